@@ -1,0 +1,1 @@
+"""The only package that talks to providers: one module owns TLS, pools, deadlines and limits."""

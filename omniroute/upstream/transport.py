@@ -1,0 +1,69 @@
+"""What the relay needs of an HTTP client, and nothing more.
+
+Two modules satisfy `Transport`: `wire.py`, our own HTTP/1.1 client on httptools for the hot path, and `fallback.py`,
+the same over httpx for upstreams that need what `wire.py` does not speak.  A `Reply` is pulled piece by piece, so
+that a slow client slows its upstream down and nothing piles up between them.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where connections go; the key of a pool, so equal origins share connections across reloads."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class Deadlines(msgspec.Struct, frozen=True):
+    """Seconds: to connect, to the first byte of the answer, between two bytes of it, for all of it."""
+
+    connect: float = 5.0
+    first_byte: float = 60.0
+    idle: float = 120.0
+    total: float = 900.0
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One outgoing request. `headers` are complete but for host, content-length and accept-encoding."""
+
+    origin: Origin
+    method: str
+    target: str
+    headers: Headers
+    body: bytes
+    deadlines: Deadlines
+
+
+class Reply(Protocol):
+    """An answer whose status and headers are there and whose body may still be coming.
+
+    Header names are lower case. `chunk` gives the next piece of the decoded body, b"" at its end; `read` gives what
+    is left of it as a whole, refusing more than `limit` bytes. Both raise `UpstreamError` (timeout, connect,
+    truncated, malformed). `close` may be called at any time, also twice: it returns a finished connection to the pool
+    and drops an unfinished one, which stops the upstream's work.
+    """
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+
+    async def chunk(self) -> bytes: ...
+
+    async def read(self, limit: int) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class Transport(Protocol):
+    """Sends requests. Raises `UpstreamError` with kind `timeout` or `connect`; a status is never an exception here."""
+
+    async def send(self, request: Request) -> Reply: ...
+
+    async def close(self) -> None: ...
