@@ -1,0 +1,75 @@
+"""An answer on its way from an upstream's format to the client's, streamed or whole.
+
+Three ways, and the relay need not know which: handed on (the same format, bytes kept), translated as a stream, and
+the odd cases where one side streams and the other does not, which events make ordinary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from omniroute.errors import Fault
+from omniroute.formats.codec import Bridge, ChatCodec, Head, Reply
+from omniroute.formats.ir import CONTENT, Event, Failed, Finish, FinishReason, Usage, UsageSeen
+
+
+class Translated:
+    """Upstream bytes to events to the client's bytes."""
+
+    __slots__ = ("_decoder", "_encoder", "committed", "fault", "finish", "usage")
+
+    def __init__(self, upstream: ChatCodec, client: ChatCodec, head: Head, ident: str, created: int) -> None:
+        self._decoder = upstream.decoder()
+        self._encoder = client.encoder(head, ident, created)
+        self.committed = False
+        self.usage: Usage | None = None
+        self.finish: FinishReason | None = None
+        self.fault: Fault | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        events = self._decoder.feed(data)
+        return self._pass(events) if events else b""
+
+    def close(self) -> bytes:
+        return self._pass(self._decoder.close()) + self._encoder.close()
+
+    def fail(self, fault: Fault) -> bytes:
+        return self._pass([Failed(fault)]) + self._encoder.close()
+
+    def _pass(self, events: Sequence[Event]) -> bytes:
+        for event in events:
+            if isinstance(event, CONTENT):
+                self.committed = True
+            elif isinstance(event, UsageSeen):
+                self.usage = event.usage
+            elif isinstance(event, Finish):
+                self.finish = event.reason
+            elif isinstance(event, Failed):
+                self.fault = event.fault
+        return self._encoder.feed(events)
+
+
+def stream(upstream: ChatCodec, client: ChatCodec, head: Head, ident: str, created: int) -> Bridge:
+    """The bridge for an upstream that streams to a client that streams."""
+    if upstream is client:
+        return client.through(head)
+    return Translated(upstream, client, head, ident, created)
+
+
+def whole(upstream: ChatCodec, client: ChatCodec, body: bytes, head: Head, ident: str, created: int) -> Reply:
+    """The whole answer for a client that does not stream. Raises ValueError where the body is not the format's."""
+    if upstream is client:
+        return client.relabel(body, head.model)
+    return reply(client, upstream.decode_reply(body), head, ident, created)
+
+
+def reply(client: ChatCodec, events: Sequence[Event], head: Head, ident: str, created: int) -> Reply:
+    """The whole answer that events tell."""
+    usage: Usage | None = None
+    finish: FinishReason | None = None
+    for event in events:
+        if isinstance(event, UsageSeen):
+            usage = event.usage
+        elif isinstance(event, Finish):
+            finish = event.reason
+    return Reply(client.encode_reply(events, head.model, ident, created), usage, finish)

@@ -1,0 +1,128 @@
+"""What a wire format's module must offer, so that it can stand on the client's side and on the upstream's.
+
+A codec is a module that satisfies `ChatCodec`; there is no base class and no registration, the literal dict in
+`formats/__init__.py` lists them all.  Codecs are pure: bytes and values in, bytes and values out, no I/O, no clock, no
+configuration, no randomness, and so they can be tested with files alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from omniroute.errors import Fault
+from omniroute.formats.ir import Chat, Event, FinishReason, Loss, Raw, Usage
+
+Fields = dict[str, Any]
+"""The top level of a JSON body: decoded values, or `Raw` slices of what was never looked into."""
+
+
+class Head(msgspec.Struct):
+    """What one cheap look at a request tells: enough to route it, and to forward it without looking further.
+
+    `fields` are raw slices of the body by top-level key; `model` and `stream` are decoded and checked.
+    """
+
+    model: str
+    stream: bool
+    fields: dict[str, Raw]
+
+
+class Reply(msgspec.Struct):
+    """A whole answer in the client's format, and what was learned while making it."""
+
+    body: bytes
+    usage: Usage | None
+    finish: FinishReason | None
+
+
+class Decoder(Protocol):
+    """Upstream bytes to events. Accepts any split of the bytes; after `Finish` or `Failed` it stays silent."""
+
+    def feed(self, data: bytes) -> list[Event]: ...
+
+    def close(self) -> list[Event]:
+        """The upstream is done: what is still owed, at the least a `Finish` or a `Failed`."""
+        ...
+
+
+class Encoder(Protocol):
+    """Events to the client's bytes. Emits only legal sequences of its format, whatever it is fed."""
+
+    def feed(self, events: Sequence[Event]) -> bytes: ...
+
+    def close(self) -> bytes:
+        """The legal end, if it has not been written yet."""
+        ...
+
+
+class Bridge(Protocol):
+    """One streamed answer on its way: upstream bytes in, client bytes out, and what was seen meanwhile.
+
+    `committed` turns true with the first content; until then nothing needs to have been sent. `fault` is set when
+    the upstream said that it failed or stopped short.
+    """
+
+    committed: bool
+    usage: Usage | None
+    finish: FinishReason | None
+    fault: Fault | None
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def close(self) -> bytes:
+        """The upstream's bytes have ended: the rest, and a legal end."""
+        ...
+
+    def fail(self, fault: Fault) -> bytes:
+        """The upstream was lost: the error in the client's own format, and a legal end."""
+        ...
+
+
+class ChatCodec(Protocol):
+    """A chat format, both directions. Malformed requests raise `BadRequest`, malformed answers `ValueError`."""
+
+    NAME: str
+    CONTENT_TYPE: bytes
+    """Of a streamed answer."""
+    FORWARD: frozenset[bytes]
+    """Headers of a client that mean something to an upstream of the same format."""
+    PING: bytes
+    """What may be sent between two events to show that the stream is alive."""
+
+    # The client's side
+    def peek(self, body: bytes) -> Head: ...
+
+    def decode_request(self, head: Head) -> Chat: ...
+
+    def encode_reply(self, events: Sequence[Event], model: str, ident: str, created: int) -> bytes: ...
+
+    def encoder(self, head: Head, ident: str, created: int) -> Encoder: ...
+
+    def encode_error(self, fault: Fault, request_id: str) -> bytes: ...
+
+    # The upstream's side
+    def path(self, model: str, stream: bool) -> str: ...
+
+    def encode_request(self, chat: Chat, model: str) -> tuple[Fields, list[Loss]]: ...
+
+    def decode_reply(self, body: bytes) -> list[Event]: ...
+
+    def decoder(self) -> Decoder: ...
+
+    def decode_error(self, status: int, body: bytes) -> Fault: ...
+
+    # The same format on both sides
+    def forward(self, head: Head, model: str) -> Fields:
+        """The request for an upstream of this format: every byte as it came but for what must differ."""
+        ...
+
+    def relabel(self, body: bytes, model: str) -> Reply:
+        """A whole answer handed on, its model being the one that was asked for."""
+        ...
+
+    def through(self, head: Head) -> Bridge:
+        """A streamed answer handed on."""
+        ...

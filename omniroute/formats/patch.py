@@ -1,0 +1,140 @@
+"""The top level of a JSON body: looked at without looking in, changed without touching the rest.
+
+A request that goes out in the format it came in keeps the bytes of its messages, because provider prompt caches
+compare them and because unknown fields must survive.  So a body is split into raw slices by top-level key, a few of
+them are replaced, and the slices are joined again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from omniroute.errors import BadRequest
+from omniroute.formats.codec import Fields, Head
+from omniroute.formats.ir import Raw
+
+_split = msgspec.json.Decoder(dict[str, Raw]).decode
+_encode = msgspec.json.Encoder().encode
+_key = re.compile(rb'[ \t\r\n]*([{,])[ \t\r\n]*"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*')
+_string = msgspec.json.Decoder(str).decode
+_bool = msgspec.json.Decoder(bool).decode
+
+
+def split(body: bytes) -> dict[str, Raw]:
+    """The raw slices of a JSON object by key. Raises BadRequest for anything else, and for a repeated key."""
+    try:
+        if not body.isascii():
+            body.decode()  # the decoder takes what it skips on trust
+        fields = _split(body)
+    except msgspec.ValidationError:
+        raise BadRequest("The body must be a JSON object.") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise BadRequest(f"The body is not valid JSON: {_reason(error)}.") from None
+    _refuse_repeated_keys(body, fields)
+    return fields
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 (byte {error.start})"
+    return str(error).removeprefix("JSON is malformed: ").rstrip(".")
+
+
+def _refuse_repeated_keys(body: bytes, fields: Mapping[str, Raw]) -> None:
+    """msgspec keeps the last of two equal keys; who authorises and who forwards must not see different ones.
+
+    Walks from key to key: the slice that the decoder kept tells where each value ends, and a value that is not the
+    kept one belongs to a repeated key.
+    """
+    at = 0
+    for _ in range(len(fields)):
+        match = _key.match(body, at)
+        if match is None:
+            break
+        name = match[2].decode() if b"\\" not in match[2] else _string(b'"' + match[2] + b'"')
+        value = bytes(fields[name])
+        if not body.startswith(value, match.end()):
+            raise BadRequest(f"The key {name!r} stands twice in the body.", param=name)
+        at = match.end() + len(value)
+    if _key.match(body, at):
+        raise BadRequest("A key stands twice in the body.")
+
+
+def head(body: bytes) -> Head:
+    """The head of a body that names its model and whether to stream at the top level."""
+    fields = split(body)
+    model = fields.get("model")
+    if model is None:
+        raise BadRequest("The body names no `model`.", param="model")
+    try:
+        name = _string(model)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise BadRequest("`model` must be a string.", param="model") from None
+    if not name or len(name) > 256 or not name.isprintable():
+        raise BadRequest("`model` must be a name of 1 to 256 printable characters.", param="model")
+    return Head(name, flag(fields, "stream"), fields)
+
+
+def flag(fields: Mapping[str, Raw], name: str) -> bool:
+    """A boolean field; absent and null are false."""
+    raw = fields.get(name)
+    if raw is None or bytes(raw) == b"null":
+        return False
+    try:
+        return _bool(raw)
+    except msgspec.DecodeError:
+        raise BadRequest(f"`{name}` must be a boolean.", param=name) from None
+
+
+def check(fields: Mapping[str, Raw], decoders: Mapping[str, msgspec.json.Decoder[Any]]) -> None:
+    """That the fields which are there have the right types; null counts as absent."""
+    for name, raw in fields.items():
+        decoder = decoders.get(name)
+        if decoder is None or bytes(raw) == b"null":
+            continue
+        try:
+            decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadRequest(f"`{name}` is not as it should be: {_reason(error)}.", param=name) from None
+
+
+def join(fields: Fields) -> bytes:
+    """The body again."""
+    return _encode(fields)
+
+
+def raw(value: object) -> Raw:
+    """A value as a slice to put into a body."""
+    return Raw(_encode(value))
+
+
+class Quirks(msgspec.Struct, frozen=True):
+    """What an upstream wants otherwise than its format says, as data, applied in this order.
+
+    `drop` removes fields, `rename` gives them another name, `default` fills in absent ones, `clamp` limits numbers.
+    """
+
+    drop: tuple[str, ...] = ()
+    rename: Mapping[str, str] = {}
+    default: Mapping[str, Any] = {}
+    clamp: Mapping[str, tuple[float, float]] = {}
+
+
+def apply(quirks: Quirks, fields: Fields) -> Fields:
+    """The fields as the upstream wants them; `fields` itself stays as it is."""
+    out = {quirks.rename.get(name, name): value for name, value in fields.items() if name not in quirks.drop}
+    for name, value in quirks.default.items():
+        out.setdefault(name, value)
+    for name, (low, high) in quirks.clamp.items():
+        value = out.get(name)
+        if isinstance(value, Raw):
+            value = msgspec.json.decode(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            out[name] = min(max(value, low), high)
+    return out
