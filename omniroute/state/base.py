@@ -1,0 +1,225 @@
+"""The contracts of what survives a reload, and the rows that are kept.
+
+Health and counters are facts of this process, about how its own calls fare, and are asked several times in each
+request: they are plain synchronous calls on dictionaries.  The ledger is the only one that writes to a disk, and it
+does so behind the request's back: `append` never waits, and no failure of the disk ever reaches a caller.
+
+Times named `now` are seconds of one clock that the caller chooses and keeps to; `until` is told in the same.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Literal, Protocol
+
+import msgspec
+
+from omniroute.errors import UpstreamKind
+
+# ---------------------------------------------------------------------------------------------------------- health
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """How patient we are with a connection; times in seconds."""
+
+    failure_threshold: int = 12
+    reset_timeout: float = 30.0
+    cooldown: float = 3.0
+    max_cooldown: float = 60.0
+    honour_retry_after: bool = True
+
+
+Outcome = UpstreamKind | Literal["success", "abandoned"]
+"""How a call ended, as far as the connection is concerned; `abandoned` is for one that ended without a verdict, such
+as by a client that left."""
+
+Permit = Literal["go", "probe"]
+"""Leave to call a connection; a `probe` is the one call that a half-open connection is tried with."""
+
+
+class View(msgspec.Struct, frozen=True):
+    """The health of a connection that had failures lately.
+
+    `blocked` says that it is not to be called now, `until` when that ends (0 where it is not blocked); `kind` is the
+    last failure, and `reason` tells a person about it.
+    """
+
+    state: Literal["closed", "open", "half-open"]
+    blocked: bool
+    reason: str
+    kind: UpstreamKind
+    until: float
+    failures: int
+
+
+class Breakers(Protocol):
+    """The health of connections, by id (`openai.team`). A connection that nothing is known against is not listed.
+
+    A call goes through `admit`, and what it was given is handed back with `note`, once, however the call ends.
+    """
+
+    def blocked_until(self, connection: str, now: float) -> float:
+        """0.0 if the connection may be called, else when it may be."""
+        ...
+
+    def view(self, connection: str, now: float) -> View | None:
+        """What is known against it; None if nothing is."""
+        ...
+
+    def admit(self, connection: str, now: float) -> Permit | None:
+        """Leave to call it; None if it is blocked. A half-open connection gives one `probe` at a time."""
+        ...
+
+    def note(
+        self,
+        connection: str,
+        outcome: Outcome,
+        now: float,
+        retry_after: float | None,
+        profile: Profile,
+        *,
+        probe: bool = False,
+    ) -> None:
+        """What became of a call; `probe` if that is what `admit` had given. `invalid` and `abandoned` tell nothing
+        about the connection and only give the probe back."""
+        ...
+
+
+class Counters(Protocol):
+    """What is under way now, and whose turn is next, by name."""
+
+    def acquire(self, name: str, limit: int | None = None) -> bool:
+        """Count one more under way; False, and nothing counted, if there are `limit` already."""
+        ...
+
+    def release(self, name: str) -> None: ...
+
+    def in_flight(self, name: str) -> int: ...
+
+    def next(self, name: str) -> int:
+        """0, 1, 2, …: the turns of a rotation, counted over reloads."""
+        ...
+
+
+# ---------------------------------------------------------------------------------------------------------- ledger
+
+
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """One try on one connection. `outcome` is `success`, an upstream kind, or why it was not called."""
+
+    target: str
+    connection: str
+    outcome: str
+    status: int | None = None
+    ms: float = 0.0
+    message: str = ""
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One request: who asked for what, who served it, what it took and what it cost. No word of its content.
+
+    `id` sorts by time. `started` is UNIX time. `error` and `code` are empty where all went well. A cost that is not
+    known is None, never 0. `losses` are the codes of what translation dropped.
+    """
+
+    id: str
+    started: float
+    key: str
+    operation: str
+    format: str
+    requested: str
+    provider: str
+    connection: str
+    model: str
+    status: int
+    error: str = ""
+    code: str = ""
+    stream: bool = False
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    reasoning: int = 0
+    estimated: bool = False
+    cost: Decimal | None = None
+    total_ms: float = 0.0
+    upstream_ms: float = 0.0
+    gateway_ms: float = 0.0
+    ttft_ms: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+    losses: tuple[str, ...] = ()
+    revision: str = ""
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """Sums over all rows; `unpriced` counts those without a cost, which `cost` therefore leaves out."""
+
+    requests: int = 0
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    reasoning: int = 0
+    cost: Decimal = Decimal(0)
+    unpriced: int = 0
+
+
+class LedgerHealth(msgspec.Struct, frozen=True):
+    """Whether rows reach their place. `pending` are still in memory, `lost` will never be written; `reason` says why
+    the ledger is degraded and is empty where it is not."""
+
+    ok: bool
+    reason: str = ""
+    pending: int = 0
+    written: int = 0
+    lost: int = 0
+
+
+class Ledger(Protocol):
+    """The record of requests: append-only, idempotent on the row's id. All but `append` may block: call them from a
+    thread."""
+
+    def append(self, row: UsageRow) -> None:
+        """Take the row and return at once. Never fails; what cannot be kept is counted as lost."""
+        ...
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until all that was appended before is in its place; False if it is not within `timeout` seconds."""
+        ...
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Flush and stop. What is appended later is lost."""
+        ...
+
+    def health(self) -> LedgerHealth: ...
+
+    def recent(self, limit: int) -> Sequence[UsageRow]:
+        """The newest rows, the newest first."""
+        ...
+
+    def totals(self) -> Totals: ...
+
+
+# ----------------------------------------------------------------------------------------------------------- state
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """Both kinds of time, exchangeable for tests: `now` is UNIX time, `monotonic` is for measuring."""
+
+    now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+
+
+class State(msgspec.Struct, frozen=True):
+    """All of it, in one hand. Made once for the life of the process."""
+
+    breakers: Breakers
+    counters: Counters
+    ledger: Ledger
+    clock: Clock
+    random: random.Random
