@@ -16,30 +16,37 @@ from omniroute.formats.ir import CONTENT, Event, Failed, Finish, FinishReason, U
 class Translated:
     """Upstream bytes to events to the client's bytes."""
 
-    __slots__ = ("_decoder", "_encoder", "committed", "fault", "finish", "usage")
+    __slots__ = ("_decoder", "_encoder", "committed", "fault", "finish", "produced", "usage")
 
     def __init__(self, upstream: ChatCodec, client: ChatCodec, head: Head, ident: str, created: int) -> None:
         self._decoder = upstream.decoder()
         self._encoder = client.encoder(head, ident, created)
         self.committed = False
+        self.produced = 0
         self.usage: Usage | None = None
         self.finish: FinishReason | None = None
         self.fault: Fault | None = None
 
     def feed(self, data: bytes) -> bytes:
         events = self._decoder.feed(data)
-        return self._pass(events) if events else b""
+        return self.take(events) if events else b""
 
     def close(self) -> bytes:
-        return self._pass(self._decoder.close()) + self._encoder.close()
+        return self.take(self._decoder.close()) + self._encoder.close()
 
     def fail(self, fault: Fault) -> bytes:
-        return self._pass([Failed(fault)]) + self._encoder.close()
+        return self.take([Failed(fault)]) + self._encoder.close()
 
-    def _pass(self, events: Sequence[Event]) -> bytes:
+    def replay(self, events: Sequence[Event]) -> bytes:
+        """The whole stream for an answer that came whole."""
+        return self.take(events) + self._encoder.close()
+
+    def take(self, events: Sequence[Event]) -> bytes:
+        """The client's bytes for events, noting what they tell."""
         for event in events:
             if isinstance(event, CONTENT):
                 self.committed = True
+                self.produced += 1
             elif isinstance(event, UsageSeen):
                 self.usage = event.usage
             elif isinstance(event, Finish):
@@ -72,4 +79,6 @@ def reply(client: ChatCodec, events: Sequence[Event], head: Head, ident: str, cr
             usage = event.usage
         elif isinstance(event, Finish):
             finish = event.reason
+        elif isinstance(event, Failed):
+            return Reply(b"", usage, finish, event.fault)
     return Reply(client.encode_reply(events, head.model, ident, created), usage, finish)

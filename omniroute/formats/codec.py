@@ -31,11 +31,21 @@ class Head(msgspec.Struct):
 
 
 class Reply(msgspec.Struct):
-    """A whole answer in the client's format, and what was learned while making it."""
+    """A whole answer in the client's format, and what was learned while making it. With a `fault`, it is none."""
 
     body: bytes
     usage: Usage | None
     finish: FinishReason | None
+    fault: Fault | None = None
+
+
+TRUNCATED = Fault(kind="server", status=502, message="the answer broke off before its end", code="upstream_truncated")
+"""What a decoder says of a stream that stopped without an end."""
+
+
+def malformed(why: str) -> Fault:
+    """What a decoder says of bytes that are not its format's."""
+    return Fault(kind="server", status=502, message=f"the answer is not what it should be: {why}", code="upstream_malformed")
 
 
 class Decoder(Protocol):
@@ -62,10 +72,12 @@ class Bridge(Protocol):
     """One streamed answer on its way: upstream bytes in, client bytes out, and what was seen meanwhile.
 
     `committed` turns true with the first content; until then nothing needs to have been sent. `fault` is set when
-    the upstream said that it failed or stopped short.
+    the upstream said that it failed or stopped short. `produced` counts the pieces of content, for estimates: about a
+    token each.
     """
 
     committed: bool
+    produced: int
     usage: Usage | None
     finish: FinishReason | None
     fault: Fault | None
@@ -91,6 +103,8 @@ class ChatCodec(Protocol):
     """Headers of a client that mean something to an upstream of the same format."""
     PING: bytes
     """What may be sent between two events to show that the stream is alive."""
+    MAX_TOKENS: tuple[str, ...]
+    """The fields that limit the length of an answer, the one to use first."""
 
     # The client's side
     def peek(self, body: bytes) -> Head: ...

@@ -126,6 +126,9 @@ class Quirks(msgspec.Struct, frozen=True):
     clamp: Mapping[str, tuple[float, float]] = {}
 
 
+NONE = Quirks()
+
+
 def apply(quirks: Quirks, fields: Fields) -> Fields:
     """The fields as the upstream wants them; `fields` itself stays as it is."""
     out = {quirks.rename.get(name, name): value for name, value in fields.items() if name not in quirks.drop}
