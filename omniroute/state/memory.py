@@ -1,0 +1,237 @@
+"""State in this process's memory: dictionaries, and nothing that can fail.
+
+Everything here is used from the event loop alone, so there are no locks; only the ledger is also read by threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from omniroute.errors import UpstreamKind
+from omniroute.state.base import LedgerHealth, Outcome, Permit, Profile, Totals, UsageRow, View
+
+COOLING: frozenset[UpstreamKind] = frozenset({"rate_limited", "overloaded", "auth", "quota"})
+"""Failures after which the provider is left alone for a while, from the first one on."""
+
+ACCOUNT: frozenset[UpstreamKind] = frozenset({"auth", "quota"})
+"""Failures of the account: one more call is enough to learn whether it is still refused."""
+
+LONGEST_RETRY_AFTER = 3600.0
+"""A provider that asks for more than an hour is asked again after one."""
+
+PROBE_LEASE = 120.0
+"""A probe that was never heard of again must not keep a connection closed for good."""
+
+PROBE_WAIT = 1.0
+"""How long a probe takes nobody knows; this is when asking again makes sense."""
+
+FORGET_AFTER = 3600.0
+"""What is known against a connection that is no longer called, perhaps because its name is gone."""
+
+
+class Score(msgspec.Struct):
+    """What is known against one connection. `failures` counts those in a row, `cooldown` is the last pause, `open`
+    says that after `until` a probe must succeed first, `probe` is when the lease of the probe under way ends."""
+
+    kind: UpstreamKind
+    failures: int = 0
+    cooldown: float = 0.0
+    open: bool = False
+    until: float = 0.0
+    probe: float = 0.0
+    noted: float = 0.0
+
+    def blocked_until(self, now: float) -> float:
+        if now < self.until:
+            return self.until
+        if self.open and now < self.probe:
+            return now + PROBE_WAIT
+        return 0.0
+
+
+class MemoryBreakers:
+    """A circuit breaker and a cooldown in one: both say that a connection is left alone until some time.
+
+    A pause runs its course whatever older calls report meanwhile: their successes do not shorten it, and their
+    failures, the echo of what started it, do not lengthen it. Only a provider's `Retry-After` moves its end.
+    """
+
+    def __init__(self) -> None:
+        self._scores: dict[str, Score] = {}
+
+    def blocked_until(self, connection: str, now: float) -> float:
+        score = self._scores.get(connection)
+        return 0.0 if score is None else score.blocked_until(now)
+
+    def view(self, connection: str, now: float) -> View | None:
+        score = self._scores.get(connection)
+        if score is None or not (score.failures or score.open or now < score.until):
+            return None
+        return _view(score, now)
+
+    def admit(self, connection: str, now: float) -> Permit | None:
+        score = self._scores.get(connection)
+        if score is None:
+            return "go"
+        if score.blocked_until(now):
+            return None
+        if not score.open:
+            return "go"
+        score.probe = now + PROBE_LEASE
+        return "probe"
+
+    def note(
+        self,
+        connection: str,
+        outcome: Outcome,
+        now: float,
+        retry_after: float | None,
+        profile: Profile,
+        *,
+        probe: bool = False,
+    ) -> None:
+        score = self._scores.get(connection)
+        match outcome:
+            case "success":
+                if score is not None:
+                    self._succeeded(connection, score, now)
+            case "invalid" | "abandoned":
+                if score is not None and probe:
+                    score.probe = 0.0
+            case _:
+                if score is None:
+                    self._forget(now)
+                    score = self._scores[connection] = Score(outcome)
+                _failed(score, outcome, now, retry_after, profile)
+
+    def _succeeded(self, connection: str, score: Score, now: float) -> None:
+        if now >= score.until:
+            del self._scores[connection]
+        else:
+            score.failures = 0
+            score.cooldown = 0.0
+
+    def _forget(self, now: float) -> None:
+        """Drop scores that are old and block nothing: what changes on the list is the time to look through it."""
+        old = [name for name, score in self._scores.items() if now - max(score.noted, score.until) > FORGET_AFTER]
+        for name in old:
+            del self._scores[name]
+
+
+def _failed(score: Score, kind: UpstreamKind, now: float, retry_after: float | None, profile: Profile) -> None:
+    paused = now < score.until
+    half_open = score.open and not paused
+    score.kind = kind
+    score.noted = now
+    score.failures += 1
+    score.probe = 0.0
+    pause = 0.0
+    if kind in COOLING:
+        if not paused:
+            pause = min(score.cooldown * 2 or profile.cooldown, profile.max_cooldown)
+            score.cooldown = pause
+        if retry_after and profile.honour_retry_after:
+            pause = min(retry_after, LONGEST_RETRY_AFTER)
+    broken = score.failures >= profile.failure_threshold and not (score.open and paused)
+    if broken or (half_open and not pause):
+        score.open = True
+        pause = max(pause, profile.reset_timeout)
+    if kind in ACCOUNT:
+        score.open = True
+    score.until = max(score.until, now + pause)
+
+
+def _view(score: Score, now: float) -> View:
+    until = score.blocked_until(now)
+    state: Literal["closed", "open", "half-open"]
+    if not score.open:
+        state, reason = "closed", f"cooling down after {score.kind}" if until else f"failing: {score.kind}"
+    elif now < score.until:
+        state, reason = "open", f"circuit open after {score.kind}"
+    else:
+        state, reason = "half-open", "a probe is under way" if until else f"to be probed after {score.kind}"
+    return View(state, bool(until), reason, score.kind, until, score.failures)
+
+
+class MemoryCounters:
+    """Names that nothing is under way for are not kept."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, int] = {}
+        self._turns: dict[str, int] = {}
+
+    def acquire(self, name: str, limit: int | None = None) -> bool:
+        count = self._under_way.get(name, 0)
+        if limit is not None and count >= limit:
+            return False
+        self._under_way[name] = count + 1
+        return True
+
+    def release(self, name: str) -> None:
+        left = self._under_way[name] - 1
+        if left:
+            self._under_way[name] = left
+        else:
+            del self._under_way[name]
+
+    def in_flight(self, name: str) -> int:
+        return self._under_way.get(name, 0)
+
+    def next(self, name: str) -> int:
+        turn = self._turns.get(name, 0)
+        self._turns[name] = turn + 1
+        return turn
+
+
+class MemoryLedger:
+    """The latest rows, for tests and for a gateway that is to leave nothing on a disk. Older ones make room."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._rows: dict[str, UsageRow] = {}
+        self._written = 0
+        self._lost = 0
+        self._closed = False
+
+    def append(self, row: UsageRow) -> None:
+        if self._closed:
+            self._lost += 1
+            return
+        if row.id in self._rows:
+            return
+        self._rows[row.id] = row
+        self._written += 1
+        if len(self._rows) > self._capacity:
+            del self._rows[next(iter(self._rows))]
+
+    def flush(self, timeout: float = 5.0) -> bool:  # noqa: ARG002 - nothing here ever waits
+        return True
+
+    def close(self, timeout: float = 5.0) -> bool:  # noqa: ARG002 - nothing here ever waits
+        self._closed = True
+        return True
+
+    def health(self) -> LedgerHealth:
+        return LedgerHealth(ok=True, written=self._written, lost=self._lost)
+
+    def recent(self, limit: int) -> Sequence[UsageRow]:
+        rows = list(self._rows.values())
+        return sorted(rows, key=lambda row: row.id, reverse=True)[:limit]
+
+    def totals(self) -> Totals:
+        rows = list(self._rows.values())
+        return Totals(
+            requests=len(rows),
+            input=sum(row.input for row in rows),
+            output=sum(row.output for row in rows),
+            cached=sum(row.cached for row in rows),
+            cache_write=sum(row.cache_write for row in rows),
+            cache_write_1h=sum(row.cache_write_1h for row in rows),
+            reasoning=sum(row.reasoning for row in rows),
+            cost=sum((row.cost for row in rows if row.cost is not None), Decimal(0)),
+            unpriced=sum(row.cost is None for row in rows),
+        )
