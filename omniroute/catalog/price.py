@@ -1,0 +1,85 @@
+"""What a call costs: exact decimal arithmetic over the tokens that the provider reported.
+
+Money is never a float here: sums over a month of calls must equal the sum of their rows to the last digit.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+LONG_CONTEXT = 200_000
+"""A prompt of more tokens than this is charged in the `above_200k` tier, all of it, and so is its answer."""
+
+
+class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """USD per million tokens, and per image, pixel or second where a model is charged by these. An unknown price is
+    absent and never 0; 0 means that it is known to cost nothing."""
+
+    input: Decimal | None = None
+    output: Decimal | None = None
+    cache_read: Decimal | None = None
+    cache_write: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    reasoning: Decimal | None = None
+    input_above_200k: Decimal | None = None
+    output_above_200k: Decimal | None = None
+    per_image: Decimal | None = None
+    per_pixel: Decimal | None = None
+    per_second: Decimal | None = None
+
+
+def cost(
+    price: Price,
+    *,
+    input: int,  # noqa: A002 - the term of the field
+    output: int,
+    cached: int = 0,
+    cache_write: int = 0,
+    cache_write_1h: int = 0,
+    reasoning: int = 0,
+) -> Decimal | None:
+    """USD, exact; None if the price of input or output is not known. Each token is charged once: `input` counts the
+    whole prompt with what was read from and written to a cache, `output` all that was produced with reasoning, and
+    `cache_write_1h` is apart from `cache_write`."""
+    per_input, per_output = price.input, price.output
+    if per_input is None or per_output is None:
+        return None
+    if input > LONG_CONTEXT:
+        price = _long(price, per_input, per_output)
+        per_input, per_output = _first(price.input, per_input), _first(price.output, per_output)
+    total = max(0, input - cached - cache_write - cache_write_1h) * per_input
+    total += max(0, output - reasoning) * per_output
+    if cached:
+        total += cached * _first(price.cache_read, per_input)
+    if cache_write:
+        total += cache_write * _first(price.cache_write, per_input)
+    if cache_write_1h:
+        total += cache_write_1h * _first(price.cache_write_1h, _first(price.cache_write, per_input))
+    if reasoning:
+        total += reasoning * _first(price.reasoning, per_output)
+    return total.scaleb(-6)
+
+
+def _first(price: Decimal | None, otherwise: Decimal) -> Decimal:
+    return otherwise if price is None else price
+
+
+def _long(price: Price, per_input: Decimal, per_output: Decimal) -> Price:
+    """The prices of a long prompt. Providers list that tier's input and output; the price of a cached token keeps its
+    ratio to input, that of a reasoning token its ratio to output."""
+    above_input = _first(price.input_above_200k, per_input)
+    above_output = _first(price.output_above_200k, per_output)
+    return Price(
+        input=above_input,
+        output=above_output,
+        cache_read=_scaled(price.cache_read, per_input, above_input),
+        cache_write=_scaled(price.cache_write, per_input, above_input),
+        cache_write_1h=_scaled(price.cache_write_1h, per_input, above_input),
+        reasoning=_scaled(price.reasoning, per_output, above_output),
+    )
+
+
+def _scaled(price: Decimal | None, base: Decimal, above: Decimal) -> Decimal | None:
+    return price if price is None or not base else price * above / base

@@ -1,0 +1,99 @@
+"""What calls cost, reckoned by hand."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from omniroute.catalog.price import Price, cost
+
+CLAUDE = Price(
+    input=Decimal(3),
+    output=Decimal(15),
+    cache_read=Decimal("0.3"),
+    cache_write=Decimal("3.75"),
+    cache_write_1h=Decimal(6),
+)
+GEMINI = Price(
+    input=Decimal("1.25"),
+    output=Decimal(10),
+    cache_read=Decimal("0.125"),
+    input_above_200k=Decimal("2.5"),
+    output_above_200k=Decimal(15),
+)
+SONAR = Price(input=Decimal(2), output=Decimal(8), reasoning=Decimal(3))
+PLAIN = Price(input=Decimal("0.15"), output=Decimal("0.6"))
+LONG_THINKER = Price(
+    input=Decimal(1),
+    output=Decimal(4),
+    reasoning=Decimal(2),
+    input_above_200k=Decimal(2),
+    output_above_200k=Decimal(6),
+)
+
+
+@pytest.mark.parametrize(
+    ("price", "used", "cents"),
+    [
+        # input and output alone
+        (PLAIN, {"input": 1_000_000, "output": 1_000_000}, "75"),
+        (PLAIN, {"input": 1, "output": 0}, "0.000015"),
+        (PLAIN, {"input": 0, "output": 0}, "0"),
+        # 1000 fresh at 3, 500 produced at 15
+        (CLAUDE, {"input": 1_000, "output": 500}, "1.05"),
+        # 200 fresh at 3, 800 read at 0.3
+        (CLAUDE, {"input": 1_000, "output": 0, "cached": 800}, "0.084"),
+        # 100 fresh at 3, 200 read at 0.3, 300 written at 3.75, 400 written for an hour at 6, 10 produced at 15
+        (
+            CLAUDE,
+            {"input": 1_000, "output": 10, "cached": 200, "cache_write": 300, "cache_write_1h": 400},
+            "0.4035",
+        ),
+        # no price for reading or writing a cache: as any other input
+        (PLAIN, {"input": 1_000, "output": 0, "cached": 900, "cache_write": 50, "cache_write_1h": 50}, "0.015"),
+        # no price for an hour: that of the shorter cache
+        (
+            Price(input=Decimal(3), output=Decimal(15), cache_write=Decimal("3.75")),
+            {"input": 100, "output": 0, "cache_write_1h": 100},
+            "0.0375",
+        ),
+        # 60 of 100 were reasoning, at 3; 40 told at 8
+        (SONAR, {"input": 0, "output": 100, "reasoning": 60}, "0.05"),
+        # reasoning without a price of its own costs what output costs, and is not charged twice
+        (CLAUDE, {"input": 0, "output": 100, "reasoning": 60}, "0.15"),
+        # up to 200 000 tokens the usual tier, above it the other, for the whole of the call
+        (GEMINI, {"input": 200_000, "output": 1_000}, "26"),
+        (GEMINI, {"input": 200_001, "output": 1_000}, "51.50025"),
+        # a read token costs a tenth of a fresh one in either tier: 100 000 at 2.5, 200 000 at 0.25
+        (GEMINI, {"input": 300_000, "output": 0, "cached": 200_000}, "30"),
+        # reasoning at half of output in either tier: 100 at 3
+        (LONG_THINKER, {"input": 300_000, "output": 100, "reasoning": 100}, "60.03"),
+        # no tier for long prompts
+        (CLAUDE, {"input": 400_000, "output": 0}, "120"),
+        # a provider that reports more of a part than of the whole: the part is charged, nothing is taken off
+        (PLAIN, {"input": 100, "output": 10, "cached": 200, "reasoning": 20}, "0.0042"),
+        # known to be free
+        (Price(input=Decimal(0), output=Decimal(0)), {"input": 500_000, "output": 10}, "0"),
+    ],
+)
+def test_a_call_costs_what_was_reckoned_by_hand(price: Price, used: dict[str, int], cents: str) -> None:
+    assert cost(price, **used) == Decimal(cents) / 100
+
+
+@pytest.mark.parametrize(
+    "price", [Price(), Price(input=Decimal(1)), Price(output=Decimal(1)), Price(per_image=Decimal("0.04"))]
+)
+def test_an_unknown_price_makes_an_unknown_cost(price: Price) -> None:
+    assert cost(price, input=10, output=0) is None
+
+
+def test_sums_are_exact() -> None:
+    third = Price(input=Decimal("0.0028"), output=Decimal("0.1"))
+    one = cost(third, input=1, output=1)
+    assert one is not None
+    assert sum([one] * 1_000_000, Decimal(0)) == Decimal("0.1028")
+
+
+def test_absurd_counts_stay_exact() -> None:
+    assert cost(PLAIN, input=10**18, output=1) == Decimal("150000000000.0000006")
