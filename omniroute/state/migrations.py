@@ -1,0 +1,74 @@
+"""The shape of the run-time database: numbered steps, each of them applied once and never changed afterwards.
+
+`VERSION` stands in the file's `user_version`, so that an up-to-date file is recognised without asking sqlite-utils,
+whose import takes 120 ms.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+
+def m001_usage(db: Database) -> None:
+    """One row per request. The id sorts by time, so the table itself is in the order in which it is read; costs are
+    decimals, and as text they keep every digit of any price."""
+    db.execute("""
+        CREATE TABLE usage (
+            id TEXT PRIMARY KEY NOT NULL,
+            started REAL NOT NULL,
+            key TEXT NOT NULL,
+            operation TEXT NOT NULL,
+            format TEXT NOT NULL,
+            requested TEXT NOT NULL,
+            provider TEXT NOT NULL,
+            connection TEXT NOT NULL,
+            model TEXT NOT NULL,
+            status INTEGER NOT NULL,
+            error TEXT NOT NULL,
+            code TEXT NOT NULL,
+            stream INTEGER NOT NULL,
+            input INTEGER NOT NULL,
+            output INTEGER NOT NULL,
+            cached INTEGER NOT NULL,
+            cache_write INTEGER NOT NULL,
+            cache_write_1h INTEGER NOT NULL,
+            reasoning INTEGER NOT NULL,
+            estimated INTEGER NOT NULL,
+            cost TEXT,
+            total_ms REAL NOT NULL,
+            upstream_ms REAL NOT NULL,
+            gateway_ms REAL NOT NULL,
+            ttft_ms REAL,
+            attempts TEXT NOT NULL,
+            losses TEXT NOT NULL,
+            revision TEXT NOT NULL
+        ) WITHOUT ROWID
+    """)
+
+
+STEPS = (m001_usage,)
+VERSION = len(STEPS)
+
+
+class TooNew(sqlite3.DatabaseError):
+    """A later version of OmniRoute has written the file; it is left as it is."""
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Bring the file to `VERSION`; every step is a transaction of its own."""
+    (there,) = connection.execute("PRAGMA user_version").fetchone()
+    if there > VERSION:
+        raise TooNew(f"the file has schema version {there}, this program knows {VERSION}")
+    if there == VERSION:
+        return
+    from sqlite_utils import Database, Migrations  # noqa: PLC0415 - 120 ms, and needed once per release
+
+    migrations = Migrations("omniroute")
+    for step in STEPS:
+        migrations()(step)
+    migrations.apply(Database(connection, execute_plugins=False))
+    connection.execute(f"PRAGMA user_version = {VERSION}")

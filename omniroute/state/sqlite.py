@@ -1,0 +1,322 @@
+"""The ledger in SQLite. A request only appends to a list; one thread writes batches behind its back.
+
+The disk may be full, slow, read-only or damaged: requests do not notice.  Rows wait in memory, up to a bound, and are
+written when the file works again, without a restart; what exceeds the bound is counted as lost, and `health` says so.
+A damaged file is reported and never touched: whoever looks after it decides what becomes of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Sequence
+from contextlib import closing
+from decimal import Decimal
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from omniroute.errors import Unavailable
+from omniroute.state.base import LedgerHealth, Totals, UsageRow
+from omniroute.state.migrations import upgrade
+
+log = logging.getLogger(__name__)
+
+CAPACITY = 100_000
+"""Rows that wait in memory at most: some 100 MB, or a minute and a half of what one process can serve."""
+BATCH = 1_024
+CHUNKS = (256, 16, 1)
+"""Rows per statement. SQLite lets the interpreter go once in each, and getting it back from a busy event loop takes
+up to 5 ms: 256 at a time take 48 µs a row then, one at a time 470; alone it is 5 against 6."""
+GATHER = 0.25
+"""Seconds that the writer lets rows gather, so that one sync to disk serves many."""
+RETRY = 1.0
+BUSY_TIMEOUT = 5.0
+
+_COLUMNS = UsageRow.__struct_fields__
+_COST, _ATTEMPTS, _LOSSES = (_COLUMNS.index(name) for name in ("cost", "attempts", "losses"))
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM usage ORDER BY id DESC LIMIT ?"  # noqa: S608 - our own names only
+
+# total() and not sum(): a provider that reports absurd numbers must not make the sum overflow, which is an error.
+_SUMS = ("input", "output", "cached", "cache_write", "cache_write_1h", "reasoning")
+_TOTALS = f"""
+    SELECT count(*), {", ".join(f"CAST(total({name}) AS INTEGER)" for name in _SUMS)},
+           decimal_sum(cost), count(*) - count(cost)
+    FROM usage
+"""  # noqa: S608 - our own names only
+_BAD_ROW = (
+    OverflowError,
+    TypeError,
+    ValueError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+"""What a row that SQLite cannot hold raises, as opposed to a file that cannot be written."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class SqliteLedger:
+    """One thread appends, the event loop's; another one, our own, writes.
+
+    The writer opens the file at once, so that `health` knows before the first request whether it can be written.
+    """
+
+    def __init__(self, path: Path, *, capacity: int = CAPACITY, gather: float = GATHER, retry: float = RETRY) -> None:
+        self._path = path
+        self._capacity = capacity
+        self._gather = gather
+        self._retry = retry
+        self._queue: deque[UsageRow] = deque()
+        self._batch: list[UsageRow] = []
+        self._accepted = 0
+        self._settled = 0
+        self._written = 0
+        self._refused = 0
+        self._unwritable = 0
+        self._reason = ""
+        self._connection: sqlite3.Connection | None = None
+        self._identity = (0, 0)
+        self._closing = False
+        self._work = threading.Event()
+        self._hurry = threading.Event()
+        self._progress = threading.Condition()
+        self._wake()
+        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
+        self._thread.start()
+
+    def append(self, row: UsageRow) -> None:
+        if self._closing or len(self._queue) >= self._capacity:
+            self._refused += 1
+            return
+        self._accepted += 1
+        self._queue.append(row)
+        if not self._work.is_set():
+            self._work.set()
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        due = self._accepted
+        self._wake()
+        with self._progress:
+            return self._progress.wait_for(lambda: self._settled >= due, timeout)
+
+    def close(self, timeout: float = 5.0) -> bool:
+        self._closing = True
+        self._wake()
+        self._thread.join(timeout)
+        return self._settled == self._accepted
+
+    def health(self) -> LedgerHealth:
+        pending = self._accepted - self._settled
+        stopped = not self._thread.is_alive()
+        reason = self._reason
+        if not reason and stopped and not self._closing:
+            reason = "the writer has stopped"
+        elif not reason and len(self._queue) >= self._capacity:
+            reason = "rows come faster than they can be written"
+        return LedgerHealth(
+            ok=not reason,
+            reason=reason,
+            pending=0 if stopped else pending,
+            written=self._written,
+            lost=self._refused + self._unwritable + (pending if stopped else 0),
+        )
+
+    def recent(self, limit: int) -> Sequence[UsageRow]:
+        return [_row(values) for values in self._read(_SELECT, limit)]
+
+    def totals(self) -> Totals:
+        rows = self._read(_TOTALS)
+        if not rows:
+            return Totals()
+        return msgspec.convert(dict(zip(Totals.__struct_fields__, rows[0], strict=True)), Totals, strict=False)
+
+    def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What is in the file; nothing while there is none. For any thread."""
+        if not self._path.exists():
+            return []
+        try:
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT)) as connection:
+                connection.execute("PRAGMA trusted_schema = OFF")
+                if connection.execute("PRAGMA user_version").fetchone() == (0,):
+                    return []
+                connection.create_aggregate("decimal_sum", 1, _DecimalSum)
+                return connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise Unavailable(f"The ledger cannot be read: {error}.", code="ledger_unavailable") from None
+
+    # ------------------------------------------------------------------------------------------ the writer's thread
+
+    def _wake(self) -> None:
+        self._hurry.set()
+        self._work.set()
+
+    def _run(self) -> None:
+        while True:
+            self._work.wait()
+            self._hurry.wait(self._gather)
+            last = self._closing
+            self._work.clear()
+            self._hurry.clear()
+            done = self._drain()
+            if last:
+                break
+            if not done:
+                self._hurry.wait(self._retry)
+                self._wake()
+        self._disconnect()
+
+    def _drain(self) -> bool:
+        """Write what is waiting. False if the file does not work; the rows go on waiting then."""
+        try:
+            connection = self._connect()
+            due = self._accepted  # what comes meanwhile gathers for the next round
+            while self._settled < due and self._fill():
+                self._write(connection)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the one writer must survive it
+            if self._reason != (reason := str(error) or type(error).__name__):
+                log.error("the ledger cannot be written: %s", reason)
+            self._reason = reason
+            self._disconnect()
+            return False
+        if self._reason:
+            log.info("the ledger is written again")
+            self._reason = ""
+        return True
+
+    def _fill(self) -> bool:
+        """Take the next batch, if the last one is done with."""
+        while self._queue and len(self._batch) < BATCH:
+            self._batch.append(self._queue.popleft())
+        return bool(self._batch)
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        rows = self._batch
+        before = connection.total_changes
+        connection.execute("BEGIN IMMEDIATE")
+        unwritable = 0
+        try:
+            _insert(connection, rows)
+        except _BAD_ROW:
+            unwritable = _insert_singly(connection, rows)
+        connection.execute("COMMIT")
+        self._written += connection.total_changes - before
+        self._unwritable += unwritable
+        self._batch = []
+        with self._progress:
+            self._settled += len(rows)
+            self._progress.notify_all()
+
+    def _connect(self) -> sqlite3.Connection:
+        """The open file; opened anew if somebody has put another one, or none, in its place."""
+        if self._connection is not None and self._identity == _identity(self._path):
+            return self._connection
+        self._disconnect()
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(self._path)
+        connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None)
+        try:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            upgrade(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._identity = _identity(self._path)
+        return connection
+
+    def _disconnect(self) -> None:
+        """Also undoes a transaction that was not committed."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+@cache
+def _statement(rows: int) -> str:
+    places = f"({', '.join('?' * len(_COLUMNS))})"
+    return (
+        f"INSERT INTO usage ({', '.join(_COLUMNS)}) VALUES {', '.join([places] * rows)} "  # noqa: S608 - our own names
+        "ON CONFLICT (id) DO NOTHING"
+    )
+
+
+def _insert(connection: sqlite3.Connection, rows: Sequence[UsageRow]) -> None:
+    start = 0
+    for size in CHUNKS:
+        while len(rows) - start >= size:
+            values = chain.from_iterable(map(_values, rows[start : start + size]))
+            connection.execute(_statement(size), tuple(values))
+            start += size
+
+
+def _insert_singly(connection: sqlite3.Connection, rows: Sequence[UsageRow]) -> int:
+    """The same rows without those that SQLite cannot hold; how many these are."""
+    unwritable = 0
+    for row in rows:
+        try:
+            connection.execute(_statement(1), _values(row))
+        except _BAD_ROW as error:
+            unwritable += 1
+            log.error("a row of the ledger cannot be written: %s", type(error).__name__)
+    return unwritable
+
+
+def _values(row: UsageRow) -> list[Any]:
+    values: list[Any] = list(msgspec.structs.astuple(row))
+    cost = values[_COST]
+    if cost is not None:
+        values[_COST] = format(cost, "f")
+    values[_ATTEMPTS] = _encode(row.attempts).decode()
+    values[_LOSSES] = _encode(row.losses).decode()
+    return values
+
+
+def _row(values: Sequence[Any]) -> UsageRow:
+    fields = dict(zip(_COLUMNS, values, strict=True))
+    fields["attempts"] = msgspec.json.decode(fields["attempts"])
+    fields["losses"] = msgspec.json.decode(fields["losses"])
+    return msgspec.convert(fields, UsageRow, strict=False)
+
+
+class _DecimalSum:
+    """SQLite has no decimals; this adds up texts exactly."""
+
+    def __init__(self) -> None:
+        self._sum = Decimal(0)
+
+    def step(self, value: Any) -> None:
+        if value is not None:
+            self._sum += Decimal(value)
+
+    def finalize(self) -> Any:
+        return format(self._sum, "f")
+
+
+def _make_private(path: Path) -> None:
+    """Make the file if there is none, and let nobody else read it; SQLite gives its other files the same mode."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return there.st_dev, there.st_ino
