@@ -1,0 +1,189 @@
+"""A provider that is never the bottleneck: OpenAI chat and Anthropic messages, whole and streamed, out of memory.
+
+A stream is a hundred deltas, each written in its own turn of the loop, as a provider sends them: back to back, or 10 ms
+apart when the model's name ends in `-paced`. There is no other switch and no state: what a benchmark wants to vary is
+said in the request, which every gateway hands on.
+
+    python bench/upstream.py PORT
+"""
+
+import asyncio
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import httptools
+import msgspec
+import uvloop
+
+DELTAS = 100  # of a stream
+PACE = 0.01
+WORDS = "a gateway takes a request finds a provider that may answer it and hands back every token as it comes".split()
+TOKENS = [WORDS[i % len(WORDS)] + " " for i in range(DELTAS)]
+TEXT = "".join(TOKENS)[:420]
+
+type_json = b"application/json"
+type_sse = b"text/event-stream; charset=utf-8"
+# About as many headers as the real ones send: a gateway has to read them all.
+HEAD = (
+    b"HTTP/1.1 200 OK\r\ndate: Thu, 09 Oct 2025 10:00:00 GMT\r\ncontent-type: %s\r\nx-request-id: req_0123456789abcdef\r\n"
+    b"x-ratelimit-limit-requests: 10000\r\nx-ratelimit-remaining-requests: 9999\r\nx-ratelimit-reset-requests: 6ms\r\n"
+    b"x-ratelimit-limit-tokens: 2000000\r\nx-ratelimit-remaining-tokens: 1999000\r\nx-ratelimit-reset-tokens: 18ms\r\n"
+    b"%s\r\n\r\n"
+)
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
+
+
+class Ask(msgspec.Struct):
+    """All that the answer depends on."""
+
+    model: str
+    stream: bool = False
+
+
+class Wire(msgspec.Struct, frozen=True):
+    """The two answers of one wire format, ready to be written."""
+
+    whole: bytes
+    frames: list[bytes]
+
+
+def whole(body: object) -> bytes:
+    payload = msgspec.json.encode(body)
+    return HEAD % (type_json, b"content-length: %d" % len(payload)) + payload
+
+
+def frames(events: Iterable[bytes]) -> list[bytes]:
+    """One HTTP chunk per event; the head travels with the first, the closing chunk with the last."""
+    chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
+    chunks[0] = HEAD % (type_sse, b"transfer-encoding: chunked") + chunks[0]
+    chunks[-1] += b"0\r\n\r\n"
+    return chunks
+
+
+def openai() -> Wire:
+    usage = {"prompt_tokens": 57, "completion_tokens": DELTAS, "total_tokens": 57 + DELTAS}
+    base = {"id": "chatcmpl-bench", "created": 1760000000, "model": "gpt-4o-mini", "system_fingerprint": "fp_bench"}
+
+    def event(delta: dict[str, str], reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return sse({**base, "object": "chat.completion.chunk", "choices": [choice]})
+
+    message: dict[str, object] = {"role": "assistant", "content": TEXT, "refusal": None, "annotations": []}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    return Wire(
+        whole({**base, "object": "chat.completion", "choices": [choice], "usage": usage}),
+        frames(
+            chain(
+                [event({"role": "assistant", "content": ""})],
+                (event({"content": token}) for token in TOKENS),
+                [event({}, "stop")],
+                [sse({**base, "object": "chat.completion.chunk", "choices": [], "usage": usage})],
+                [b"data: [DONE]\n\n"],
+            )
+        ),
+    )
+
+
+def anthropic() -> Wire:
+    base = {
+        "id": "msg_bench",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-4",
+        "stop_sequence": None,
+    }
+    asked = {"input_tokens": 57, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+
+    def event(kind: str, **members: object) -> bytes:
+        return b"event: %b\n" % kind.encode() + sse({"type": kind, **members})
+
+    start: dict[str, object] = {**base, "content": [], "stop_reason": None, "usage": {**asked, "output_tokens": 1}}
+    content = [{"type": "text", "text": TEXT}]
+    end = {"stop_reason": "end_turn", "stop_sequence": None}
+    return Wire(
+        whole({**base, "content": content, "stop_reason": "end_turn", "usage": {**asked, "output_tokens": DELTAS}}),
+        frames(
+            chain(
+                [event("message_start", message=start)],
+                [event("content_block_start", index=0, content_block={"type": "text", "text": ""})],
+                [event("ping")],
+                (
+                    event("content_block_delta", index=0, delta={"type": "text_delta", "text": token})
+                    for token in TOKENS
+                ),
+                [event("content_block_stop", index=0)],
+                [event("message_delta", delta=end, usage={"output_tokens": DELTAS})],
+                [event("message_stop")],
+            )
+        ),
+    )
+
+
+def sse(data: object) -> bytes:
+    return b"data: %b\n\n" % msgspec.json.encode(data)
+
+
+# By the end of the path, so that any base URL will do.
+WIRES = {b"completions": openai(), b"messages": anthropic()}
+decode = msgspec.json.Decoder(Ask).decode
+
+
+class Provider(asyncio.Protocol):
+    """One connection; answers its requests one after another."""
+
+    transport: asyncio.Transport
+    next_frame: asyncio.Handle | None = None
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.parser = httptools.HttpRequestParser(self)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # a TCP one
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.next_frame:
+            self.next_frame.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        self.parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        self.wire = WIRES.get(url.rpartition(b"/")[2])
+        self.body: list[bytes] = []
+
+    def on_body(self, body: bytes) -> None:
+        self.body.append(body)
+
+    def on_message_complete(self) -> None:
+        if self.wire is None:
+            self.transport.write(NOT_FOUND)
+            return
+        ask = decode(b"".join(self.body))
+        if ask.stream:
+            self.play(iter(self.wire.frames), PACE if ask.model.endswith("-paced") else 0)
+        else:
+            self.transport.write(self.wire.whole)
+
+    def play(self, rest: Iterator[bytes], pause: float) -> None:
+        frame = next(rest, None)
+        if frame is None:
+            self.next_frame = None
+            return
+        self.transport.write(frame)
+        self.next_frame = (
+            self.loop.call_later(pause, self.play, rest, pause)
+            if pause
+            else self.loop.call_soon(self.play, rest, pause)
+        )
+
+
+async def main(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Provider(loop), "127.0.0.1", port, backlog=1024)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1])))
