@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -134,13 +134,15 @@ def raw(value: object) -> Raw:
 class Quirks(msgspec.Struct, frozen=True):
     """What an upstream wants otherwise than its format says, as data, applied in this order.
 
-    `drop` removes fields, `rename` gives them another name, `default` fills in absent ones, `clamp` limits numbers.
+    `drop` removes fields, `rename` gives them another name, `default` fills in absent ones, `clamp` limits numbers,
+    `system_role` is what the messages that instruct are called.
     """
 
     drop: tuple[str, ...] = ()
     rename: Mapping[str, str] = {}
     default: Mapping[str, Any] = {}
-    clamp: Mapping[str, tuple[float, float]] = {}
+    clamp: Mapping[str, tuple[float | None, float | None]] = {}
+    system_role: Literal["system", "developer"] | None = None
 
 
 NONE = Quirks()
@@ -151,10 +153,32 @@ def apply(quirks: Quirks, fields: Fields) -> Fields:
     out = {quirks.rename.get(name, name): value for name, value in fields.items() if name not in quirks.drop}
     for name, value in quirks.default.items():
         out.setdefault(name, value)
-    for name, (low, high) in quirks.clamp.items():
-        value = out.get(name)
-        if isinstance(value, Raw):
-            value = msgspec.json.decode(value)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            out[name] = min(max(value, low), high)
+    for name, limits in quirks.clamp.items():
+        if name in out:
+            out[name] = _clamped(out[name], limits)
+    if quirks.system_role is not None and "messages" in out:
+        out["messages"] = _instructing(out["messages"], quirks.system_role)
     return out
+
+
+def _clamped(value: Any, limits: tuple[float | None, float | None]) -> Any:
+    """The value within its limits, a whole number as long as it was one; anything but a number as it is."""
+    number = msgspec.json.decode(value) if isinstance(value, Raw) else value
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        return value
+    whole = isinstance(number, int)
+    low, high = limits
+    if low is not None and number < low:
+        number = low
+    if high is not None and number > high:
+        number = high
+    return int(number) if whole else number
+
+
+def _instructing(messages: Any, role: str) -> Any:
+    """The messages, those that instruct under the role that the upstream knows."""
+    decoded = msgspec.json.decode(messages) if isinstance(messages, Raw) else messages
+    roles = ("system", "developer")
+    if all(message.get("role") == role or message.get("role") not in roles for message in decoded):
+        return messages
+    return [message | {"role": role} if message.get("role") in roles else message for message in decoded]

@@ -1,0 +1,247 @@
+"""The command line: one function a verb.
+
+Exit codes: 0 fine, 1 the configuration has errors, 2 wrong usage, 3 warnings under `--strict`, 78 (EX_CONFIG) refused
+to start. Imports stand inside the verbs because `validate` in CI must not pay for a web server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+from omniroute import __version__
+
+DEFAULT_CONFIG = "config/omniroute.yaml"
+FINE, ERRORS, USAGE, WARNINGS, REFUSED = 0, 1, 2, 3, 78
+KEY_PREFIX = "sk-omni-"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a verb and gives its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return FINE
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Starts the gateway."""
+    from omniroute import server
+    from omniroute.errors import ConfigError
+
+    try:
+        return server.run(arguments.config, arguments.host, arguments.port, insecure=arguments.insecure)
+    except ConfigError as error:
+        _report(error.problems, arguments)
+        return REFUSED
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """Checks the files, without the network and without secrets."""
+    from omniroute import catalog
+    from omniroute.config import bundle
+    from omniroute.config import secrets as references
+    from omniroute.errors import ConfigError
+
+    try:
+        read = bundle.read(arguments.config, catalog.load())
+        problems = list(read.warnings)
+        if arguments.resolve:
+            problems += references.missing(read)
+    except ConfigError as error:
+        problems = list(error.problems)
+    _report(problems, arguments)
+    if any(problem.severity == "error" for problem in problems):
+        return ERRORS
+    return WARNINGS if problems and arguments.strict else FINE
+
+
+def schema(arguments: argparse.Namespace) -> int:
+    """Prints the JSON schema, or says whether a file holds the current one."""
+    from omniroute.config.schema import schema_text
+
+    text = schema_text()
+    if arguments.check is None:
+        sys.stdout.write(text)
+        return FINE
+    if arguments.check.is_file() and arguments.check.read_text() == text:
+        return FINE
+    print(f"{arguments.check} is not current: run `omniroute schema > {arguments.check}`", file=sys.stderr)
+    return ERRORS
+
+
+def init(arguments: argparse.Namespace) -> int:
+    """Writes a commented starter file; never over an existing one."""
+    from importlib.resources import files
+
+    target: Path = arguments.path
+    if target.exists():
+        print(f"{target} is there already; nothing was changed", file=sys.stderr)
+        return ERRORS
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(files("omniroute.config").joinpath("starter.yaml").read_text())
+    print(f"wrote {target}; start with: omniroute serve --config {target}")
+    return FINE
+
+
+def key_new(arguments: argparse.Namespace) -> int:
+    """Makes a client key: the key once, and the block for the file, which holds only its digest."""
+    from omniroute.config.spec import is_name
+
+    if not is_name(arguments.name):
+        print(f"{arguments.name!r} is no name for a key: letters, digits, `-`, `_` and `.`", file=sys.stderr)
+        return USAGE
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    digest = f"sha256:{sha256(key.encode()).hexdigest()}"
+    if arguments.json:
+        _print_json({"name": arguments.name, "key": key, "digest": digest})
+        return FINE
+    roles = f"\n    roles: [{', '.join(arguments.role)}]" if arguments.role else ""
+    print(
+        f"{key}\n\n# The key is shown this once. For the file:\nkeys:\n  {arguments.name}:\n    digest: {digest}{roles}"
+    )
+    return FINE
+
+
+def password(arguments: argparse.Namespace) -> int:
+    """Hashes the administrator's password, read from the terminal or from standard input."""
+    import getpass
+
+    from argon2 import PasswordHasher
+
+    typed = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    if len(typed) < arguments.minimum:
+        print(f"a password has at least {arguments.minimum} characters", file=sys.stderr)
+        return USAGE
+    print(PasswordHasher().hash(typed))
+    return FINE
+
+
+def explain_model(arguments: argparse.Namespace) -> int:
+    """Tells where a request for a model would go, and why."""
+    from omniroute import catalog
+    from omniroute.config import bundle
+    from omniroute.config.compile import compile_gateway
+    from omniroute.errors import CallError, ConfigError
+    from omniroute.routing.explain import explain
+    from omniroute.routing.plan import applicable
+    from omniroute.routing.tables import ANONYMOUS
+    from omniroute.state.memory import memory_state
+
+    try:
+        gateway = compile_gateway(bundle.read(arguments.config, catalog.load()), catalog.load(), resolve=False)
+        callers = {principal.name: principal for principal in gateway.principals.values()}
+        caller = callers.get(arguments.key, ANONYMOUS)
+        if arguments.key and caller is ANONYMOUS:
+            print(f"there is no key named {arguments.key!r} in the file", file=sys.stderr)
+            return USAGE
+        policies = applicable(gateway, caller, "chat", arguments.model)
+        told = explain(gateway, memory_state(), arguments.model, arguments.format, policies)
+    except ConfigError as error:
+        _report(error.problems, arguments)
+        return ERRORS
+    except CallError as error:
+        print(error.fault.message, file=sys.stderr)
+        return ERRORS
+    if arguments.json:
+        _print_json(told)
+        return FINE
+    print(f"{told.model} → {told.route} ({told.strategy}), revision {told.revision[:12]}")
+    for number, step in enumerate(told.steps, 1):
+        verdict = "would be tried" if step.accepted else f"skipped: {step.reason}"
+        way = f"{step.format}, translated" if step.translated else step.format
+        print(f"{number:3}. {step.target} over {step.connection} ({way}): {verdict}")
+    return FINE
+
+
+def _report(problems: object, arguments: argparse.Namespace) -> None:
+    from omniroute.config import report
+
+    form = getattr(arguments, "output", "text")
+    stream = sys.stderr if form == "text" else sys.stdout
+    colour = stream.isatty() and "NO_COLOR" not in os.environ
+    text = report.FORMS[form](problems, colour)
+    if text:
+        print(text, file=stream)
+
+
+def _print_json(value: object) -> None:
+    import msgspec
+
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="omniroute",
+        description="The AI gateway that platform engineers keep in git.",
+        epilog="omniroute validate --output github   checks the file in CI",
+    )
+    parser.add_argument("--version", action="version", version=f"omniroute {__version__}")
+    verbs = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = _verb(verbs, serve, "serve", "start the gateway", "omniroute serve --port 8080")
+    _config(command)
+    command.add_argument("--host", help="listen here and not where `server.host` says")
+    command.add_argument("--port", type=int, help="listen on this port and not on `server.port`")
+    command.add_argument("--insecure", action="store_true", help="start even where the defaults refuse: open to all")
+
+    command = _verb(verbs, validate, "validate", "check the files", "omniroute validate --output json --strict")
+    _config(command)
+    command.add_argument("--output", choices=("text", "json", "github"), default="text")
+    command.add_argument("--strict", action="store_true", help="warnings make exit code 3")
+    command.add_argument("--resolve", action="store_true", help="also check that all secrets are there")
+
+    command = _verb(
+        verbs, schema, "schema", "print the JSON schema of the file", "omniroute schema > config/schema.json"
+    )
+    command.add_argument("--check", type=Path, metavar="FILE", help="exit 1 where FILE is not current")
+
+    command = _verb(verbs, init, "init", "write a commented starter file", "omniroute init gateway/omniroute.yaml")
+    command.add_argument("path", type=Path, nargs="?", default=Path(DEFAULT_CONFIG))
+
+    keys = verbs.add_parser("key", help="client keys").add_subparsers(required=True, metavar="COMMAND")
+    command = _verb(keys, key_new, "new", "make a client key", "omniroute key new team-a")
+    command.add_argument("name")
+    command.add_argument("--role", action="append", choices=("client", "admin.read", "admin.write"))
+    command.add_argument("--json", action="store_true")
+
+    command = _verb(verbs, password, "password", "hash the administrator's password", "omniroute password < file")
+    command.set_defaults(minimum=8)
+
+    what = verbs.add_parser("explain", help="why a request goes where it goes").add_subparsers(
+        required=True, metavar="WHAT"
+    )
+    command = _verb(what, explain_model, "model", "where a model leads", "omniroute explain model coding --key team-a")
+    _config(command)
+    command.add_argument("model")
+    command.add_argument("--key", default="", help="as the key of this name")
+    command.add_argument("--format", choices=("openai_chat", "anthropic"), default="openai_chat")
+    command.add_argument("--json", action="store_true")
+    return parser
+
+
+def _verb(verbs: object, run: object, name: str, text: str, example: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = verbs.add_parser(  # type: ignore[attr-defined]  # argparse hides the type
+        name, help=text, description=text.capitalize() + ".", epilog=f"example: {example}"
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config",
+        "-c",
+        type=Path,
+        default=Path(os.environ.get("OMNIROUTE_CONFIG", DEFAULT_CONFIG)),
+        help=f"the main file (default: $OMNIROUTE_CONFIG or {DEFAULT_CONFIG})",
+    )

@@ -1,0 +1,426 @@
+"""From the typed specification to the tables that requests are decided by.
+
+The last step that can fail: what it gives is complete, every reference resolved, every pattern compiled, so that no
+string is looked up twice when a request comes.  Secrets are handed through as they are and never opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+import msgspec
+
+from omniroute.catalog import Catalog, Model, Price, Provider
+from omniroute.config.bundle import Bundle
+from omniroute.config.secrets import Resolver
+from omniroute.config.spec import (
+    ConnectionSpec,
+    KeySpec,
+    MatchSpec,
+    ModelSpec,
+    PolicySpec,
+    PriceSpec,
+    ProfileSpec,
+    ProviderSpec,
+    QuirksSpec,
+    RetrySpec,
+    Spec,
+    TargetSpec,
+    TimeoutsSpec,
+    seconds,
+    size,
+)
+from omniroute.formats import CHAT, patch
+from omniroute.routing.patterns import compile_pattern
+from omniroute.routing.resolve import single
+from omniroute.routing.tables import (
+    NO_RETRY,
+    Access,
+    Alias,
+    Auth,
+    Connection,
+    Deadlines,
+    Endpoint,
+    Gateway,
+    Listed,
+    Policy,
+    Principal,
+    Retry,
+    Revision,
+    Route,
+    Server,
+    Subject,
+    Target,
+    Upstream,
+)
+from omniroute.state.base import Profile
+
+OWN_NODES = {
+    "openai-compatible": ("openai_chat", "bearer"),
+    "anthropic-compatible": ("anthropic", "x-api-key"),
+}
+"""What an own node speaks and how it takes its key, by its `type`."""
+DEFAULT_PORTS = {"http": 80, "https": 443}
+DAY = 86_400.0
+
+
+def compile_gateway(
+    bundle: Bundle, catalog: Catalog, *, generation: int = 1, now: float = 0.0, resolve: bool = True
+) -> Gateway:
+    """The snapshot. Raises ConfigError for every secret that is missing; with `resolve=False`, which is for looking
+    and not for serving, secrets stay closed references."""
+    return _Compiler(bundle, catalog, Resolver(bundle, resolve=resolve)).gateway(generation, now)
+
+
+class _Compiler:
+    """Compiles one bundle; what several tables need is worked out once and kept here."""
+
+    def __init__(self, bundle: Bundle, catalog: Catalog, resolver: Resolver) -> None:
+        self.bundle = bundle
+        self.spec: Spec = bundle.spec
+        self.catalog = catalog
+        self.resolver = resolver
+        self.routes: dict[str, Route] = {}
+        self.upstreams: dict[str, Upstream] = {}
+        self.exact: dict[str, str] = {}
+        self.wildcards: tuple[Alias, ...] = ()
+
+    def gateway(self, generation: int, now: float) -> Gateway:
+        """Everything; the order matters, because routes refer to what was compiled before them."""
+        spec = self.spec
+        self.upstreams = {name: self.upstream(name, provider) for name, provider in spec.providers.items()}
+        known = self.known()
+        self.routes.update(known)
+        self.exact = {name: target for name, target in spec.aliases.items() if "*" not in name}
+        self.wildcards = tuple(_wildcards(spec.aliases))
+        for name in (*spec.combos, *self.exact):
+            self.named(name)
+        access = self.access()
+        self.resolver.check()
+        return Gateway(
+            revision=Revision(
+                digest=self.bundle.digest, generation=generation, source=str(self.bundle.path), loaded_at=now
+            ),
+            server=_server(spec),
+            access=access,
+            routes=MappingProxyType(self.routes),
+            bare=MappingProxyType(_owners(known)),
+            aliases=self.wildcards,
+            upstreams=MappingProxyType(self.upstreams),
+            prefixes=MappingProxyType(self.prefixes()),
+            principals=MappingProxyType({_digest(key): _principal(name, key) for name, key in spec.keys.items()}),
+            policies=tuple(_policies(spec.policies)),
+            models=self.listed(known),
+            warnings=tuple(self.bundle.warnings),
+        )
+
+    # ------------------------------------------------------------------------------------------------ where to send
+
+    def upstream(self, name: str, spec: ProviderSpec) -> Upstream:
+        row = self.row(name, spec)
+        scheme = row.auth if row is not None else OWN_NODES[spec.type or ""][1]
+        connections = spec.connections
+        if not connections and (row is None or not row.key_required):
+            connections = {"default": ConnectionSpec()}
+        return Upstream(
+            name=name,
+            endpoints=MappingProxyType(self.endpoints(name, spec, row)),
+            connections=tuple(self.connection(name, each, one, scheme) for each, one in connections.items()),
+            selection=spec.selection,
+            headers=self.headers({**(row.headers if row else {}), **spec.headers}, f"providers.{name}.headers"),
+            deadlines=_deadlines(spec.timeouts),
+            quirks=_quirks(row, spec.quirks),
+            operations=frozenset(row.operations) if row else frozenset(),
+            transport="demo" if row is not None and row.type == "demo" else spec.transport,
+        )
+
+    def row(self, name: str, spec: ProviderSpec) -> Provider | None:
+        """The provider's row in the catalogue; None for a node of one's own."""
+        return self.catalog.providers.get(name if spec.type is None else spec.type)
+
+    def endpoints(self, name: str, spec: ProviderSpec, known: Provider | None) -> dict[str, Endpoint]:
+        """Where each format is spoken that we speak too, in the provider's order of preference."""
+        if spec.base_url is not None:
+            base = self.resolver.text(spec.base_url, f"providers.{name}.base_url")
+            formats: Iterable[str] = spec.formats or (known.formats if known else (OWN_NODES[spec.type or ""][0],))
+            places = dict.fromkeys(formats, base)
+        else:
+            assert known is not None
+            places = {form: url.format_map(spec.variables) for form, url in known.formats.items()}
+            if spec.formats:
+                places = {form: places[form] for form in spec.formats}
+        return {form: _endpoint(url) for form, url in places.items() if form in CHAT}
+
+    def connection(self, provider: str, name: str, spec: ConnectionSpec, scheme: str) -> Connection:
+        at = f"providers.{provider}.connections.{name}"
+        key = self.resolver.secret(spec.api_key, f"{at}.api_key") if spec.api_key is not None else None
+        return Connection(
+            id=f"{provider}.{name}",
+            name=name,
+            auth=Auth(scheme=scheme, secret=key),
+            priority=spec.priority,
+            weight=spec.weight,
+            max_concurrent=spec.max_concurrent,
+            profile=_profile(self.spec.resilience.profiles.api_key),
+            headers=self.headers(spec.headers, f"{at}.headers"),
+        )
+
+    def headers(self, spec: Mapping[str, str], at: str) -> tuple[tuple[bytes, bytes], ...]:
+        return tuple(
+            (name.lower().encode(), self.resolver.text(value, f"{at}.{name}").encode("latin-1"))
+            for name, value in spec.items()
+        )
+
+    # ------------------------------------------------------------------------------------------------ how to choose
+
+    def known(self) -> dict[str, Route]:
+        """A route for every `provider/model` that the catalogue or the file knows."""
+        return {
+            route.name: route
+            for name, upstream in self.upstreams.items()
+            if upstream.endpoints
+            for route in self.provider_routes(name, upstream)
+        }
+
+    def provider_routes(self, name: str, upstream: Upstream) -> Iterator[Route]:
+        spec = self.spec.providers[name]
+        row = self.row(name, spec)
+        listed = self.catalog.models(row.id) if row is not None else {}
+        prices = self.spec.pricing
+        for model in dict.fromkeys((*listed, *spec.models)):
+            own = spec.models.get(model, ModelSpec())
+            facts = _facts(listed.get(model) or Model(id=model, kind="chat"), own, prices.get(f"{name}/{model}"))
+            if facts.kind == "chat":
+                yield single(upstream, model, own.upstream_id or model, facts)
+
+    def named(self, name: str) -> Route:
+        """The route that a name in the file means, compiled when it is first needed. Lint has seen to it that every
+        name leads somewhere and none in a circle."""
+        found = self.routes.get(name)
+        if found is None:
+            found = self.routes[name] = self.make(name)
+        return found
+
+    def make(self, name: str) -> Route:
+        combo = self.spec.combos.get(name)
+        if combo is not None:
+            steps = tuple(
+                self.step(TargetSpec(model=each) if isinstance(each, str) else each) for each in combo.targets
+            )
+            return Route(name=name, strategy=combo.strategy, steps=steps, retry=_retry(combo.retry))
+        target = self.exact.get(name)
+        if target is not None:
+            return self.named(target)
+        provider, _, model = name.partition("/")
+        upstream = self.upstreams.get(self.prefixes().get(provider, provider))
+        if upstream is not None and model:
+            return self.routes.get(f"{upstream.name}/{model}") or single(
+                upstream, model, model, Model(id=model, kind="chat")
+            )
+        return self.named(self.indirect(name))
+
+    def indirect(self, name: str) -> str:
+        """What a wildcard alias makes of a name, or the one provider that has a model of this name."""
+        for alias in self.wildcards:
+            target = alias.translate(name)
+            if target is not None:
+                return target
+        return next(route for route in self.routes if route.partition("/")[2] == name)
+
+    def step(self, spec: TargetSpec) -> Route | Target:
+        """A target of a combo: another combo as a whole, or a single model as the target that it is."""
+        route = self.named(spec.model)
+        target = route.steps[0]
+        if len(route.steps) > 1 or not isinstance(target, Target) or route.retry is not NO_RETRY:
+            return msgspec.structs.replace(route, weight=spec.weight)
+        limits = target.deadlines
+        if spec.timeout is not None:
+            limits = msgspec.structs.replace(limits, total=seconds(spec.timeout))
+        return msgspec.structs.replace(target, weight=spec.weight, deadlines=limits)
+
+    def prefixes(self) -> dict[str, str]:
+        """Other names of configured providers, where no provider has that name itself."""
+        return {
+            short: name
+            for short, name in self.catalog.provider_aliases.items()
+            if short not in self.upstreams and name in self.upstreams
+        }
+
+    # ------------------------------------------------------------------------------------------------------- access
+
+    def access(self) -> Access:
+        auth = self.spec.auth
+        stored = auth.password_hash
+        return Access(
+            require_login=auth.require_login,
+            password_hash=self.resolver.secret(stored, "auth.password_hash") if stored is not None else None,
+            session_ttl=seconds(auth.session_ttl),
+            allowed_hosts=frozenset(self.spec.server.allowed_hosts),
+        )
+
+    def listed(self, known: Mapping[str, Route]) -> tuple[Listed, ...]:
+        """The lines of `/v1/models`: combos, aliases, then models of providers that can be called."""
+        combos = (Listed(id=name, owned_by="combo", facts=None) for name in self.spec.combos)
+        aliases = (Listed(id=name, owned_by="alias", facts=_only_facts(self.routes[name])) for name in self.exact)
+        models = (
+            Listed(id=name, owned_by=target.upstream.name, facts=target.facts)
+            for name, route in known.items()
+            for target in route.steps
+            if isinstance(target, Target) and target.upstream.connections
+        )
+        return (*combos, *aliases, *models)
+
+
+def _only_target(route: Route) -> Target | None:
+    first = route.steps[0]
+    return first if len(route.steps) == 1 and isinstance(first, Target) else None
+
+
+def _only_facts(route: Route) -> Model | None:
+    target = _only_target(route)
+    return target.facts if target is not None else None
+
+
+def _owners(known: Mapping[str, Route]) -> dict[str, tuple[str, ...]]:
+    """Which routes end in a model id, for requests that name no provider; only providers that can be called count."""
+    owners: dict[str, list[str]] = {}
+    for name, route in known.items():
+        target = _only_target(route)
+        if target is not None and target.upstream.connections:
+            owners.setdefault(name.partition("/")[2], []).append(name)
+    return {model: tuple(names) for model, names in owners.items()}
+
+
+def _wildcards(aliases: Mapping[str, str]) -> list[Alias]:
+    """Wildcard aliases, those with the most literal text first, equal ones in the order of their text."""
+    stars = [name for name in aliases if "*" in name]
+    stars.sort(key=lambda name: (name.count("*") - len(name), name))
+    return [Alias(text=name, pattern=compile_pattern(name), target=aliases[name]) for name in stars]
+
+
+def _endpoint(url: str) -> Endpoint:
+    parts = urlsplit(url)
+    port = parts.port or DEFAULT_PORTS[parts.scheme]
+    return Endpoint(scheme=parts.scheme, host=parts.hostname or "", port=port, base_path=parts.path.rstrip("/"))
+
+
+def _deadlines(spec: TimeoutsSpec) -> Deadlines:
+    return Deadlines(
+        connect=seconds(spec.connect),
+        first_byte=seconds(spec.first_byte),
+        idle=seconds(spec.idle),
+        total=seconds(spec.total),
+    )
+
+
+def _quirks(row: Provider | None, spec: QuirksSpec) -> patch.Quirks:
+    """What the catalogue says of the provider, and what the file adds."""
+    base = msgspec.convert(dict(row.quirks), patch.Quirks) if row is not None else patch.NONE
+    renames = dict(spec.rename)
+    if spec.max_tokens_field is not None:
+        (other,) = {"max_tokens", "max_completion_tokens"} - {spec.max_tokens_field}
+        renames[other] = spec.max_tokens_field
+    quirks = patch.Quirks(
+        drop=(*base.drop, *spec.drop),
+        rename={**base.rename, **renames},
+        default={**base.default, **spec.default},
+        clamp={**base.clamp, **{name: (limits.min, limits.max) for name, limits in spec.clamp.items()}},
+        system_role=spec.system_role or base.system_role,
+    )
+    return patch.NONE if quirks == patch.NONE else quirks
+
+
+def _facts(known: Model, own: ModelSpec, overlay: PriceSpec | None) -> Model:
+    """What the catalogue knows, changed by what the file says."""
+    price = known.price
+    for spec in (own.price, overlay):
+        if spec is not None:
+            price = _price(spec, price)
+    return msgspec.structs.replace(
+        known,
+        context=own.context or known.context,
+        max_output=own.max_output or known.max_output,
+        capabilities=known.capabilities if own.capabilities is None else frozenset(own.capabilities),
+        price=price,
+    )
+
+
+def _price(spec: PriceSpec, base: Price | None) -> Price:
+    """Prices of the file over those of the catalogue; written as they are read, so that 0.1 is a tenth."""
+    said = {name: Decimal(str(value)) for name, value in msgspec.structs.asdict(spec).items() if value is not None}
+    return msgspec.structs.replace(base or Price(), **said)
+
+
+def _retry(spec: RetrySpec) -> Retry:
+    if spec.attempts == 0:
+        return NO_RETRY
+    return Retry(attempts=spec.attempts, delay=seconds(spec.delay), on=frozenset(spec.on))
+
+
+def _profile(spec: ProfileSpec) -> Profile:
+    return Profile(
+        failure_threshold=spec.failure_threshold,
+        reset_timeout=seconds(spec.reset_timeout),
+        cooldown=seconds(spec.cooldown),
+        max_cooldown=seconds(spec.max_cooldown),
+        honour_retry_after=spec.honour_retry_after,
+    )
+
+
+def _digest(key: KeySpec) -> bytes:
+    return bytes.fromhex(key.digest.removeprefix("sha256:"))
+
+
+def _principal(name: str, key: KeySpec) -> Principal:
+    """A key works through the day that `expires` names."""
+    expires = None
+    if key.expires is not None:
+        expires = datetime.fromisoformat(key.expires).replace(tzinfo=UTC).timestamp() + DAY
+    return Principal(
+        name=name,
+        roles=frozenset(key.roles),
+        allow=tuple(compile_pattern(pattern) for pattern in key.allow) or None,
+        expires=expires,
+        tags=MappingProxyType(dict(key.tags)),
+    )
+
+
+def _policies(specs: Mapping[str, PolicySpec]) -> Iterator[Policy]:
+    for name, spec in sorted(specs.items(), key=lambda item: (item[1].priority, item[0])):
+        limits = [rule.max_tokens.output for rule in spec.rules if rule.max_tokens is not None]
+        models = [rule.deny_models or rule.allow_models for rule in spec.rules]
+        yield Policy(
+            name=name,
+            matches=_matcher(spec.match),
+            refuse=tuple(rule.refuse() for rule in models if rule is not None),
+            max_output=min(limits, default=None),
+        )
+
+
+def _matcher(spec: MatchSpec) -> Callable[[Subject], bool]:
+    """All conditions that are there hold; of a condition's values one is enough."""
+    patterns = [compile_pattern(pattern) for pattern in spec.models]
+
+    def matches(subject: Subject) -> bool:
+        caller = subject.principal
+        return (
+            (not spec.keys or caller.name in spec.keys)
+            and (not spec.operations or subject.operation in spec.operations)
+            and all(caller.tags.get(name) == value for name, value in spec.tags.items())
+            and (not patterns or any(pattern.fullmatch(subject.model) for pattern in patterns))
+        )
+
+    return matches
+
+
+def _server(spec: Spec) -> Server:
+    return Server(
+        require_api_key=spec.auth.require_api_key,
+        body_limit=size(spec.server.body_limit),
+        ping_interval=seconds(spec.server.ping_interval),
+        strict_translation=spec.server.strict_translation,
+    )

@@ -1,0 +1,1 @@
+"""The hot path: from a client's request to its answer, plain ASGI all the way."""

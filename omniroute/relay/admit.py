@@ -1,0 +1,32 @@
+"""Who calls, and whether they may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from omniroute.errors import Forbidden, Unauthenticated
+from omniroute.routing import credential
+from omniroute.routing.tables import ANONYMOUS, Gateway, Principal
+
+
+def identify(gateway: Gateway, headers: Iterable[tuple[bytes, bytes]], query: bytes, now: float) -> Principal:
+    """The caller. A key that is sent but wrong is refused even where none is required."""
+    key = credential.extract(headers, query)
+    if key is not None:
+        return credential.owner(gateway, key, now)
+    if gateway.server.require_api_key:
+        raise Unauthenticated(
+            "This gateway needs an API key: send it as `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`."
+        )
+    return ANONYMOUS
+
+
+def may_use(principal: Principal, model: str) -> bool:
+    """Whether the key's allow-list has this name."""
+    return principal.allow is None or any(pattern.fullmatch(model) for pattern in principal.allow)
+
+
+def check_model(principal: Principal, model: str) -> None:
+    """Raises Forbidden for a model that the key may not use."""
+    if not may_use(principal, model):
+        raise Forbidden(f"The key `{principal.name}` may not use the model `{model}`.", code="model_not_allowed")

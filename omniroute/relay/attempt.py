@@ -1,0 +1,162 @@
+"""One try on one connection of one target: prepare, send, and open the answer up to its first content.
+
+Until then nothing has been sent to the client, so whatever goes wrong is an `UpstreamError` that the next candidate
+may make good.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from omniroute.errors import BadRequest
+from omniroute.formats import CHAT, bridge, patch
+from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, malformed
+from omniroute.formats.ir import Loss
+from omniroute.relay.call import Call
+from omniroute.routing.plan import Candidate
+from omniroute.routing.tables import Target
+from omniroute.upstream import transport
+from omniroute.upstream.client import Client, classify, refusal
+
+REPLY_LIMIT = 64 * 1024 * 1024
+"""Bytes of a whole answer. Generated images are the largest there are, some tens of megabytes."""
+LOSSES_TOLD = 8
+
+
+class Prepared(msgspec.Struct):
+    """What goes out, and in whose words."""
+
+    codec: ChatCodec
+    path: str
+    body: bytes
+    losses: list[Loss]
+
+
+def prepare(call: Call, head: Head, target: Target) -> Prepared:
+    """The request in the upstream's format: the client's own where the upstream speaks it, translated otherwise.
+
+    Raises BadRequest where a translation would lose something and the configuration is strict about it.
+    """
+    endpoints = target.upstream.endpoints
+    own = call.endpoint.format in endpoints
+    codec = call.codec if own else CHAT[next(iter(endpoints))]
+    losses: list[Loss] = []
+    if own:
+        fields = codec.forward(head, target.model)
+    else:
+        if call.chat is None:
+            call.chat = call.codec.decode_request(head)
+        fields, losses = codec.encode_request(call.chat, target.model)
+        if losses and call.gateway.server.strict_translation:
+            raise BadRequest(_refused(target, losses), code="unsupported_by_target", param=losses[0].path or None)
+    limit = min((policy.max_output for policy in call.policies if policy.max_output is not None), default=None)
+    if limit is not None:
+        fields = _limited(fields, codec, limit)
+    quirks = target.upstream.quirks
+    if quirks is not patch.NONE:
+        fields = patch.apply(quirks, fields)
+    return Prepared(codec, codec.path(target.model, head.stream), patch.join(fields), losses)
+
+
+def _refused(target: Target, losses: list[Loss]) -> str:
+    told = "; ".join(f"{loss.path}: {loss.what}" for loss in losses[:LOSSES_TOLD])
+    return f"`{target.id}` cannot carry the whole request, and `strict_translation` is on. {told}."
+
+
+def _limited(fields: Fields, codec: ChatCodec, limit: int) -> Fields:
+    """The request with its output limited to what a policy grants."""
+    there = [name for name in codec.MAX_TOKENS if name in fields]
+    if not there:
+        return fields | {codec.MAX_TOKENS[0]: limit}
+    return patch.apply(patch.Quirks(clamp={name: (0, limit) for name in there}), fields)
+
+
+class Opened(msgspec.Struct):
+    """A stream whose first content is here; `first` is what to send with it."""
+
+    reply: transport.Reply
+    bridge: Bridge
+    first: bytes
+    ended: bool
+
+
+async def send(call: Call, client: Client, candidate: Candidate, prepared: Prepared) -> transport.Reply:
+    """The upstream's answer, opened. Raises UpstreamError for a refusal as for a failure."""
+    target = candidate.target
+    upstream = target.upstream
+    reply = await client.send(
+        upstream,
+        candidate.connection,
+        upstream.endpoints[prepared.codec.NAME],
+        prepared.path,
+        _forwarded(call) if prepared.codec is call.codec else (),
+        prepared.body,
+        target.deadlines,
+    )
+    if reply.status == 200:
+        return reply
+    try:
+        if reply.status < 400:
+            raise classify(malformed(f"status {reply.status}"), upstream.name)
+        raise await refusal(reply, prepared.codec, upstream.name, call.state.clock.now())
+    finally:
+        reply.close()
+
+
+def _forwarded(call: Call) -> transport.Headers:
+    """The client's headers that mean something to an upstream of the same format."""
+    wanted = call.codec.FORWARD
+    return tuple(header for header in call.headers if header[0] in wanted)
+
+
+async def whole(call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, provider: str) -> Reply:
+    """The answer as the client wants it, for a client that does not stream."""
+    body = await reply.read(REPLY_LIMIT)
+    created = int(call.started_at)
+    try:
+        if _is_stream(reply, codec):
+            decoder = codec.decoder()
+            events = decoder.feed(body) + decoder.close()
+            answer = bridge.reply(call.codec, events, head, call.id, created)
+        else:
+            answer = bridge.whole(codec, call.codec, body, head, call.id, created)
+    except ValueError as error:
+        raise classify(malformed(str(error)), provider) from None
+    if answer.fault is not None:
+        raise classify(answer.fault, provider)
+    return answer
+
+
+async def stream(call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, provider: str) -> Opened:
+    """The answer up to its first content, for a client that streams."""
+    if not _is_stream(reply, codec):
+        return await _whole_as_stream(call, reply, codec, head, provider)
+    way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at))
+    first = b""
+    ended = False
+    while not (ended or way.committed or way.fault):
+        data = await reply.chunk()
+        first += way.feed(data) if data else way.close()
+        ended = not data
+    if way.fault is not None:
+        raise classify(way.fault, provider)
+    return Opened(reply, way, first, ended)
+
+
+async def _whole_as_stream(call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, provider: str) -> Opened:
+    """Some upstreams answer whole although a stream was asked for; events make one of it."""
+    body = await reply.read(REPLY_LIMIT)
+    way = bridge.Translated(codec, call.codec, head, call.id, int(call.started_at))
+    try:
+        first = way.replay(codec.decode_reply(body))
+    except ValueError as error:
+        raise classify(malformed(str(error)), provider) from None
+    if way.fault is not None:
+        raise classify(way.fault, provider)
+    return Opened(reply, way, first, ended=True)
+
+
+def _is_stream(reply: transport.Reply, codec: ChatCodec) -> bool:
+    """By what the answer says of itself; one that says nothing is taken for whole."""
+    kind = codec.CONTENT_TYPE.partition(b";")[0]
+    return any(name == b"content-type" and value.lower().startswith(kind) for name, value in reply.headers)

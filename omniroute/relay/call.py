@@ -1,0 +1,89 @@
+"""One request on its way: the only object of the hot path that changes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from omniroute.errors import Fault
+from omniroute.formats.codec import ChatCodec, Head
+from omniroute.formats.ir import Chat, FinishReason, Loss, Usage
+from omniroute.relay.asgi import Pairs, Scope, Send
+from omniroute.routing import request_id as ids
+from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Target
+from omniroute.state.base import Attempt, State
+
+if TYPE_CHECKING:
+    from omniroute.relay.ingress import Endpoint
+
+
+class Call:
+    """What is known so far, and what will stand in the ledger. Times are of the monotonic clock, in seconds."""
+
+    __slots__ = (
+        "attempts",
+        "chat",
+        "codec",
+        "committed",
+        "connection",
+        "cost",
+        "endpoint",
+        "fault",
+        "finish",
+        "first_byte",
+        "gateway",
+        "head",
+        "headers",
+        "id",
+        "losses",
+        "policies",
+        "principal",
+        "request_id",
+        "scope",
+        "send",
+        "started",
+        "started_at",
+        "state",
+        "status",
+        "target",
+        "upstream_time",
+        "usage",
+    )
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        codec: ChatCodec,
+        gateway: Gateway,
+        state: State,
+        scope: Scope,
+        request_id: str,
+        send: Send,
+    ) -> None:
+        self.endpoint = endpoint
+        self.codec = codec
+        self.gateway = gateway
+        self.state = state
+        self.scope = scope
+        self.headers: Pairs = scope["headers"]
+        self.send = send
+        self.id = ids.new()
+        self.request_id = request_id or self.id
+        self.started = state.clock.monotonic()
+        self.started_at = state.clock.now()
+        self.principal: Principal | None = None
+        self.policies: tuple[Policy, ...] = ()
+        self.head: Head | None = None
+        self.chat: Chat | None = None
+        self.target: Target | None = None
+        self.connection: Connection | None = None
+        self.attempts: list[Attempt] = []
+        self.losses: list[Loss] = []
+        self.usage: Usage | None = None
+        self.finish: FinishReason | None = None
+        self.fault: Fault | None = None
+        self.status = 0
+        self.cost: Decimal | None = None
+        self.committed = False
+        self.upstream_time = 0.0
+        self.first_byte: float | None = None

@@ -1,0 +1,61 @@
+"""The headers of an answer: what every client may want to know about how it was made."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from omniroute.formats.ir import Loss, Usage
+from omniroute.relay.asgi import Pairs
+from omniroute.relay.call import Call
+
+JSON = b"application/json"
+
+
+def common(call: Call) -> Pairs:
+    """Of every answer, also of a refusal."""
+    pairs = [
+        (b"x-request-id", call.request_id.encode("latin-1")),
+        (b"x-omniroute-config", call.gateway.revision.label.encode()),
+    ]
+    if call.target is not None:
+        pairs += (
+            (b"x-omniroute-provider", call.target.upstream.name.encode()),
+            (b"x-omniroute-model", call.target.model.encode()),
+            (b"x-omniroute-attempts", b"%d" % max(1, len(call.attempts) + (call.committed and 1))),
+        )
+    if call.losses:
+        pairs.append((b"x-omniroute-losses", losses(call.losses)))
+    return pairs
+
+
+def whole(call: Call, length: int) -> Pairs:
+    """Of an answer that is known in full, with what it took and cost."""
+    pairs = [(b"content-type", JSON), (b"content-length", b"%d" % length), *common(call)]
+    if call.usage is not None:
+        pairs += _spent(call.usage, call.cost)
+    return pairs
+
+
+def stream(call: Call) -> Pairs:
+    """Of a stream; `no-transform` and `x-accel-buffering` keep proxies from holding it back."""
+    return [
+        (b"content-type", call.codec.CONTENT_TYPE),
+        (b"cache-control", b"no-cache, no-transform"),
+        (b"x-accel-buffering", b"no"),
+        *common(call),
+    ]
+
+
+def losses(dropped: list[Loss]) -> bytes:
+    """The codes of what translation dropped, each once."""
+    return ", ".join(dict.fromkeys(loss.code for loss in dropped)).encode("ascii", "replace")
+
+
+def _spent(usage: Usage, cost: Decimal | None) -> Pairs:
+    pairs = [
+        (b"x-omniroute-tokens-in", b"%d" % usage.input),
+        (b"x-omniroute-tokens-out", b"%d" % usage.output),
+    ]
+    if cost is not None:
+        pairs.append((b"x-omniroute-cost", format(cost, "f").encode()))
+    return pairs

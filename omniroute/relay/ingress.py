@@ -1,0 +1,218 @@
+"""The client endpoints: one row each, and the plain ASGI application that a row becomes.
+
+A row says everything that guards it: who may call, how large a body may be. A route that does not say so cannot be
+built. The applications are mounted in Litestar but use none of it beyond the routing, because typed handlers and
+dependency injection cost more than the whole gateway does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import msgspec
+
+from omniroute.errors import CallError, Fault, MethodNotAllowed, TooLarge, UnsupportedMedia, UpstreamError
+from omniroute.formats import CHAT
+from omniroute.relay import admit, counting, headers, listing, meter, relay
+from omniroute.relay.asgi import Application, Receive, Scope, Send, respond
+from omniroute.relay.call import Call
+from omniroute.relay.guard import Guard
+from omniroute.routing import request_id
+from omniroute.routing.live import Live
+from omniroute.state.base import State
+from omniroute.upstream.client import Client
+
+log = logging.getLogger("omniroute.relay")
+
+Serve = Callable[[Call, Client, bytes], Awaitable[None]]
+MEBIBYTE = 1024 * 1024
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One path of the client API. `body_limit` is in bytes, None for the configured one; `metered` calls stand in the
+    ledger; `mount` takes all paths below; `shared` paths speak Anthropic to callers that send `anthropic-version`."""
+
+    path: str
+    method: Literal["GET", "POST"]
+    operation: str
+    format: str
+    serve: Serve
+    access: Literal["client"]
+    body_limit: int | None
+    metered: bool = False
+    mount: bool = False
+    shared: bool = False
+
+
+ENDPOINTS = (
+    Endpoint(
+        path="/v1/chat/completions",
+        method="POST",
+        operation="chat",
+        format="openai_chat",
+        serve=relay.chat,
+        access="client",
+        body_limit=None,
+        metered=True,
+    ),
+    Endpoint(
+        path="/v1/messages",
+        method="POST",
+        operation="chat",
+        format="anthropic",
+        serve=relay.chat,
+        access="client",
+        body_limit=None,
+        metered=True,
+    ),
+    Endpoint(
+        path="/v1/messages/count_tokens",
+        method="POST",
+        operation="count_tokens",
+        format="anthropic",
+        serve=counting.count,
+        access="client",
+        body_limit=None,
+    ),
+    Endpoint(
+        path="/v1/models",
+        method="GET",
+        operation="models",
+        format="openai_chat",
+        serve=listing.models,
+        access="client",
+        body_limit=0,
+        mount=True,
+        shared=True,
+    ),
+)
+
+
+class Gate:
+    """What every endpoint shares: the snapshot, the state, the way out, and how many requests are under way."""
+
+    def __init__(self, live: Live, state: State, client: Client) -> None:
+        self.live = live
+        self.state = state
+        self.client = client
+        self.active = 0
+
+    def app(self, endpoint: Endpoint) -> Application:
+        """The ASGI application of a row."""
+
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
+            self.active += 1
+            try:
+                await self._serve(endpoint, scope, receive, send)
+            finally:
+                self.active -= 1
+
+        return application
+
+    async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+        pairs = scope["headers"]
+        shared = endpoint.shared and any(name == b"anthropic-version" for name, _ in pairs)
+        codec = CHAT["anthropic" if shared else endpoint.format]
+        call = Call(endpoint, codec, self.live.current, self.state, scope, request_id.given(pairs), send)
+        guard = Guard()
+        try:
+            await self._answer(call, scope, receive, guard)
+        except CallError as error:
+            await _refuse(call, error.fault, error.allow if isinstance(error, MethodNotAllowed) else ())
+        except UpstreamError as error:
+            await _refuse(call, error.fault)
+        except asyncio.CancelledError:
+            await _cancelled(call, guard)
+        except Exception:
+            log.exception("request %s failed inside the gateway", call.id)
+            await _refuse(call, _OURS)
+        finally:
+            guard.release()
+            if endpoint.metered:
+                meter.settle(call)
+
+    async def _answer(self, call: Call, scope: Scope, receive: Receive, guard: Guard) -> None:
+        endpoint, gateway = call.endpoint, call.gateway
+        if scope["method"] != endpoint.method:
+            raise MethodNotAllowed(
+                f"{scope['path']} takes {endpoint.method}, not {scope['method']}.", [endpoint.method]
+            )
+        now = self.state.clock.now()
+        call.principal = admit.identify(gateway, call.headers, scope["query_string"], now)
+        limit = gateway.server.body_limit if endpoint.body_limit is None else endpoint.body_limit
+        body = await _read(call, receive, limit)
+        guard.body_is_here(receive)
+        await endpoint.serve(call, self.client, body)
+
+
+_OURS = Fault(kind="server", status=500, message="The gateway failed on this request; its log says why.")
+_SLOW = Fault(kind="timeout", status=408, message="The body did not arrive in time.", code="body_timeout")
+_GONE = Fault(kind="invalid_request", status=499, message="The client left before the answer.", code="client_gone")
+_STOPPED = Fault(kind="unavailable", status=503, message="The gateway is shutting down.", code="shutting_down")
+
+
+async def _read(call: Call, receive: Receive, limit: int) -> bytes:
+    """The body. Raises before reading what is announced too large, and as soon as what comes is."""
+    for name, value in call.headers:
+        if name == b"content-length" and value.isdigit() and int(value) > limit:
+            raise _too_large(limit)
+        if name == b"content-encoding" and value.lower() != b"identity":
+            raise UnsupportedMedia("Compressed bodies are not taken; send the JSON as it is.")
+        if name == b"content-type" and call.endpoint.method == "POST" and not _is_json(value):
+            raise UnsupportedMedia("The body must be JSON: send `Content-Type: application/json`.")
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
+    parts = [body]
+    size = len(body)
+    while message.get("more_body") and size <= limit:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+    if size > limit:
+        raise _too_large(limit)
+    return b"".join(parts)
+
+
+def _is_json(content_type: bytes) -> bool:
+    kind = content_type.partition(b";")[0].strip().lower()
+    return kind == b"application/json" or kind.endswith(b"+json")
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than the {limit / MEBIBYTE:g} MiB that are taken here (`server.body_limit`).")
+
+
+async def _refuse(call: Call, fault: Fault, allow: tuple[str, ...] = ()) -> None:
+    """Tells the caller in the format of the surface, if nothing has been sent yet."""
+    call.fault = fault
+    if call.committed:
+        return
+    call.status = fault.status
+    body = call.codec.encode_error(fault, call.request_id)
+    pairs = [(b"content-type", headers.JSON), (b"content-length", b"%d" % len(body)), *headers.common(call)]
+    if fault.retry_after is not None:
+        pairs.append((b"retry-after", b"%d" % max(1, round(fault.retry_after + 0.4999))))
+    if allow:
+        pairs.append((b"allow", ", ".join(allow).encode()))
+    if fault.status == 401:
+        pairs.append((b"www-authenticate", b"Bearer"))
+    await respond(call.send, fault.status, pairs, body)
+
+
+async def _cancelled(call: Call, guard: Guard) -> None:
+    """The client left, was too slow, or the server has waited long enough for us."""
+    if not guard.caught():
+        await _refuse(call, _STOPPED)
+        raise asyncio.CancelledError
+    if guard.reason == "body_timeout":
+        await _refuse(call, _SLOW)
+        return
+    call.fault = _GONE
+    call.status = _GONE.status

@@ -1,0 +1,74 @@
+"""What a request used and cost, and its row in the ledger."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from omniroute.catalog.price import cost
+from omniroute.formats.ir import Usage
+from omniroute.relay.call import Call
+from omniroute.routing.tables import Target
+from omniroute.state.base import UsageRow
+
+BYTES_PER_TOKEN = 4
+"""For estimates, where an upstream reported nothing: English prose and code come to about four bytes a token."""
+
+
+def estimate(prompt_bytes: int, produced: int) -> Usage:
+    """A counted guess, marked as one: the prompt by its bytes, the answer by its pieces, about a token each."""
+    return Usage(input=-(-prompt_bytes // BYTES_PER_TOKEN), output=produced, estimated=True)
+
+
+def price(target: Target, usage: Usage) -> Decimal | None:
+    """USD, by the price of the model that served; None where it is not known."""
+    known = target.facts.price
+    if known is None:
+        return None
+    return cost(
+        known,
+        input=usage.input,
+        output=usage.output,
+        cached=usage.cached,
+        cache_write=usage.cache_write,
+        cache_write_1h=usage.cache_write_1h,
+        reasoning=usage.reasoning,
+    )
+
+
+def settle(call: Call) -> None:
+    """Writes the request down, once, whatever became of it."""
+    total = call.state.clock.monotonic() - call.started
+    usage = call.usage or Usage()
+    target, fault = call.target, call.fault
+    call.state.ledger.append(
+        UsageRow(
+            id=call.id,
+            started=call.started_at,
+            key=call.principal.name if call.principal else "",
+            operation=call.endpoint.operation,
+            format=call.endpoint.format,
+            requested=call.head.model if call.head else "",
+            provider=target.upstream.name if target else "",
+            connection=call.connection.id if call.connection else "",
+            model=target.model if target else "",
+            status=call.status,
+            error=fault.kind if fault else "",
+            code=fault.code or "" if fault else "",
+            stream=call.head.stream if call.head else False,
+            input=usage.input,
+            output=usage.output,
+            cached=usage.cached,
+            cache_write=usage.cache_write,
+            cache_write_1h=usage.cache_write_1h,
+            reasoning=usage.reasoning,
+            estimated=usage.estimated,
+            cost=call.cost,
+            total_ms=total * 1e3,
+            upstream_ms=call.upstream_time * 1e3,
+            gateway_ms=(total - call.upstream_time) * 1e3,
+            ttft_ms=None if call.first_byte is None else (call.first_byte - call.started) * 1e3,
+            attempts=tuple(call.attempts),
+            losses=tuple(loss.code for loss in call.losses),
+            revision=call.gateway.revision.digest,
+        )
+    )

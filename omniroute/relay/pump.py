@@ -1,0 +1,93 @@
+"""Hands an answer to the client: whole, or piece by piece with a sign of life in between.
+
+Everything before the first `send` can still be repaired by another candidate; nothing after it can.  So this is the
+one module that writes to the client, and the commit point of a stream is its first line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from omniroute.errors import UpstreamError
+from omniroute.formats.codec import Bridge
+from omniroute.relay import headers
+from omniroute.relay.asgi import respond
+from omniroute.relay.attempt import Opened
+from omniroute.relay.call import Call
+from omniroute.upstream.client import classify
+
+
+async def send_whole(call: Call, body: bytes) -> None:
+    """Answers with a whole body."""
+    await respond(call.send, 200, headers.whole(call, len(body)), body)
+
+
+class Pulse:
+    """Sends the format's ping when a stream has been silent for a while, so that nothing between takes it for dead.
+
+    One timer a stream, which compares times when it fires and is not touched by a chunk. A ping goes out between two
+    whole events only, because the bridge never gives less than one.
+    """
+
+    __slots__ = ("_call", "_interval", "_loop", "_task", "_timer", "last")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._interval = call.gateway.server.ping_interval
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[None] | None = None
+        self.last = self._loop.time()
+        self._timer = self._loop.call_later(self._interval, self._tick)
+
+    def _tick(self) -> None:
+        silent = self._loop.time() - self.last
+        if silent >= self._interval:
+            self.last += silent
+            self._task = self._loop.create_task(self._ping())
+            silent = 0.0
+        self._timer = self._loop.call_later(self._interval - silent, self._tick)
+
+    async def _ping(self) -> None:
+        await self._call.send({"type": "http.response.body", "body": self._call.codec.PING, "more_body": True})
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+
+async def stream(call: Call, opened: Opened, provider: str) -> UpstreamError | None:
+    """Answers with a stream to its legal end; a failure of the upstream on the way is told and given back."""
+    send, way = call.send, opened.bridge
+    call.committed = True
+    call.status = 200
+    call.first_byte = call.state.clock.monotonic()
+    if opened.ended:
+        await respond(send, 200, headers.stream(call), opened.first)
+        return None
+    await send({"type": "http.response.start", "status": 200, "headers": headers.stream(call)})
+    await send({"type": "http.response.body", "body": opened.first, "more_body": True})
+    pulse = Pulse(call)
+    try:
+        failure, rest = await _relay(call, opened, way, pulse)
+    finally:
+        pulse.stop()
+    if failure is None and way.fault is not None:
+        failure = classify(way.fault, provider)
+    call.fault = failure.fault if failure else None
+    await send({"type": "http.response.body", "body": rest})
+    return failure
+
+
+async def _relay(call: Call, opened: Opened, way: Bridge, pulse: Pulse) -> tuple[UpstreamError | None, bytes]:
+    """The loop. Gives what is left to send, and the failure that ended it if one did."""
+    send, reply, now = call.send, opened.reply, asyncio.get_running_loop().time
+    try:
+        while data := await reply.chunk():
+            piece = way.feed(data)
+            if piece:
+                pulse.last = now()
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except UpstreamError as error:
+        return error, way.fail(error.fault)
+    return None, way.close()

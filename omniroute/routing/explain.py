@@ -1,0 +1,68 @@
+"""The decision about a request, told as data: the same functions that serve, their result written down.
+
+For the command line, and for whoever asks "why did it go there?" before it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from omniroute.catalog import Price
+from omniroute.routing.plan import plan
+from omniroute.routing.resolve import resolve
+from omniroute.routing.tables import Gateway, Policy
+from omniroute.state.base import State
+
+
+class Step(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A candidate in its place. `accepted` says whether it would be tried now, `reason` why not."""
+
+    target: str
+    connection: str
+    accepted: bool
+    reason: str = ""
+    upstream_model: str = ""
+    format: str = ""
+    translated: bool = False
+    context: int | None = None
+    usd_per_million: Price | None = None
+
+
+class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What would happen to a request for `model`."""
+
+    model: str
+    route: str
+    strategy: str
+    revision: str
+    steps: tuple[Step, ...]
+    policies: tuple[str, ...] = ()
+
+
+def explain(
+    gateway: Gateway, state: State, model: str, client_format: str, policies: Sequence[Policy] = ()
+) -> Explanation:
+    """Raises what the request itself would raise: NotFound, BadRequest."""
+    route = resolve(gateway, model)
+    steps = []
+    for candidate in plan(route, state, state.clock.monotonic(), policies):
+        target = candidate.target
+        endpoints = target.upstream.endpoints
+        spoken = client_format if client_format in endpoints else next(iter(endpoints))
+        steps.append(
+            Step(
+                target=target.id,
+                connection=candidate.connection.id,
+                accepted=not candidate.skip,
+                reason=candidate.skip,
+                upstream_model=target.model,
+                format=spoken,
+                translated=spoken != client_format,
+                context=target.facts.context,
+                usd_per_million=target.facts.price,
+            )
+        )
+    names = tuple(policy.name for policy in policies)
+    return Explanation(model, route.name, route.strategy, gateway.revision.digest, tuple(steps), names)

@@ -1,0 +1,32 @@
+"""The running snapshot, and why the last attempt to replace it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from omniroute.errors import Problem
+from omniroute.routing.tables import Gateway
+
+
+class Live:
+    """Holds the current `Gateway`. Reading takes no lock: a swap is one assignment, and who has read before it keeps
+    what it read."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.current = gateway
+        self.problems: tuple[Problem, ...] = ()
+        self.last_attempt = gateway.revision.loaded_at
+        self.pending_digest = gateway.revision.digest
+
+    def swap(self, gateway: Gateway) -> None:
+        """From the next request on, this one. It cannot fail: everything that can has happened."""
+        self.current = gateway
+        self.problems = ()
+        self.last_attempt = gateway.revision.loaded_at
+        self.pending_digest = gateway.revision.digest
+
+    def refuse(self, problems: Sequence[Problem], digest: str, when: float) -> None:
+        """The files do not make a gateway; the current one stays."""
+        self.problems = tuple(problems)
+        self.last_attempt = when
+        self.pending_digest = digest

@@ -1,0 +1,141 @@
+"""In which order a route's targets are tried, and which of them may be.
+
+A pure decision over the tables, the health of the moment, and a source of chance: the request that is served and the
+`explain` that tells about it call this same function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from omniroute.errors import UpstreamKind
+from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Retry, Route, Subject, Target, Upstream
+from omniroute.state.base import State
+
+T = TypeVar("T")
+Weighty = TypeVar("Weighty", Target | Route, Connection)
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One connection of one target, in its place in the order. `skip` says why it may not be tried now, `until` when
+    that ends (on the clock of `now`, 0 if it does not end by itself), `kind` the failure that was the reason."""
+
+    target: Target
+    connection: Connection
+    retry: Retry
+    skip: str = ""
+    until: float = 0.0
+    kind: UpstreamKind | None = None
+    denied: bool = False
+
+
+def applicable(gateway: Gateway, principal: Principal, operation: str, model: str) -> tuple[Policy, ...]:
+    """The policies that speak about this request, in their order."""
+    if not gateway.policies:
+        return ()
+    subject = Subject(principal=principal, operation=operation, model=model)
+    return tuple(policy for policy in gateway.policies if policy.matches(subject))
+
+
+def plan(route: Route, state: State, now: float, policies: Sequence[Policy] = ()) -> list[Candidate]:
+    """All candidates of the route in the order of trial, those that are out of the question among them."""
+    candidates = []
+    seen = set()
+    for target, retry in _targets(route, state, route.retry):
+        reason = _refusal(target, policies) if policies else None
+        for connection in _connections(target.upstream, state):
+            key = (target.id, connection.id)
+            if key in seen:
+                continue
+            seen.add(key)
+            candidates.append(_judge(target, connection, retry, reason, state, now))
+    return candidates
+
+
+def _judge(
+    target: Target, connection: Connection, retry: Retry, refusal: str | None, state: State, now: float
+) -> Candidate:
+    if refusal is not None:
+        return Candidate(target, connection, retry, refusal, denied=True)
+    health = state.breakers.view(connection.id, now)
+    if health is not None and health.blocked:
+        return Candidate(target, connection, retry, health.reason, health.until, health.kind)
+    limit = connection.max_concurrent
+    if limit is not None and state.counters.in_flight(connection.id) >= limit:
+        return Candidate(target, connection, retry, f"busy: {limit} requests under way", now + 1)
+    return Candidate(target, connection, retry)
+
+
+def _refusal(target: Target, policies: Sequence[Policy]) -> str | None:
+    for policy in policies:
+        for refuse in policy.refuse:
+            reason = refuse(target.id)
+            if reason is not None:
+                return f"policy {policy.name}: {reason}"
+    return None
+
+
+def _targets(route: Route, state: State, retry: Retry) -> Iterator[tuple[Target, Retry]]:
+    """The route's targets, each combo in the order of its own strategy and with its own retries."""
+    for step in _order(route, state):
+        if isinstance(step, Target):
+            yield step, retry
+        else:
+            yield from _targets(step, state, step.retry)
+
+
+def _order(route: Route, state: State) -> Sequence[Target | Route]:
+    steps = route.steps
+    if len(steps) == 1 or route.strategy == "priority":
+        return steps
+    if route.strategy == "round-robin":
+        return _rotated(steps, state.counters.next(f"combo/{route.name}"))
+    if route.strategy == "random":
+        return state.random.sample(steps, len(steps))
+    return _weighted(steps, state)
+
+
+def _connections(upstream: Upstream, state: State) -> Sequence[Connection]:
+    """The provider's connections, those of the lowest priority number first, each group by the way of selection."""
+    connections = upstream.connections
+    if len(connections) == 1:
+        return connections
+    ordered: list[Connection] = []
+    for priority in sorted({connection.priority for connection in connections}):
+        group = tuple(connection for connection in connections if connection.priority == priority)
+        ordered += _select(upstream, group, state)
+    return ordered
+
+
+def _select(upstream: Upstream, group: Sequence[Connection], state: State) -> Sequence[Connection]:
+    match upstream.selection:
+        case "fill-first":
+            return group
+        case "round-robin":
+            return _rotated(group, state.counters.next(f"provider/{upstream.name}"))
+        case "random":
+            return state.random.sample(group, len(group))
+        case "weighted":
+            return _weighted(group, state)
+        case "least-used":
+            return sorted(group, key=lambda connection: state.counters.in_flight(connection.id))
+
+
+def _rotated(items: Sequence[T], by: int) -> list[T]:
+    at = by % len(items)
+    return [*items[at:], *items[:at]]
+
+
+def _weighted(items: Sequence[Weighty], state: State) -> list[Weighty]:
+    """Drawn without putting back, so that the share of first places follows the weights and the rest is a fallback.
+    A weight of 0 is never drawn first while others are left."""
+    left = list(items)
+    drawn = []
+    while left:
+        weights = [item.weight for item in left]
+        index = state.random.choices(range(len(left)), weights if any(weights) else None)[0]
+        drawn.append(left.pop(index))
+    return drawn

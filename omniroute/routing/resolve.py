@@ -1,0 +1,69 @@
+"""Which route a model's name means.
+
+In this order, and nothing falls through to a default: combo, `provider/model`, alias (exact, then wildcard with the
+most specific first), a model id that exactly one configured provider has.  The names that can be listed are looked up
+in tables made when the configuration was compiled; only wildcards and models that no list knows are worked out here.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from omniroute.errors import BadRequest, NotFound
+from omniroute.catalog import Model
+from omniroute.routing.tables import Gateway, Route, Target, Upstream
+
+
+def resolve(gateway: Gateway, name: str) -> Route:
+    """The route. Raises NotFound with the nearest names, or BadRequest where several providers have the model."""
+    route = gateway.routes.get(name) or _qualified(gateway, name) or _wildcard(gateway, name)
+    return route or _bare(gateway, name)
+
+
+def single(upstream: Upstream, name: str, model: str, facts: Model) -> Route:
+    """The route to one model at one provider."""
+    target = Target(
+        id=f"{upstream.name}/{name}", upstream=upstream, model=model, facts=facts, deadlines=upstream.deadlines
+    )
+    return Route(name=target.id, strategy="priority", steps=(target,))
+
+
+def _qualified(gateway: Gateway, name: str) -> Route | None:
+    """`provider/model`, also under one of the provider's other names, and also for a model that no catalogue lists:
+    catalogues age, providers do not wait for them."""
+    provider, slash, model = name.partition("/")
+    if not slash or not model:
+        return None
+    upstream = gateway.upstreams.get(gateway.prefixes.get(provider, provider))
+    if upstream is None:
+        return None
+    return gateway.routes.get(f"{upstream.name}/{model}") or single(
+        upstream, model, model, Model(id=model, kind="chat")
+    )
+
+
+def _wildcard(gateway: Gateway, name: str) -> Route | None:
+    for alias in gateway.aliases:
+        target = alias.translate(name)
+        if target is not None:
+            return gateway.routes.get(target) or _qualified(gateway, target)
+    return None
+
+
+def _bare(gateway: Gateway, name: str) -> Route:
+    owners = gateway.bare.get(name, ())
+    if len(owners) == 1:
+        return gateway.routes[owners[0]]
+    if owners:
+        raise BadRequest(
+            f"Several providers have the model `{name}`: ask for one of {_listed(owners)}.",
+            code="model_ambiguous",
+            param="model",
+        )
+    near = get_close_matches(name, (*gateway.routes, *gateway.bare), n=3, cutoff=0.6)
+    hint = f" Did you mean {_listed(near)}?" if near else " `GET /v1/models` lists what there is."
+    raise NotFound(f"There is no model `{name}` here.{hint}", code="model_not_found", param="model")
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

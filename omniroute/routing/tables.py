@@ -1,0 +1,228 @@
+"""The tables that a configuration compiles to: everything a request needs to decide, and nothing that changes.
+
+A `Gateway` is one snapshot.  A request takes it once and never sees two revisions; a reload makes another and the old
+one dies with its last request.  Scores (health, counters, usage) are not here: they live in `State`, keyed by the
+stable names that stand here, and outlive the snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from re import Pattern
+from typing import Literal
+
+import msgspec
+
+from omniroute.catalog import Model
+from omniroute.errors import Problem, UpstreamKind
+from omniroute.formats.patch import Quirks
+from omniroute.secret import Secret
+from omniroute.state.base import Profile
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of all tables: built once, never changed."""
+
+
+class Revision(Table, frozen=True):
+    """Which configuration this is. `digest` is over all its files, `generation` counts the swaps of this process."""
+
+    digest: str
+    generation: int
+    source: str
+    loaded_at: float
+
+    @property
+    def label(self) -> str:
+        """Short enough to read out: the first twelve digits of the digest."""
+        return self.digest[:12]
+
+
+# --------------------------------------------------------------------------------------------------- where to send
+
+
+class Auth(Table, frozen=True):
+    """How a connection shows who it is: `scheme` names a function of `upstream/auth.py`."""
+
+    scheme: str
+    secret: Secret | None
+
+
+class Connection(Table, frozen=True):
+    """One account or key at a provider. `id` (`openai.team`) is the key of its health and its counters."""
+
+    id: str
+    name: str
+    auth: Auth
+    priority: int
+    weight: int
+    max_concurrent: int | None
+    profile: Profile
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+class Endpoint(Table, frozen=True):
+    """Where a provider speaks one format."""
+
+    scheme: str
+    host: str
+    port: int
+    base_path: str
+
+
+class Deadlines(Table, frozen=True):
+    """Seconds; see `upstream/transport.py`."""
+
+    connect: float
+    first_byte: float
+    idle: float
+    total: float
+
+
+Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used"]
+
+
+class Upstream(Table, frozen=True):
+    """A provider, ready to be sent to. `endpoints` is ordered: the provider's own format first."""
+
+    name: str
+    endpoints: Mapping[str, Endpoint]
+    connections: tuple[Connection, ...]
+    selection: Selection
+    headers: tuple[tuple[bytes, bytes], ...]
+    deadlines: Deadlines
+    quirks: Quirks
+    operations: frozenset[str]
+    transport: str
+
+
+class Target(Table, frozen=True):
+    """One model at one provider. `id` is `provider/model` as the config says it, `model` what the provider calls it."""
+
+    id: str
+    upstream: Upstream
+    model: str
+    facts: Model
+    deadlines: Deadlines
+    weight: int = 1
+
+
+# ----------------------------------------------------------------------------------------------------- how to choose
+
+
+class Retry(Table, frozen=True):
+    """Further tries of the same candidate, before the next one is taken."""
+
+    attempts: int = 0
+    delay: float = 0.5
+    on: frozenset[UpstreamKind] = frozenset({"timeout", "connect", "overloaded", "rate_limited"})
+
+
+NO_RETRY = Retry()
+Strategy = Literal["priority", "weighted", "round-robin", "random"]
+
+
+class Route(Table, frozen=True):
+    """What a name leads to. A combo inside a combo keeps its own strategy; `weight` is its share in the outer one."""
+
+    name: str
+    strategy: Strategy
+    steps: tuple[Target | Route, ...]
+    retry: Retry = NO_RETRY
+    weight: int = 1
+
+
+class Alias(Table, frozen=True):
+    """A wildcard alias: what `pattern` catches stands in for the stars of `target`."""
+
+    text: str
+    pattern: Pattern[str]
+    target: str
+
+    def translate(self, name: str) -> str | None:
+        """What the name becomes; None where the pattern does not catch it."""
+        caught = self.pattern.fullmatch(name)
+        if caught is None:
+            return None
+        target = self.target
+        for part in caught.groups():
+            target = target.replace("*", part, 1)
+        return target
+
+
+class Principal(Table, frozen=True):
+    """Who calls. `allow` is None where everything is allowed; `expires` is a UNIX time."""
+
+    name: str
+    roles: frozenset[str]
+    allow: tuple[Pattern[str], ...] | None
+    expires: float | None
+    tags: Mapping[str, str]
+
+
+ANONYMOUS = Principal(name="", roles=frozenset({"client"}), allow=None, expires=None, tags={})
+
+
+class Subject(Table, frozen=True):
+    """What a policy looks at."""
+
+    principal: Principal
+    operation: str
+    model: str
+
+
+class Policy(Table, frozen=True):
+    """A compiled policy. Its rules speak in two ways: `refuse` gives a reason why a target may not serve, `max_output`
+    limits what it may produce."""
+
+    name: str
+    matches: Callable[[Subject], bool]
+    refuse: tuple[Callable[[str], str | None], ...]
+    max_output: int | None
+
+
+class Server(Table, frozen=True):
+    """The limits and habits of the surfaces."""
+
+    require_api_key: bool
+    body_limit: int
+    ping_interval: float
+    strict_translation: bool
+
+
+class Access(Table, frozen=True):
+    """Who may use the management plane, and under which host names it answers."""
+
+    require_login: bool
+    password_hash: Secret | None
+    session_ttl: float
+    allowed_hosts: frozenset[str]
+
+
+class Listed(Table, frozen=True):
+    """A line of `/v1/models`; a combo has no facts of its own."""
+
+    id: str
+    owned_by: str
+    facts: Model | None
+
+
+class Gateway(Table, frozen=True):
+    """One compiled configuration.
+
+    `routes` holds combos, exact aliases and every known `provider/model`; `bare` maps a model id without a provider
+    to the targets that have it. Both are complete answers: `resolve.py` adds only what cannot be listed.
+    """
+
+    revision: Revision
+    server: Server
+    access: Access
+    routes: Mapping[str, Route]
+    bare: Mapping[str, tuple[str, ...]]
+    aliases: tuple[Alias, ...]
+    upstreams: Mapping[str, Upstream]
+    prefixes: Mapping[str, str]
+    principals: Mapping[bytes, Principal]
+    policies: tuple[Policy, ...]
+    models: tuple[Listed, ...]
+    warnings: tuple[Problem, ...]

@@ -1,0 +1,28 @@
+"""How an outgoing request says who we are: one function a scheme, and the only place that opens a `Secret`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from omniroute.routing.tables import Auth
+from omniroute.upstream.transport import Headers
+
+
+def _header(name: bytes, prefix: str = "") -> Callable[[str], Headers]:
+    return lambda key: ((name, f"{prefix}{key}".encode("latin-1")),)
+
+
+SCHEMES: dict[str, Callable[[str], Headers]] = {
+    "bearer": _header(b"authorization", "Bearer "),
+    "x-api-key": _header(b"x-api-key"),
+    "x-goog-api-key": _header(b"x-goog-api-key"),
+    "api-key": _header(b"api-key"),
+    "token": _header(b"authorization", "Token "),
+    "raw": _header(b"authorization"),
+    "none": lambda _key: (),
+}
+
+
+def sign(auth: Auth) -> Headers:
+    """The headers that carry the credential; none where the connection has no secret."""
+    return SCHEMES[auth.scheme](auth.secret.reveal()) if auth.secret is not None else ()

@@ -1,0 +1,117 @@
+"""Sends a body to an upstream, and tells what a refusal means for fallback and health.
+
+The one place that turns statuses into kinds: everything behind it looks at `UpstreamError.kind` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from omniroute.errors import Fault, UpstreamError, UpstreamKind
+from omniroute.formats.codec import ChatCodec
+from omniroute.routing.tables import Connection, Deadlines, Endpoint, Upstream
+from omniroute.upstream import transport
+from omniroute.upstream.auth import sign
+from omniroute.upstream.transport import Headers, Origin, Reply, Request, Transport
+
+ERROR_LIMIT = 64 * 1024
+"""Bytes of an error body that are read; what a provider says beyond is not worth the wait."""
+LONGEST_MESSAGE = 2000
+
+KINDS: dict[int, UpstreamKind] = {
+    401: "auth",
+    402: "quota",
+    403: "auth",
+    408: "timeout",
+    429: "rate_limited",
+    504: "timeout",
+}
+OWN_CODES: dict[str | None, UpstreamKind] = {"upstream_truncated": "truncated", "upstream_malformed": "malformed"}
+"""The codes of the faults that our decoders find themselves."""
+QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error", "credit_balance_too_low"})
+
+
+class Client:
+    """Owns the transports for the life of the process, so that a reload keeps the open connections."""
+
+    def __init__(self, transports: Mapping[str, Transport]) -> None:
+        self._transports = transports
+
+    async def send(
+        self,
+        upstream: Upstream,
+        connection: Connection,
+        endpoint: Endpoint,
+        path: str,
+        headers: Headers,
+        body: bytes,
+        deadlines: Deadlines,
+    ) -> Reply:
+        """Asks one connection of an upstream. Raises UpstreamError where there is no answer."""
+        request = Request(
+            Origin(endpoint.scheme, endpoint.host, endpoint.port),
+            "POST",
+            endpoint.base_path + path,
+            (*upstream.headers, *connection.headers, *headers, *sign(connection.auth)),
+            body,
+            transport.Deadlines(deadlines.connect, deadlines.first_byte, deadlines.idle, deadlines.total),
+        )
+        return await self._transports[upstream.transport].send(request)
+
+    async def close(self) -> None:
+        for one in self._transports.values():
+            await one.close()
+
+
+async def refusal(reply: Reply, codec: ChatCodec, provider: str, now: float) -> UpstreamError:
+    """What an answer with an error status says, as an error to raise."""
+    body = await reply.read(ERROR_LIMIT)
+    return classify(codec.decode_error(reply.status, body), provider, retry_after(reply.headers, now))
+
+
+def classify(fault: Fault, provider: str, wait: float | None = None) -> UpstreamError:
+    """The error that a provider's own words make. The message says who spoke; control characters are dropped and
+    length is bounded, for the words are a stranger's."""
+    text = "".join(char for char in fault.message if char.isprintable() or char in "\n\t")[:LONGEST_MESSAGE]
+    told = msgspec.structs.replace(
+        fault,
+        message=f"[{provider}] {text}" if text else f"[{provider}] answered with status {fault.status}",
+        retry_after=wait if wait is not None else fault.retry_after,
+    )
+    return UpstreamError(kind_of(fault), told)
+
+
+def kind_of(fault: Fault) -> UpstreamKind:
+    if fault.status == 429 and (fault.code in QUOTA_CODES or fault.type in QUOTA_CODES):
+        return "quota"
+    kind = OWN_CODES.get(fault.code) or KINDS.get(fault.status)
+    if kind is not None:
+        return kind
+    return "overloaded" if fault.status >= 500 else "invalid"
+
+
+def retry_after(headers: list[tuple[bytes, bytes]], now: float) -> float | None:
+    """Seconds to wait, from `retry-after-ms`, or `Retry-After` as seconds or as a date (RFC 9110, section 10.2.3)."""
+    for name, value in headers:
+        if name == b"retry-after-ms":
+            seconds = _number(value)
+            return None if seconds is None else seconds / 1000
+    for name, value in headers:
+        if name == b"retry-after":
+            seconds = _number(value)
+            return seconds if seconds is not None else _until(value, now)
+    return None
+
+
+def _number(value: bytes) -> float | None:
+    return float(value) if value.strip().replace(b".", b"", 1).isdigit() else None
+
+
+def _until(value: bytes, now: float) -> float | None:
+    try:
+        return max(0.0, parsedate_to_datetime(value.decode("latin-1")).timestamp() - now)
+    except (ValueError, TypeError):
+        return None
