@@ -142,7 +142,8 @@ def _failed(score: Score, kind: UpstreamKind, now: float, retry_after: float | N
         pause = max(pause, profile.reset_timeout)
     if kind in ACCOUNT:
         score.open = True
-    score.until = max(score.until, now + pause)
+    if pause:
+        score.until = max(score.until, now + pause)
 
 
 def _view(score: Score, now: float) -> View:

@@ -1,0 +1,304 @@
+"""The health of connections, on a clock of our own: a table of what must happen, and random histories."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from omniroute.state.base import Outcome, Permit, Profile
+from omniroute.state.memory import FORGET_AFTER, PROBE_LEASE, MemoryBreakers
+
+NAME = "openai.team"
+PATIENT = Profile(failure_threshold=3, reset_timeout=30, cooldown=4, max_cooldown=10)
+DEAF = Profile(failure_threshold=3, reset_timeout=30, cooldown=4, max_cooldown=10, honour_retry_after=False)
+
+
+def noted(*events: tuple[float, Outcome] | tuple[float, Outcome, float], profile: Profile = PATIENT) -> MemoryBreakers:
+    breakers = MemoryBreakers()
+    for at, outcome, *retry_after in events:
+        breakers.note(NAME, outcome, at, retry_after[0] if retry_after else None, profile)
+    return breakers
+
+
+def test_nothing_is_known_against_a_new_connection() -> None:
+    breakers = MemoryBreakers()
+    assert breakers.blocked_until(NAME, 0) == 0.0
+    assert breakers.view(NAME, 0) is None
+    assert breakers.admit(NAME, 0) == "go"
+
+
+@pytest.mark.parametrize(
+    ("events", "until"),
+    [
+        # below the threshold, and of a kind that does not cool
+        ([(0, "timeout"), (1, "connect")], 0),
+        ([(0, "malformed"), (1, "truncated")], 0),
+        # the third in a row opens the circuit, whatever the kinds are
+        ([(0, "timeout"), (1, "malformed"), (2, "connect")], 32),
+        ([(0, "truncated"), (1, "truncated"), (2, "truncated")], 32),
+        # a success in between starts the count again
+        ([(0, "timeout"), (1, "timeout"), (2, "success"), (3, "timeout"), (4, "timeout")], 0),
+        # what a caller did wrong, or did not wait for, is neither failure nor success
+        ([(0, "invalid")] * 50, 0),
+        ([(0, "timeout"), (1, "timeout"), (2, "invalid"), (2, "abandoned"), (3, "timeout")], 33),
+        # further failures of calls under way do not lengthen what is open
+        ([(0, "timeout"), (1, "timeout"), (2, "timeout"), (20, "timeout")], 32),
+        # each failure of these kinds cools at once
+        ([(0, "rate_limited")], 4),
+        ([(0, "overloaded")], 4),
+        ([(0, "auth")], 4),
+        ([(0, "quota")], 4),
+        # the next pause is twice as long, up to the longest one
+        ([(0, "rate_limited"), (4, "rate_limited")], 12),
+        ([(0, "auth"), (4, "auth")], 12),
+        # the echo of what started a pause does not count as another reason to pause
+        ([(0, "rate_limited"), (0.1, "rate_limited")], 4),
+        # a success after the pause starts again with the shortest
+        ([(0, "rate_limited"), (4, "rate_limited"), (12, "success"), (13, "rate_limited")], 17),
+        # a success of an older call does not shorten a pause
+        ([(0, "rate_limited"), (1, "success")], 4),
+        # three in a row open the circuit even if each of them also cools
+        ([(0, "overloaded"), (4, "overloaded"), (12, "overloaded")], 42),
+        # the provider's own word replaces our guess, in both directions, up to an hour
+        ([(0, "rate_limited", 1)], 1),
+        ([(0, "rate_limited", 20)], 20),
+        ([(0, "overloaded", 20), (1, "overloaded", 30)], 31),
+        ([(0, "overloaded", 20), (1, "overloaded", 3)], 20),
+        ([(0, "rate_limited", 86_400)], 3_600),
+        ([(0, "rate_limited", 0)], 4),
+        # nobody asked us to wait after a timeout
+        ([(0, "timeout", 20)], 0),
+    ],
+)
+def test_a_connection_is_blocked_until(events: list[tuple[float, Outcome]], until: float) -> None:
+    breakers, now = noted(*events), events[-1][0]
+    assert breakers.blocked_until(NAME, now) == until
+    assert (breakers.admit(NAME, now) is None) == (until > 0)
+    assert breakers.blocked_until(NAME, max(now, until)) == 0.0
+
+
+def test_growth_ends_at_the_longest_pause() -> None:
+    breakers, now, pauses = MemoryBreakers(), 0.0, []
+    lenient = Profile(failure_threshold=10_000, cooldown=4, max_cooldown=10)
+    for _ in range(2_000):
+        breakers.note(NAME, "rate_limited", now, None, lenient)
+        pauses.append(breakers.blocked_until(NAME, now) - now)
+        now += pauses[-1]
+    assert pauses == [4, 8] + [10] * 1_998
+
+
+def test_retry_after_counts_only_if_the_profile_says_so() -> None:
+    assert noted((0, "rate_limited", 50.0), profile=DEAF).blocked_until(NAME, 0) == 4
+
+
+def test_health_is_told() -> None:
+    def told(*events: tuple[float, Outcome], at: float) -> tuple[str, bool, str, float] | None:
+        view = noted(*events).view(NAME, at)
+        return view and (view.state, view.blocked, view.reason, view.until)
+
+    down: list[tuple[float, Outcome]] = [(0, "timeout"), (1, "timeout"), (2, "connect")]
+    assert told((0, "timeout"), at=1) == ("closed", False, "failing: timeout", 0.0)
+    assert told((0, "rate_limited"), at=1) == ("closed", True, "cooling down after rate_limited", 4)
+    assert told((0, "rate_limited"), at=4) == ("closed", False, "failing: rate_limited", 0.0)
+    assert told(*down, at=3) == ("open", True, "circuit open after connect", 32)
+    assert told(*down, at=32) == ("half-open", False, "to be probed after connect", 0.0)
+    assert told((0, "auth"), at=1) == ("open", True, "circuit open after auth", 4)
+    assert told((0, "auth"), (4, "success"), at=4) is None
+    assert told((0, "rate_limited"), (1, "success"), at=4) is None
+
+
+def test_a_half_open_circuit_admits_one_probe_at_a_time() -> None:
+    breakers = noted((0, "timeout"), (0, "timeout"), (0, "timeout"))
+    assert breakers.admit(NAME, 29.9) is None
+    assert breakers.admit(NAME, 30) == "probe"
+    assert breakers.admit(NAME, 30) is None
+    assert breakers.blocked_until(NAME, 30) == 31
+    view = breakers.view(NAME, 30)
+    assert view is not None
+    assert (view.state, view.blocked, view.reason, view.until) == ("half-open", True, "a probe is under way", 31)
+    breakers.note(NAME, "success", 31, None, PATIENT, probe=True)
+    assert breakers.view(NAME, 31) is None
+    assert [breakers.admit(NAME, 31) for _ in range(3)] == ["go"] * 3
+
+
+@pytest.mark.parametrize("outcome", ["abandoned", "invalid"])
+def test_a_probe_without_a_verdict_is_given_back(outcome: Outcome) -> None:
+    breakers = noted((0, "timeout"), (0, "timeout"), (0, "timeout"))
+    assert breakers.admit(NAME, 30) == "probe"
+    breakers.note(NAME, outcome, 30, None, PATIENT)  # somebody else's
+    assert breakers.admit(NAME, 30) is None
+    breakers.note(NAME, outcome, 30, None, PATIENT, probe=True)
+    assert breakers.admit(NAME, 30) == "probe"
+
+
+def test_a_probe_that_was_forgotten_does_not_block_for_good() -> None:
+    breakers = noted((0, "timeout"), (0, "timeout"), (0, "timeout"))
+    assert breakers.admit(NAME, 30) == "probe"
+    assert breakers.admit(NAME, 30 + PROBE_LEASE - 1) is None
+    assert breakers.admit(NAME, 30 + PROBE_LEASE) == "probe"
+
+
+def test_a_probe_that_fails_opens_the_circuit_again() -> None:
+    breakers = noted((0, "timeout"), (0, "timeout"), (0, "timeout"))
+    breakers.admit(NAME, 30)
+    breakers.note(NAME, "timeout", 35, None, PATIENT, probe=True)
+    assert breakers.blocked_until(NAME, 35) == 65
+    assert breakers.admit(NAME, 65) == "probe"
+
+
+def test_a_refused_account_is_probed_with_growing_pauses() -> None:
+    breakers = noted((0, "auth"))
+    assert breakers.admit(NAME, 4) == "probe"
+    assert breakers.admit(NAME, 4) is None
+    breakers.note(NAME, "auth", 5, None, PATIENT, probe=True)
+    assert breakers.blocked_until(NAME, 5) == 13
+    assert breakers.admit(NAME, 13) == "probe"
+    breakers.note(NAME, "timeout", 14, None, Profile(failure_threshold=99, reset_timeout=30), probe=True)
+    assert breakers.blocked_until(NAME, 14) == 44
+
+
+def test_connections_do_not_share_their_health() -> None:
+    breakers = noted((0, "auth"))
+    assert breakers.blocked_until("openai.backup", 0) == 0.0
+    assert breakers.admit("openai.backup", 0) == "go"
+
+
+def test_names_that_are_gone_are_forgotten() -> None:
+    breakers = MemoryBreakers()
+    for index in range(100):
+        breakers.note(f"old.{index}", "timeout", float(index), None, PATIENT)
+    breakers.note("long.pause", "rate_limited", 100, 3_600, PATIENT)
+    later = 100 + FORGET_AFTER
+    breakers.note("new", "timeout", later, None, PATIENT)
+    assert all(breakers.view(f"old.{index}", later) is None for index in range(100))
+    assert breakers.view("long.pause", later) is not None
+    assert len(breakers._scores) == 2
+
+
+def test_asking_for_a_healthy_connection_is_next_to_free() -> None:
+    breakers = noted((0, "auth"))
+    rounds = 20_000
+    began = time.perf_counter()
+    for _ in range(rounds):
+        breakers.blocked_until("openai.healthy", 1.0)
+    assert (time.perf_counter() - began) / rounds < 1.5e-6  # three times the 0.5 µs it may take
+
+
+class Histories(RuleBasedStateMachine):
+    """Random calls of one connection. The oracle keeps the whole history and reads the rules off it each time."""
+
+    PROFILE = Profile(failure_threshold=3, reset_timeout=16, cooldown=2, max_cooldown=8)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.breakers = MemoryBreakers()
+        self.now = 1_000.0
+        self.history: list[tuple[float, Outcome, float | None]] = []
+        self.under_way: list[Permit] = []
+        self.probe_since: float | None = None
+
+    def oracle(self) -> tuple[bool, float]:
+        """Whether a probe has to succeed first, and when the connection may be called."""
+        in_a_row, pause, probing, until = 0, 0.0, False, 0.0
+        for at, outcome, retry_after in self.history:
+            free = at >= until
+            if outcome == "success":
+                in_a_row, pause = 0, 0.0
+                probing = probing and not free
+                continue
+            in_a_row += 1
+            ends = [until]
+            cools = outcome in {"rate_limited", "overloaded", "auth", "quota"}
+            if cools and free:
+                pause = min(8.0, 2 * pause) if pause else 2.0
+            if cools and retry_after:
+                ends.append(at + retry_after)
+            elif cools and free:
+                ends.append(at + pause)
+            if in_a_row >= 3 and (free or not probing):
+                ends.append(at + 16)
+                probing = True
+            elif free and probing and not cools:
+                ends.append(at + 16)
+            probing = probing or outcome in {"auth", "quota"}
+            until = max(ends)
+        return probing, until
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0, 16.0, 40.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def call(self) -> None:
+        probing, until = self.oracle()
+        permit = self.breakers.admit(NAME, self.now)
+        if self.now < until:
+            assert permit is None
+        elif not probing:
+            assert permit == "go"
+        elif self.probe_since is not None and self.now < self.probe_since + PROBE_LEASE:
+            assert permit is None
+        else:
+            assert permit == "probe"
+            self.probe_since = self.now
+        if permit is not None:
+            self.under_way.append(permit)
+
+    @precondition(lambda self: self.under_way)
+    @rule(
+        which=st.integers(0, 99),
+        outcome=st.sampled_from(
+            ["success", "timeout", "connect", "overloaded", "rate_limited", "auth", "quota", "malformed", "truncated"]
+        ),
+        retry_after=st.sampled_from([None, None, 1.0, 6.0]),
+    )
+    def end(self, which: int, outcome: Outcome, retry_after: float | None) -> None:
+        permit = self.under_way.pop(which % len(self.under_way))
+        _, until = self.oracle()
+        if outcome != "success" or self.now >= until:
+            self.probe_since = None
+        self.history.append((self.now, outcome, retry_after))
+        self.breakers.note(NAME, outcome, self.now, retry_after, self.PROFILE, probe=permit == "probe")
+
+    @precondition(lambda self: self.under_way)
+    @rule(which=st.integers(0, 99), outcome=st.sampled_from(["invalid", "abandoned"]))
+    def end_without_a_verdict(self, which: int, outcome: Outcome) -> None:
+        permit = self.under_way.pop(which % len(self.under_way))
+        if permit == "probe":
+            self.probe_since = None
+        self.breakers.note(NAME, outcome, self.now, None, self.PROFILE, probe=permit == "probe")
+
+    @invariant()
+    def it_is_blocked_as_the_rules_say(self) -> None:
+        probing, until = self.oracle()
+        blocked = self.breakers.blocked_until(NAME, self.now)
+        if self.now < until:
+            assert blocked == until
+        elif probing and self.probe_since is not None and self.now < self.probe_since + PROBE_LEASE:
+            assert blocked == self.now + 1
+        else:
+            assert blocked == 0.0
+        view = self.breakers.view(NAME, self.now)
+        assert (view.until if view else 0.0) == blocked
+        assert view is None or view.blocked == bool(blocked)
+
+    @invariant()
+    def no_connection_is_dead_for_good(self) -> None:
+        assert self.breakers.blocked_until(NAME, self.now + PROBE_LEASE + 20) == 0.0
+
+
+def test_random_histories_go_by_the_rules() -> None:
+    run_state_machine_as_test(
+        Histories,
+        settings=settings(max_examples=200, stateful_step_count=40, deadline=None, database=None, derandomize=True),
+    )
