@@ -5,6 +5,8 @@ from typing import cast
 from omniroute.formats import anthropic, openai_chat
 from omniroute.formats.codec import ChatCodec
 
+__all__ = ["CHAT", "anthropic", "openai_chat"]
+
 CHAT: dict[str, ChatCodec] = {
     "openai_chat": cast("ChatCodec", openai_chat),
     "anthropic": cast("ChatCodec", anthropic),

@@ -24,8 +24,8 @@ def extract(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> str | None:
         if name in HEADERS:
             found = _same(found, _key(name, value))
     if b"key=" in query:
-        for name, text in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-            if name == "key":
+        for field, text in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+            if field == "key":
                 found = _same(found, text)
     return found
 
