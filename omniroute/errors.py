@@ -33,7 +33,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """One finding about the configuration.
 
     `line` and `col` count from 1 and are 0 where the finding concerns a whole file; `path` is the dotted place in the
-    data (`providers.openai.base_url`); `hint` says what to do. Secret values never appear in any field.
+    data (`providers.openai.base_url`); `hint` says what to do; `source` is the line as it stands in the file. Secret
+    values never appear in any field.
     """
 
     code: str
@@ -44,6 +45,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str
     message: str
     hint: str = ""
+    source: str = ""
 
 
 FaultKind = Literal[
