@@ -67,6 +67,8 @@ def test_nothing_is_known_against_a_new_connection() -> None:
         ([(0, "rate_limited"), (4, "rate_limited"), (12, "success"), (13, "rate_limited")], 17),
         # a success of an older call does not shorten a pause
         ([(0, "rate_limited"), (1, "success")], 4),
+        # but the next pause is a short one again
+        ([(0, "rate_limited"), (1, "success"), (4, "rate_limited")], 8),
         # three in a row open the circuit even if each of them also cools
         ([(0, "overloaded"), (4, "overloaded"), (12, "overloaded")], 42),
         # the provider's own word replaces our guess, in both directions, up to an hour
@@ -76,6 +78,7 @@ def test_nothing_is_known_against_a_new_connection() -> None:
         ([(0, "overloaded", 20), (1, "overloaded", 3)], 20),
         ([(0, "rate_limited", 86_400)], 3_600),
         ([(0, "rate_limited", 0)], 4),
+        ([(0, "timeout"), (1, "timeout"), (2, "rate_limited", 50)], 52),
         # nobody asked us to wait after a timeout
         ([(0, "timeout", 20)], 0),
     ],
@@ -179,10 +182,12 @@ def test_names_that_are_gone_are_forgotten() -> None:
         breakers.note(f"old.{index}", "timeout", float(index), None, PATIENT)
     breakers.note("long.pause", "rate_limited", 100, 3_600, PATIENT)
     later = 100 + FORGET_AFTER
+    breakers.note("recent", "timeout", later - 1, None, PATIENT)
     breakers.note("new", "timeout", later, None, PATIENT)
     assert all(breakers.view(f"old.{index}", later) is None for index in range(100))
     assert breakers.view("long.pause", later) is not None
-    assert len(breakers._scores) == 2
+    assert breakers.view("recent", later) is not None
+    assert len(breakers._scores) == 3
 
 
 def test_asking_for_a_healthy_connection_is_next_to_free() -> None:
