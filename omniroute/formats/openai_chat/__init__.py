@@ -1,0 +1,45 @@
+"""OpenAI chat completions, the dialect that most clients and nearly all providers speak.
+
+Written down in https://platform.openai.com/docs/api-reference/chat and in the types of the `openai` package; beyond
+that, this module reads what compatible servers add (`reasoning_content`, `reasoning_details`, cache hits by other
+names, `cache_control` on parts) and never sends it to one that was not asked in the same words.
+"""
+
+from omniroute.formats.openai_chat.chunks import encode_reply, encoder
+from omniroute.formats.openai_chat.faults import decode_error, encode_error
+from omniroute.formats.openai_chat.handover import relabel, through
+from omniroute.formats.openai_chat.head import NAME, forward, peek
+from omniroute.formats.openai_chat.incoming import decode_reply, decoder
+from omniroute.formats.openai_chat.outgoing import encode_request
+from omniroute.formats.openai_chat.request import decode_request
+
+CONTENT_TYPE = b"text/event-stream; charset=utf-8"
+FORWARD = frozenset({b"openai-beta"})  # organisation and project belong to the upstream's credential, not the caller's
+PING = b": ping\n\n"
+MAX_TOKENS = ("max_tokens", "max_completion_tokens")
+
+
+def path(model: str, stream: bool) -> str:  # noqa: ARG001 - other formats put the model or the mode into the path
+    return "/chat/completions"
+
+
+__all__ = [
+    "CONTENT_TYPE",
+    "FORWARD",
+    "MAX_TOKENS",
+    "NAME",
+    "PING",
+    "decode_error",
+    "decode_reply",
+    "decode_request",
+    "decoder",
+    "encode_error",
+    "encode_reply",
+    "encode_request",
+    "encoder",
+    "forward",
+    "path",
+    "peek",
+    "relabel",
+    "through",
+]

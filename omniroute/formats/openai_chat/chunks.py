@@ -1,0 +1,271 @@
+"""Events to a client's chunks, or to its whole completion.
+
+The envelope of a chunk is the same bytes for a whole stream, so it is built once and a delta is put between its halves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from omniroute.formats.codec import TRUNCATED, Head
+from omniroute.formats.fold import Message, fold
+from omniroute.formats.ir import (
+    BlockStop,
+    Event,
+    Failed,
+    Finish,
+    FinishReason,
+    Image,
+    Media,
+    Raw,
+    Refusal,
+    RefusalDelta,
+    Text,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    ToolCall,
+    ToolDelta,
+    ToolStart,
+    Usage,
+    UsageSeen,
+)
+from omniroute.formats.openai_chat import faults
+from omniroute.formats.openai_chat.head import wants_usage
+
+_encode = msgspec.json.Encoder().encode
+
+FINISHES: dict[FinishReason, str] = {
+    "stop": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+    "refusal": "content_filter",
+    "pause": "stop",
+    "context_window": "length",
+}
+
+
+def encoder(head: Head, ident: str, created: int) -> ChunkEncoder:
+    return ChunkEncoder(head.model, ident, created, wants_usage=wants_usage(head))
+
+
+class ChunkEncoder:
+    __slots__ = (
+        "_after",
+        "_before",
+        "_calls",
+        "_declined",
+        "_next",
+        "_over",
+        "_started",
+        "_text",
+        "_usage",
+        "_wants_usage",
+    )
+
+    def __init__(self, model: str, ident: str, created: int, *, wants_usage: bool) -> None:
+        self._before = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":[' % (
+            _encode(ident),
+            created,
+            _encode(model),
+        )
+        self._after = b'],"usage":null}\n\n' if wants_usage else b"]}\n\n"
+        self._text = self._before + b'{"index":0,"delta":{"content":'
+        self._wants_usage = wants_usage
+        self._usage: Usage | None = None
+        self._started = False
+        self._declined = False
+        self._over = False
+        self._next = 0
+        self._calls: dict[int, tuple[int, bool]] = {}
+
+    def feed(self, events: Sequence[Event]) -> bytes:
+        out: list[bytes] = []
+        for event in events:
+            if self._over:
+                break
+            if not self._started:
+                self._started = True
+                out.append(self._delta({"role": "assistant", "content": "", "refusal": None}))
+            if event.__class__ is TextDelta and event.logprobs is None:
+                if event.text:
+                    out += (self._text, _encode(event.text), b'},"logprobs":null,"finish_reason":null}', self._after)
+            else:
+                out.append(self._one(event))
+        return b"".join(out)
+
+    def close(self) -> bytes:
+        return b"" if self._over else self._one(Failed(TRUNCATED))
+
+    def _one(self, event: Event) -> bytes:
+        match event:
+            case TextDelta():
+                return self._delta({"content": event.text}, event.logprobs)
+            case ThinkingDelta(text=str(text)) if text:
+                return self._delta({"reasoning_content": text})
+            case RefusalDelta(text=str(text)) if text:
+                self._declined = True
+                return self._delta({"refusal": text})
+            case ToolStart():
+                return self._start_tool(event)
+            case ToolDelta():
+                return self._extend_tool(event)
+            case BlockStop(index=int(index)):
+                self._calls.pop(index, None)
+            case Media(block=Image() as image):
+                return self._delta({"images": [picture(image)]})
+            case UsageSeen():
+                self._usage = event.usage
+            case Finish():
+                return self._finish(event.reason)
+            case Failed():
+                self._over = True
+                return faults.event(event.fault)
+            case _:
+                pass
+        return b""
+
+    def _delta(self, delta: dict[str, Any], logprobs: Raw | None = None, finish: str | None = None) -> bytes:
+        choice = {
+            "index": 0,
+            "delta": delta,
+            "logprobs": None if logprobs is None else {"content": logprobs, "refusal": None},
+            "finish_reason": finish,
+        }
+        return self._before + _encode(choice) + self._after
+
+    def _start_tool(self, start: ToolStart) -> bytes:
+        index = self._next
+        self._calls[start.index] = (index, start.custom)
+        self._next = index + 1
+        if start.custom:
+            call = {"index": index, "id": start.id, "type": "custom", "custom": {"name": start.name, "input": ""}}
+        else:
+            call = {
+                "index": index,
+                "id": start.id,
+                "type": "function",
+                "function": {"name": start.name, "arguments": ""},
+            }
+        return self._delta({"tool_calls": [call]})
+
+    def _extend_tool(self, delta: ToolDelta) -> bytes:
+        known = self._calls.get(delta.index)
+        if known is None or not delta.arguments:
+            return b""
+        index, custom = known
+        piece = {"custom": {"input": delta.arguments}} if custom else {"function": {"arguments": delta.arguments}}
+        return self._delta({"tool_calls": [{"index": index, **piece}]})
+
+    def _finish(self, reason: FinishReason) -> bytes:
+        self._over = True
+        out = self._delta({}, finish=finish(reason, declined=self._declined))
+        if self._wants_usage and self._usage is not None:
+            out += self._before + b'],"usage":' + _encode(usage(self._usage)) + b"}\n\n"
+        return out + b"data: [DONE]\n\n"
+
+
+def encode_reply(events: Sequence[Event], model: str, ident: str, created: int) -> bytes:
+    told = fold(events)
+    if told.fault is not None:
+        return faults.encode_error(told.fault, "")
+    message = _message(told)
+    body: dict[str, Any] = {
+        "id": ident,
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": message,
+                "logprobs": {"content": _joined(told.logprobs), "refusal": None} if told.logprobs else None,
+                "finish_reason": finish(told.finish or "stop", declined=message["refusal"] is not None),
+            }
+        ],
+    }
+    if told.usage is not None:
+        body["usage"] = usage(told.usage)
+    return _encode(body)
+
+
+def _message(told: Message) -> dict[str, Any]:
+    texts: list[str] = []
+    refusals: list[str] = []
+    thoughts: list[str] = []
+    calls: list[dict[str, Any]] = []
+    pictures: list[dict[str, Any]] = []
+    for block in told.blocks:
+        match block:
+            case Text():
+                texts.append(block.text)
+            case Refusal():
+                refusals.append(block.text)
+            case Thinking():
+                thoughts.append(block.text)
+            case ToolCall():
+                calls.append(tool_call(block))
+            case Image():
+                pictures.append(picture(block))
+            case _:
+                pass
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": "".join(texts) if texts or not (calls or refusals) else None,
+        "refusal": "".join(refusals) or None,
+    }
+    if any(thoughts):
+        message["reasoning_content"] = "".join(thoughts)
+    if calls:
+        message["tool_calls"] = calls
+    if pictures:
+        message["images"] = pictures
+    return message
+
+
+def tool_call(call: ToolCall) -> dict[str, Any]:
+    if call.custom:
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def picture(image: Image) -> dict[str, Any]:
+    """An image as a part."""
+    url = image.url if image.data is None else f"data:{image.media_type or 'image/png'};base64,{image.data}"
+    link = {"url": url or ""}
+    if image.detail is not None:
+        link["detail"] = image.detail
+    return {"type": "image_url", "image_url": link}
+
+
+def finish(reason: FinishReason, *, declined: bool) -> str:
+    """A refusal in words ends with `stop`, as OpenAI's own do; one without words was a filter's."""
+    return "stop" if declined and reason == "refusal" else FINISHES[reason]
+
+
+def usage(spent: Usage) -> dict[str, Any]:
+    prompt = {"cached_tokens": spent.cached, "audio_tokens": spent.audio_input}
+    written = spent.cache_write + spent.cache_write_1h
+    if written:
+        prompt["cache_write_tokens"] = written
+    told: dict[str, Any] = {
+        "prompt_tokens": spent.input,
+        "completion_tokens": spent.output,
+        "total_tokens": spent.input + spent.output,
+        "prompt_tokens_details": prompt,
+        "completion_tokens_details": {"reasoning_tokens": spent.reasoning, "audio_tokens": spent.audio_output},
+    }
+    if spent.estimated:
+        told["estimated"] = True
+    return told
+
+
+def _joined(arrays: Sequence[Raw]) -> Raw:
+    """JSON arrays as one."""
+    inner = [bytes(array).strip()[1:-1].strip() for array in arrays]
+    return Raw(b"[" + b",".join(part for part in inner if part) + b"]")

@@ -1,0 +1,128 @@
+"""Errors: what a provider says of one, and how a client of this format is told.
+
+The envelope is `{"error": {"message", "type", "param", "code"}}`; compatible servers also send the error as a string,
+without its envelope (Mistral, vLLM), in a list (Gemini), or as FastAPI's `detail`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from omniroute.errors import Fault, FaultKind
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+KINDS: dict[int, FaultKind] = {
+    401: "authentication",
+    402: "billing",
+    403: "permission",
+    404: "not_found",
+    405: "method",
+    408: "timeout",
+    409: "conflict",
+    413: "too_large",
+    415: "unsupported_media",
+    429: "rate_limited",
+    503: "unavailable",
+    504: "timeout",
+    529: "overloaded",
+}
+TYPES: dict[FaultKind, str] = {
+    "invalid_request": "invalid_request_error",
+    "authentication": "authentication_error",
+    "permission": "permission_error",
+    "billing": "billing_error",
+    "not_found": "invalid_request_error",
+    "method": "invalid_request_error",
+    "conflict": "invalid_request_error",
+    "too_large": "invalid_request_error",
+    "unsupported_media": "invalid_request_error",
+    "rate_limited": "rate_limit_error",
+}
+"""The other kinds are a `server_error`."""
+STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "insufficient_quota": 429,
+    "overloaded_error": 529,
+}
+"""What a type or code within a stream, where there is no status any more, would have come with."""
+
+
+def decode_error(status: int, body: bytes) -> Fault:
+    """The words of an answer with an error status; a body that is not JSON has none that are worth repeating."""
+    try:
+        said = _decode(body)
+    except (ValueError, RecursionError):
+        said = None
+    return fault(said, status)
+
+
+def told(said: Any) -> Fault:
+    """An error that came in an answer of status 200, whole or streamed."""
+    error = _inner(said)
+    code, kind = error.get("code"), error.get("type")
+    if isinstance(code, int) and 400 <= code < 600:
+        return fault(said, code)
+    named = [STATUSES[name] for name in (code, kind) if isinstance(name, str) and name in STATUSES]
+    return fault(said, named[0] if named else 502)
+
+
+def fault(said: Any, status: int) -> Fault:
+    error = _inner(said)
+    code = error.get("code")
+    return Fault(
+        kind=KINDS.get(status, "server" if status >= 500 else "invalid_request"),
+        status=status,
+        message=_text(error.get("message") or error.get("detail")) or "",
+        type=_text(error.get("type")) or "",
+        code=str(code) if isinstance(code, int) else _text(code),
+        param=_text(error.get("param")),
+    )
+
+
+def _inner(said: Any) -> dict[str, Any]:
+    """The error without its envelope."""
+    if isinstance(said, list) and said:
+        said = said[0]
+    if isinstance(said, dict) and "error" in said:
+        said = said["error"]
+    if isinstance(said, str):
+        return {"message": said}
+    return said if isinstance(said, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    """A field as text: FastAPI tells its details as a list of objects."""
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        return _encode(value).decode()
+    except (OverflowError, RecursionError):
+        return None
+
+
+def encode_error(fault: Fault, request_id: str) -> bytes:  # noqa: ARG001 - OpenAI tells it in a header
+    return _encode({"error": envelope(fault)})
+
+
+def envelope(fault: Fault) -> dict[str, str | None]:
+    """The error as clients read it."""
+    return {
+        "message": fault.message,
+        "type": fault.type or TYPES.get(fault.kind, "server_error"),
+        "param": fault.param,
+        "code": fault.code,
+    }
+
+
+def event(fault: Fault) -> bytes:
+    """The error in a stream, and the stream's end: SDKs raise at an event with an `error`, whatever else it holds."""
+    return b'data: {"error":' + _encode(envelope(fault)) + b"}\n\ndata: [DONE]\n\n"
