@@ -1,0 +1,108 @@
+"""From rows to ASGI applications: every guard stands here once, in the order in which a request meets it.
+
+    host → method → origin → credential → role → CSRF word → size and type → handler
+
+One application per path and not one per row, because only so a wrong method is ours to answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+
+from omniroute.api import access, errors
+from omniroute.api.endpoint import READS, Answer, Endpoint, Request
+from omniroute.api.plane import Plane
+from omniroute.errors import BadRequest, MethodNotAllowed, TooLarge, UnsupportedMedia
+from omniroute.routing import request_id
+
+LONGEST_LENGTH = 12
+"""Digits of a Content-Length that is still looked at as a number."""
+BODY_TIMEOUT = 10.0
+"""Seconds for the whole body to arrive; those of this plane are small."""
+
+
+class _Path(msgspec.Struct, frozen=True):
+    guarded: bool
+    rows: dict[str, Endpoint]
+
+
+def application(plane: Plane, rows: Sequence[Endpoint]) -> ASGIApp:
+    """The ASGI application of one path, given all its rows."""
+    path = _Path(rows[0].guarded, {row.method: row for row in rows})
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == ScopeType.HTTP
+        name = request_id.given(scope["headers"]) or request_id.new()
+        try:
+            answer = await _answer(plane, path, Request(scope=scope, request_id=name), receive)
+            status, body, extra = answer.status, msgspec.json.encode(answer.content), list(answer.headers)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets an answer and the log the rest
+            told = errors.refusal(error, name)
+            status, body, extra = told.fault.status, msgspec.json.encode(told.content), told.headers
+        head = [*errors.common_headers(plane.control, name), (b"content-length", b"%d" % len(body)), *extra]
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        silent = scope["method"] == "HEAD"
+        await send({"type": "http.response.body", "body": b"" if silent else body, "more_body": False})
+
+    return serve
+
+
+async def _answer(plane: Plane, path: _Path, request: Request, receive: Receive) -> Answer:
+    scope = request.scope
+    if path.guarded:
+        access.check_host(request.headers(b"host"), plane.control.live.current.access.allowed_hosts)
+    row = path.rows.get("GET" if scope["method"] == "HEAD" else scope["method"])
+    if row is None:
+        allow = [*path.rows, "HEAD"] if "GET" in path.rows else list(path.rows)
+        raise MethodNotAllowed(f"{scope['path']} takes {', '.join(allow)}, not {scope['method']}.", allow)
+    visitor = None
+    if path.guarded:
+        if scope["method"] not in READS:
+            access.check_origin(request)
+        visitor = access.identify(plane, request)
+        access.authorize(visitor, row.access, request)
+    body = await _read(scope, receive, row.body_limit)
+    return await row.serve(plane, msgspec.structs.replace(request, visitor=visitor, body=body))
+
+
+async def _read(scope: HTTPScope, receive: Receive, limit: int) -> bytes:
+    """The body. Raises before reading what is announced too large, and as soon as what comes is."""
+    kind = b""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and (len(value) > LONGEST_LENGTH or (value.isdigit() and int(value) > limit)):
+            raise _too_large(limit)
+        if name == b"content-encoding" and value.lower() != b"identity":
+            raise UnsupportedMedia("Compressed bodies are not taken; send the JSON as it is.")
+        if name == b"content-type":
+            kind = value.partition(b";")[0].strip().lower()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            body = await _receive(receive, limit)
+    except TimeoutError:
+        raise BadRequest("The body did not arrive in time.", code="body_timeout") from None
+    if body and kind != b"application/json" and not kind.endswith(b"+json"):
+        raise UnsupportedMedia("The body must be JSON: send `Content-Type: application/json`.")
+    return body
+
+
+async def _receive(receive: Receive, limit: int) -> bytes:
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise BadRequest("The body broke off.", code="body_incomplete")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than the {limit} bytes that are taken here.")

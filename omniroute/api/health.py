@@ -1,0 +1,116 @@
+"""How the gateway is: a word for load balancers, the whole picture for the operator."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from omniroute import __version__
+from omniroute.api import access, configuration
+from omniroute.api.control import Control
+from omniroute.api.endpoint import Answer, Endpoint, Request
+from omniroute.api.plane import Plane
+from omniroute.state.base import LedgerHealth
+
+Status = Literal["healthy", "degraded", "unhealthy"]
+
+
+class Connection(msgspec.Struct, frozen=True, rename="camel"):
+    """The health of one connection. `kind` and `reason` are of its last failure, and empty where it had none."""
+
+    provider: str
+    state: Literal["closed", "open", "half-open"] = "closed"
+    available: bool = True
+    failures: int = 0
+    kind: str = ""
+    reason: str = ""
+    cooldown_until: datetime | None = None
+
+
+async def alive(_plane: Plane, _request: Request) -> Answer:
+    """The loop turns."""
+    return Answer({"status": "ok"})
+
+
+async def ready(plane: Plane, _request: Request) -> Answer:
+    """Whether to send requests here: a snapshot runs (without one there is no process), nothing ends, and what is
+    served can be written down."""
+    if plane.control.draining:
+        return Answer({"status": "draining"}, 503)
+    if not (await _ledger(plane.control)).ok:
+        return Answer({"status": "not_ready", "reason": "ledger"}, 503)
+    return Answer({"status": "ready"})
+
+
+async def monitoring(plane: Plane, request: Request) -> Answer:
+    """One word for everybody, details for an administrator."""
+    control = plane.control
+    ledger = await _ledger(control)
+    connections = _connections(control)
+    status = _judge(control, ledger, connections)
+    if not access.is_admin(request.visitor):
+        return Answer({"status": status})
+    return Answer(
+        {
+            "status": status,
+            "timestamp": datetime.fromtimestamp(control.state.clock.now(), UTC),
+            "version": __version__,
+            "draining": control.draining,
+            "providerSummary": _summary(control, connections),
+            "providerHealth": connections,
+            "storage": msgspec.structs.asdict(ledger),
+            "config": configuration.status_of(control),
+        }
+    )
+
+
+async def _ledger(control: Control) -> LedgerHealth:
+    return await asyncio.to_thread(control.state.ledger.health)
+
+
+def _connections(control: Control) -> dict[str, Connection]:
+    """Every configured connection by id, also those of which nothing bad is known."""
+    return {
+        connection.id: _health(control, upstream.name, connection.id)
+        for upstream in control.live.current.upstreams.values()
+        for connection in upstream.connections
+    }
+
+
+def _health(control: Control, provider: str, connection: str) -> Connection:
+    clock = control.state.clock
+    now = clock.monotonic()
+    view = control.state.breakers.view(connection, now)
+    if view is None:
+        return Connection(provider)
+    until = datetime.fromtimestamp(clock.now() + view.until - now, UTC) if view.until else None
+    return Connection(provider, view.state, not view.blocked, view.failures, view.kind, view.reason, until)
+
+
+def _judge(control: Control, ledger: LedgerHealth, connections: dict[str, Connection]) -> Status:
+    available = [connection.available for connection in connections.values()]
+    if available and not any(available):
+        return "unhealthy"
+    fine = ledger.ok and all(available) and not control.draining and not control.live.problems
+    return "healthy" if fine else "degraded"
+
+
+def _summary(control: Control, connections: dict[str, Connection]) -> dict[str, Any]:
+    """Providers that exist, are configured, can be called now, and are watched because they have connections."""
+    return {
+        "catalogCount": control.catalogue_size,
+        "configuredCount": len(control.live.current.upstreams),
+        "activeCount": len({connection.provider for connection in connections.values() if connection.available}),
+        "monitoredCount": len({connection.provider for connection in connections.values()}),
+    }
+
+
+ENDPOINTS = (
+    Endpoint(method="GET", path="/health", access="public", body_limit=0, serve=alive),
+    Endpoint(method="GET", path="/livez", access="public", body_limit=0, serve=alive),
+    Endpoint(method="GET", path="/readyz", access="public", body_limit=0, serve=ready),
+    Endpoint(method="GET", path="/api/monitoring/health", access="public", body_limit=0, serve=monitoring),
+)
