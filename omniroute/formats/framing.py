@@ -2,8 +2,8 @@
 
 `SSE.feed` accepts any split of the bytes and gives whole events, as the WHATWG HTML standard frames them
 (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation): CR, LF and CRLF end a
-line, several `data` lines join with LF, comments and unknown fields vanish.  One way out is taken first, because
-nearly every event of every provider looks like it: a single `data:` line, ended by two LF.
+line, several `data` lines join with LF, comments and unknown fields vanish.  One shape is tried first, because nearly all
+that providers send looks like it: whole events of a single `data:` line each.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ class SSE:
             text = self._skip_mark(text)
         if b"\r" in text:
             text = _unify(text)
+        if text.startswith(b"data: "):
+            plain = _plain(text)
+            if plain is not None:
+                self._rest = b""
+                return plain
         *blocks, self._rest = text.split(b"\n\n")
         if len(self._rest) > EVENT_LIMIT:
             raise ValueError(f"an event of more than {EVENT_LIMIT} bytes")
@@ -55,6 +60,16 @@ class SSE:
             return text
         self._seen = True
         return text.removeprefix(mark)
+
+
+def _plain(text: bytes) -> list[Record] | None:
+    """The events of bytes that are nothing but `data: ...` lines with an empty line after each."""
+    datas = text.split(b"\n\ndata: ")
+    if not text.endswith(b"\n\n") or text.count(b"\n") != 2 * len(datas):
+        return None
+    datas[0] = datas[0][6:]
+    datas[-1] = datas[-1][:-2]
+    return [(b"", data) for data in datas]
 
 
 def _unify(text: bytes) -> bytes:
