@@ -137,7 +137,8 @@ class Document:
             root = parser.get_single_node()
         except _Refused as refused:
             event = parser.peek_event()
-            refused.at = (event.start_mark.line, event.start_mark.column) if event else (0, 0)
+            mark = event.start_mark if event else None
+            refused.at = (mark.line, mark.column) if mark else (0, 0)
             raise ConfigError([self._refusal(refused)]) from None
         except yaml.MarkedYAMLError as error:
             raise ConfigError([self._yaml_error(error)]) from None
@@ -396,6 +397,8 @@ _reference = re.compile(r"\$\{(?:env|file):[^}]*\}")
 _key_shaped = re.compile(
     r"(?<![A-Za-z0-9])(?:sk|pk|rk|xai|gsk|ghp|gho|ghs|hf|r8|nvapi|glpat|xox[a-z]|pplx|csk)[-_][A-Za-z0-9_-]{8,}"
     r"|(?<![A-Za-z0-9])(?:AIza|AKIA|github_pat_|eyJ)[A-Za-z0-9_.-]{12,}"
+    r"|(?<=://)[^\s/@\"']+(?=@)"
+    r"|(?<=[?&;])[^\s=&\"']*(?:key|token|secret|sig)[^\s=&\"']*=[^\s&\"']+"
     r"|(?i:\b(?:bearer|basic)\s+)[^\s\"'$]\S{7,}"
 )
 _named_value = re.compile(r"""["']?([A-Za-z0-9_.-]+)["']?\s*:\s*""")

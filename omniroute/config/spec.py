@@ -28,7 +28,7 @@ _END = r"$(?!\n)"
 """`$` alone also matches before a final newline, which would let one into names, addresses and headers."""
 
 _REFERENCE = r"\$\{(?:env:[A-Za-z_][A-Za-z0-9_]*|file:/[^}\r\n]+)\}"
-_ADDRESS = r"https?://[^\s/?#@]+(?:/[^\s?#]*)?"
+_ADDRESS = r"https?://[^\s/?#@{}\\]+(?:/[^\s?#{}\\]*)?"
 _DURATION = r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,3})?(?:ms|s|m|h|d)"
 _SIZE = r"[1-9][0-9]{0,8}(?:B|KiB|MiB|GiB)"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
@@ -117,7 +117,7 @@ Address = Annotated[
     _text(
         f"{_REFERENCE}|{_ADDRESS}",
         "an http or https address without user, query and fragment, or a reference to one",
-        "Where the provider's paths start; `{name}` is filled in from `variables`.",
+        "Where the provider's paths start.",
         ["http://10.0.0.7:8000/v1"],
     ),
 ]
@@ -263,8 +263,8 @@ class TimeoutsSpec(Node, frozen=True, kw_only=True):
 class ClampSpec(Node, frozen=True, kw_only=True):
     """The limits of a number."""
 
-    min: Annotated[float, Meta(description="At least this.")] | None = None
-    max: Annotated[float, Meta(description="At most this.")] | None = None
+    min: Annotated[float, Meta(description="At least this.")]
+    max: Annotated[float, Meta(description="At most this.")]
 
 
 Field = Annotated[str, Meta(min_length=1, description="A field at the top level of the request.")]
@@ -286,7 +286,7 @@ class QuirksSpec(Node, frozen=True, kw_only=True):
     ] = {}
     clamp: Annotated[
         Mapping[Field, ClampSpec],
-        Meta(description="Numbers that it wants within limits.", examples=[{"temperature": {"max": 1}}]),
+        Meta(description="Numbers that it wants within limits.", examples=[{"temperature": {"min": 0, "max": 1}}]),
     ] = {}
     max_tokens_field: (
         Annotated[
@@ -322,7 +322,10 @@ class ProviderSpec(Node, frozen=True, kw_only=True):
         Mapping[
             Name, Annotated[str, _text(r"[A-Za-z0-9._-]{1,253}", "letters, digits, `.`, `-` and `_`", "Its value.")]
         ],
-        Meta(description="What stands in for `{name}` in the address.", examples=[{"resource": "my-azure-resource"}]),
+        Meta(
+            description="What stands in for `{name}` in the catalogue's address.",
+            examples=[{"resource": "my-azure-resource"}],
+        ),
     ] = {}
     headers: Headers = {}
     connections: Annotated[

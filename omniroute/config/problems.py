@@ -1,0 +1,75 @@
+"""The codes of all findings, and what each is about. A code is for good: it stands in CI filters and in docs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+
+CODES: Mapping[str, str] = MappingProxyType(
+    {
+        # The file as text
+        "OR001": "the file cannot be read",
+        "OR002": "the file is not UTF-8",
+        "OR003": "an invisible character",
+        "OR004": "not YAML",
+        "OR005": "a key stands twice in one map",
+        "OR006": "a YAML tag",
+        "OR007": "too large: bytes, values or depth",
+        "OR008": "a YAML anchor, alias or merge key that cannot be used",
+        "OR009": "a key that is not text",
+        "OR010": "the file is not one document that is a map",
+        "OR011": "an include that finds nothing, or that leads out of the configuration's directory",
+        "OR012": "an object or section in two files",
+        # The types
+        "OR101": "unknown key",
+        "OR102": "missing key",
+        "OR103": "wrong type",
+        "OR104": "not one of the possible values",
+        "OR105": "text of the wrong form",
+        "OR106": "number out of range",
+        "OR107": "too few, or too many",
+        "OR108": "a key without a value",
+        "OR109": "a name of the wrong form",
+        "OR110": "a literal secret",
+        "OR111": "a reference to a variable or file that is not there",
+        "OR112": "a reference to something that cannot hold a secret",
+        "OR113": "what a reference leads to is of the wrong form",
+        # References
+        "OR201": "unknown provider",
+        "OR202": "unknown model, alias or combo",
+        "OR203": "a combo that contains itself",
+        "OR204": "an alias that leads back to itself",
+        "OR205": "unknown key in a policy",
+        "OR206": "a part of a provider's address that no variable fills in",
+        "OR207": "a model name that several providers have",
+        # Meaning
+        "OR301": "an alias and a combo of the same name",
+        "OR302": "a provider that needs a key and has no connection with one",
+        "OR303": "two keys with the same digest",
+        "OR304": "no such day",
+        "OR305": "open to strangers",
+        "OR306": "an address that cannot be used",
+        "OR307": "not a network",
+        "OR308": "a node of one's own that is not complete",
+        "OR309": "a format that the provider does not speak",
+        "OR310": "an alias with more stars on the right than on the left",
+        "OR311": "a header that is not for setting",
+        "OR312": "limits the wrong way round",
+        # Warnings
+        "OR401": "an alias that never applies",
+        "OR402": "a target that is never reached",
+        "OR403": "an expired key",
+        "OR404": "plain http outside of private networks",
+        "OR405": "a model that the catalogue does not know",
+        "OR406": "a pattern that matches nothing",
+        "OR407": "a provider that speaks no chat format known here",
+        "OR408": "a variable that nothing uses",
+    }
+)
+
+
+def suggestion(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """A hint that names what was probably meant; empty where nothing is near."""
+    near = get_close_matches(word, list(known), n=1, cutoff=cutoff)
+    return f"did you mean `{near[0]}`?" if near else ""
