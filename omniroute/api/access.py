@@ -43,7 +43,8 @@ def host_allowed(host: str, allowed: frozenset[str]) -> bool:
     if parts["v6"] is not None:
         return _is_address(parts["v6"], IPv6Address)
     name = parts["name"]
-    return name == "localhost" or name.endswith(".local") or name in allowed or _is_address(name, IPv4Address)
+    declared = {other.lower() for other in allowed}
+    return name == "localhost" or name.endswith(".local") or name in declared or _is_address(name, IPv4Address)
 
 
 def _is_address(text: str, kind: type[IPv4Address | IPv6Address]) -> bool:

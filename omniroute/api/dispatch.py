@@ -17,13 +17,19 @@ from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 from omniroute.api import access, errors
 from omniroute.api.endpoint import READS, Answer, Endpoint, Request
 from omniroute.api.plane import Plane
-from omniroute.errors import BadRequest, MethodNotAllowed, TooLarge, UnsupportedMedia
+from omniroute.errors import BadRequest, CallError, MethodNotAllowed, TooLarge, UnsupportedMedia
 from omniroute.routing import request_id
 
 LONGEST_LENGTH = 12
 """Digits of a Content-Length that is still looked at as a number."""
 BODY_TIMEOUT = 10.0
 """Seconds for the whole body to arrive; those of this plane are small."""
+
+
+class BodyTimeout(CallError):
+    """The one status that only reading a body can have."""
+
+    kind, status, code = "timeout", 408, "body_timeout"
 
 
 class _Path(msgspec.Struct, frozen=True):
@@ -84,7 +90,7 @@ async def _read(scope: HTTPScope, receive: Receive, limit: int) -> bytes:
         async with asyncio.timeout(BODY_TIMEOUT):
             body = await _receive(receive, limit)
     except TimeoutError:
-        raise BadRequest("The body did not arrive in time.", code="body_timeout") from None
+        raise BodyTimeout("The body did not arrive in time.") from None
     if body and kind != b"application/json" and not kind.endswith(b"+json"):
         raise UnsupportedMedia("The body must be JSON: send `Content-Type: application/json`.")
     return body

@@ -28,11 +28,12 @@ _INVALID = Fault(
     kind="invalid_request", status=422, message="The configuration files have errors.", code="config_invalid"
 )
 LONGEST_PATH = 200
+TOLD = ("code", "severity", "file", "line", "col", "path", "message", "hint")
 HINTS = {
     "login_required": "Log in at /api/auth/login, or send a key whose `roles` have `admin.read` or `admin.write`.",
     "invalid_api_key": "Send a key whose `roles` have `admin.read` or `admin.write`.",
     "role_missing": "Give the key the role under `keys.<name>.roles`.",
-    "host_not_allowed": "Use an address or `localhost`, or declare the name under `auth.allowed_hosts`.",
+    "host_not_allowed": "Use an address or `localhost`, or declare the name under `server.allowed_hosts`.",
     "csrf_token_wrong": "Send the `csrfToken` that /api/auth/login and /api/auth/status answer with.",
     "needs_setup": "Make a hash with `omniroute password` and set it as `auth.password_hash`.",
     "config_invalid": "The running configuration goes on. Correct the files and reload, or run `omniroute validate`.",
@@ -75,8 +76,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 def told(problems: Sequence[Problem]) -> list[dict[str, Any]]:
-    """Problems with all their fields, also the empty ones."""
-    return [msgspec.structs.asdict(problem) for problem in problems]
+    """Problems with all their fields, also the empty ones; the line itself is for those who have the file."""
+    return [{field: getattr(problem, field) for field in TOLD} for problem in problems]
 
 
 def common_headers(control: Control, name: str) -> Pairs:

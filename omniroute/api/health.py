@@ -36,12 +36,10 @@ async def alive(_plane: Plane, _request: Request) -> Answer:
 
 
 async def ready(plane: Plane, _request: Request) -> Answer:
-    """Whether to send requests here: a snapshot runs (without one there is no process), nothing ends, and what is
-    served can be written down."""
+    """Whether to send requests here: a snapshot runs (without one there is no process) and nothing ends. A ledger
+    that cannot write shows in the monitoring and takes nobody off the net."""
     if plane.control.draining:
         return Answer({"status": "draining"}, 503)
-    if not (await _ledger(plane.control)).ok:
-        return Answer({"status": "not_ready", "reason": "ledger"}, 503)
     return Answer({"status": "ready"})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 
 def matches(stored: str, typed: str) -> bool:
     """Takes tens of milliseconds and megabytes, which is its purpose: call it in a thread, one at a time."""
@@ -13,3 +15,21 @@ def matches(stored: str, typed: str) -> bool:
         return PasswordHasher().verify(stored, typed)
     except VerifyMismatchError:
         return False
+
+
+class FirstPassword:
+    """The administrator's password as long as the configuration has none: the one that the operator gave for this, or
+    one made up for this process. Its hash is made when somebody logs in, for it costs time and memory."""
+
+    def __init__(self, given: str | None) -> None:
+        self.made_up = given is None
+        self.text = given or secrets.token_urlsafe(12)
+        self._hash: str | None = None
+
+    def hash(self) -> str:
+        """The argon2id hash to compare with."""
+        from argon2 import PasswordHasher  # noqa: PLC0415  # as above
+
+        if self._hash is None:
+            self._hash = PasswordHasher().hash(self.text)
+        return self._hash

@@ -1,0 +1,281 @@
+"""A management plane over a made-up application, driven without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from argon2 import PasswordHasher
+from litestar import Litestar
+
+from omniroute import api
+from omniroute.errors import Fault, Problem
+from omniroute.formats.patch import Quirks
+from omniroute.routing.live import Live
+from omniroute.routing.tables import (
+    Access,
+    Auth,
+    Connection,
+    Deadlines,
+    Gateway,
+    Principal,
+    Revision,
+    Server,
+    Upstream,
+)
+from omniroute.state.base import Clock, LedgerHealth, Profile, State
+from omniroute.state.memory import MemoryBreakers, MemoryCounters, MemoryLedger
+
+PASSWORD = "correct horse"
+HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+OTHER_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD + "!")
+KEYS = {
+    "client": Principal(name="a", roles=frozenset({"client"}), allow=None, expires=None, tags={}),
+    "other": Principal(name="b", roles=frozenset({"client"}), allow=(re.compile("x"),), expires=None, tags={}),
+    "reader": Principal(name="r", roles=frozenset({"admin.read"}), allow=None, expires=None, tags={}),
+    "writer": Principal(name="w", roles=frozenset({"client", "admin.write"}), allow=None, expires=None, tags={}),
+    "expired": Principal(name="e", roles=frozenset({"admin.write"}), allow=None, expires=1_000.0, tags={}),
+}
+PROBLEM = Problem(
+    code="OR103",
+    severity="error",
+    file="omniroute.yaml",
+    line=3,
+    col=5,
+    path="providers.opnai",
+    message="no such provider",
+)
+
+
+class Time:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+        self.monotonic = 50.0
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+        self.monotonic += seconds
+
+
+class Ledger(MemoryLedger):
+    """A ledger whose health is told to it."""
+
+    told = LedgerHealth(ok=True)
+
+    def health(self) -> LedgerHealth:
+        return self.told
+
+
+def upstream(name: str, connections: Sequence[str]) -> Upstream:
+    return Upstream(
+        name=name,
+        endpoints={},
+        connections=tuple(
+            Connection(
+                id=f"{name}.{each}",
+                name=each,
+                auth=Auth(scheme="none", secret=None),
+                priority=1,
+                weight=1,
+                max_concurrent=None,
+                profile=Profile(),
+                headers=(),
+            )
+            for each in connections
+        ),
+        selection="fill-first",
+        headers=(),
+        deadlines=Deadlines(connect=1, first_byte=1, idle=1, total=1),
+        quirks=Quirks(),
+        operations=frozenset({"chat"}),
+        transport="demo",
+    )
+
+
+def gateway(digest: str = "0123456789abcdef", generation: int = 1, **access: Any) -> Gateway:
+    rights = {
+        "require_login": True,
+        "password_hash": None,
+        "session_ttl": 43_200.0,
+        "allowed_hosts": frozenset({"gw.example.com"}),
+    }
+    upstreams = {"openai": upstream("openai", ["team", "spare"]), "lab": upstream("lab", ["main"])}
+    return Gateway(
+        revision=Revision(digest=digest, generation=generation, source="omniroute.yaml", loaded_at=1_699_999_000.0),
+        server=Server(require_api_key=False, body_limit=1024, ping_interval=10, strict_translation=False),
+        access=Access(**(rights | access)),
+        routes={},
+        bare={},
+        aliases=(),
+        upstreams=upstreams,
+        prefixes={},
+        principals={sha256(key.encode()).digest(): principal for key, principal in KEYS.items()},
+        policies=(),
+        models=(),
+        warnings=(),
+    )
+
+
+class Application:
+    """What stands behind the plane, in memory."""
+
+    def __init__(self) -> None:
+        self.time = Time()
+        self.ledger = Ledger()
+        self.live = Live(gateway())
+        self.state = State(
+            breakers=MemoryBreakers(),
+            counters=MemoryCounters(),
+            ledger=self.ledger,
+            clock=Clock(now=lambda: self.time.now, monotonic=lambda: self.time.monotonic),
+            random=random.Random(1),
+        )
+        self.draining = False
+        self.catalogue_size = 35
+        self.hash: str | None = HASH
+        self.files: Gateway | Sequence[Problem] = self.live.current
+        self.spec: Mapping[str, Any] = {"providers": {"openai": {"api_key": "${env:OPENAI_API_KEY}"}}}
+
+    def allow(self, **access: Any) -> None:
+        """Changes the rules of access, now and for the files."""
+        self.live.current = self.files = gateway(**access)
+
+    async def reload(self) -> Sequence[Problem]:
+        if isinstance(self.files, Gateway):
+            self.live.swap(self.files)
+            return ()
+        self.live.problems = tuple(self.files)
+        return self.files
+
+    def describe(self) -> Mapping[str, Any]:
+        return self.spec
+
+    def password_hash(self) -> str | None:
+        return self.hash
+
+
+class Reply(msgspec.Struct):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+    @property
+    def code(self) -> str:
+        return self.json["error"]["code"]
+
+    @property
+    def token(self) -> str:
+        return self.headers["set-cookie"].partition("auth_token=")[2].partition(";")[0]
+
+
+def client_shape(path: str, fault: Fault, name: str) -> bytes | None:
+    """What the client API would say about its own paths."""
+    if not path.startswith("/v1"):
+        return None
+    return msgspec.json.encode({"error": {"message": fault.message, "type": fault.kind}, "id": name})
+
+
+class Browser:
+    """Sends requests straight into the ASGI application."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self.time = application.time
+        self.asgi = Litestar(
+            api.routes(application),
+            openapi_config=None,
+            logging_config=None,
+            exception_handlers=api.exception_handlers(application, client_shape),
+        )
+
+    def __call__(self, method: str, path: str, body: bytes | Sequence[bytes] = b"", **more: Any) -> Reply:
+        return asyncio.run(self.send(method, path, body, **more))
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Sequence[bytes] = b"",
+        *,
+        key: str | None = None,
+        cookie: str | None = None,
+        host: bytes | None = b"127.0.0.1:20128",
+        peer: str = "192.0.2.1",
+        server: str = "192.0.2.9",
+        scheme: str = "http",
+        query: bytes = b"",
+        **named: str,
+    ) -> Reply:
+        """Named arguments are headers, with `_` for `-`."""
+        headers = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in named.items()]
+        if host is not None:
+            headers.append((b"host", host))
+        if key is not None:
+            headers.append((b"authorization", f"Bearer {key}".encode()))
+        if cookie is not None:
+            headers.append((b"cookie", f"auth_token={cookie}".encode()))
+        parts = [body] if isinstance(body, bytes) else list(body)
+        if parts != [b""] and "content_type" not in named:
+            headers.append((b"content-type", b"application/json"))
+        return await self.raw(method, path, headers, parts, (peer, 5555), (server, 20128), scheme, query)
+
+    async def raw(
+        self,
+        method: str,
+        path: str,
+        headers: list[tuple[bytes, bytes]],
+        parts: Sequence[bytes] = (b"",),
+        client: tuple[str, int] | None = ("192.0.2.1", 5555),
+        server: tuple[str, int] | None = ("192.0.2.9", 20128),
+        scheme: str = "http",
+        query: bytes = b"",
+    ) -> Reply:
+        messages = [
+            {"type": "http.request", "body": part, "more_body": number < len(parts) - 1}
+            for number, part in enumerate(parts)
+        ]
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> Any:
+            return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": scheme,
+            "path": path,
+            "raw_path": path.encode("utf-8", "replace"),
+            "query_string": query,
+            "root_path": "",
+            "headers": headers,
+            "client": client,
+            "server": server,
+        }
+        await self.asgi(scope, receive, send)
+        start, *rest = sent
+        pairs = {name.decode().lower(): value.decode("latin-1") for name, value in start["headers"]}
+        return Reply(start["status"], pairs, b"".join(part.get("body", b"") for part in rest))
+
+    def login(self, password: str = PASSWORD, **more: Any) -> Reply:
+        return self("POST", "/api/auth/login", msgspec.json.encode({"password": password}), **more)
+
+    def logged_in(self) -> dict[str, str]:
+        """What a page of ours sends with each request after a login."""
+        reply = self.login()
+        return {"cookie": reply.token, "x_omniroute_csrf": reply.json["csrfToken"]}
