@@ -55,9 +55,9 @@ PHASES = [
     Phase("chat_c128", "1 KB answers, 128 connections", 128),
     Phase("body_c8", "64 KB requests, 8 connections", 8, large=True),
     Phase("translated_c8", "OpenAI in, Anthropic upstream, 8 connections", 8, translated=True),
-    Phase("stream_burst", "8 streams, deltas back to back", 8, stream=True),
     Phase("stream_paced", "16 streams, deltas 10 ms apart", 16, stream=True, paced=True),
-    Phase("stream_translated", "8 streams, back to back, Anthropic upstream", 8, stream=True, translated=True),
+    Phase("stream_burst", "32 streams, ten deltas every 10 ms", 32, stream=True),
+    Phase("stream_translated", "the same, OpenAI in, Anthropic upstream", 32, stream=True, translated=True),
 ]
 CROWD = PHASES[2]
 PACED = next(phase for phase in PHASES if phase.paced)

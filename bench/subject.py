@@ -118,7 +118,8 @@ class Subject:
 
     def load(self, phase: Phase, *, lanes: int, seconds: float) -> Tally:
         mark, times = self.mark(phase), DELTAS if phase.stream else 1
-        ramp = 1.0 if phase.paced else 0.0
+        # Lanes start spread over the length of a stream: in step they would share their wake-ups.
+        ramp = (1.0 if phase.paced else 0.1) if phase.stream else 0.0
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             request = self.request(phase)
             return runner.run(

@@ -1,8 +1,9 @@
 """A provider that is never the bottleneck: OpenAI chat and Anthropic messages, whole and streamed, out of memory.
 
-A stream is a hundred deltas, each written in its own turn of the loop, as a provider sends them: back to back, or 10 ms
-apart when the model's name ends in `-paced`. There is no other switch and no state: what a benchmark wants to vary is
-said in the request, which every gateway hands on.
+A stream is a hundred deltas and makes a write every 10 ms: of one delta when the model's name ends in `-paced`, else of
+ten. It never goes as fast as it can. A server that keeps up would be woken more often the faster it is and one that falls
+behind would find more to do at each waking, so that both take the same CPU time per delta, whatever their work costs.
+There is no other switch and no state: what a benchmark wants to vary is said in the request, which every gateway hands on.
 
     python bench/upstream.py PORT
 """
@@ -17,7 +18,8 @@ import msgspec
 import uvloop
 
 DELTAS = 100  # of a stream
-PACE = 0.01
+PACE = 0.01  # seconds between two writes
+BURST = 10  # deltas in one write, unless paced
 WORDS = "a gateway takes a request finds a provider that may answer it and hands back every token as it comes".split()
 TOKENS = [WORDS[i % len(WORDS)] + " " for i in range(DELTAS)]
 TEXT = "".join(TOKENS)[:420]
@@ -46,6 +48,9 @@ class Wire(msgspec.Struct, frozen=True):
 
     whole: bytes
     frames: list[bytes]
+
+    def bursts(self) -> list[bytes]:
+        return [b"".join(self.frames[i : i + BURST]) for i in range(0, len(self.frames), BURST)]
 
 
 def whole(body: object) -> bytes:
@@ -133,7 +138,7 @@ class Provider(asyncio.Protocol):
     """One connection; answers its requests one after another."""
 
     transport: asyncio.Transport
-    next_frame: asyncio.Handle | None = None
+    next_write: asyncio.Handle | None = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -143,8 +148,8 @@ class Provider(asyncio.Protocol):
         self.transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.next_frame:
-            self.next_frame.cancel()
+        if self.next_write:
+            self.next_write.cancel()
 
     def data_received(self, data: bytes) -> None:
         self.parser.feed_data(data)
@@ -162,21 +167,15 @@ class Provider(asyncio.Protocol):
             return
         ask = decode(b"".join(self.body))
         if ask.stream:
-            self.play(iter(self.wire.frames), PACE if ask.model.endswith("-paced") else 0)
+            self.play(iter(self.wire.frames if ask.model.endswith("-paced") else self.wire.bursts()))
         else:
             self.transport.write(self.wire.whole)
 
-    def play(self, rest: Iterator[bytes], pause: float) -> None:
-        frame = next(rest, None)
-        if frame is None:
-            self.next_frame = None
-            return
-        self.transport.write(frame)
-        self.next_frame = (
-            self.loop.call_later(pause, self.play, rest, pause)
-            if pause
-            else self.loop.call_soon(self.play, rest, pause)
-        )
+    def play(self, writes: Iterator[bytes]) -> None:
+        self.next_write = None
+        if write := next(writes, None):
+            self.transport.write(write)
+            self.next_write = self.loop.call_later(PACE, self.play, writes)
 
 
 async def main(port: int) -> None:
