@@ -6,7 +6,7 @@ import pytest
 from argon2.exceptions import InvalidHashError
 from fake_application import HASH, PASSWORD, Time
 
-from omniroute.api.password import matches
+from omniroute.api.password import FirstPassword, matches
 from omniroute.api.sessions import Sessions
 from omniroute.api.throttle import PEERS, Throttle, peer_name
 
@@ -87,3 +87,15 @@ def test_only_the_password_matches_its_hash():
     assert not matches(HASH, PASSWORD + "\x00")
     with pytest.raises(InvalidHashError):
         matches(PASSWORD, PASSWORD)
+
+
+def test_a_first_password_is_the_one_given_or_made_up_for_this_process():
+    given = FirstPassword(PASSWORD)
+    assert not given.made_up
+    assert given.hash() is given.hash()
+    assert matches(given.hash(), PASSWORD)
+    one, other = FirstPassword(None), FirstPassword(None)
+    assert one.made_up
+    assert one.text != other.text
+    assert matches(one.hash(), one.text)
+    assert not matches(one.hash(), other.text)
