@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 
+from omniroute.secret import Secret
+
 
 def matches(stored: str, typed: str) -> bool:
     """Takes tens of milliseconds and megabytes, which is its purpose: call it in a thread, one at a time."""
@@ -21,9 +23,9 @@ class FirstPassword:
     """The administrator's password as long as the configuration has none: the one that the operator gave for this, or
     one made up for this process. Its hash is made when somebody logs in, for it costs time and memory."""
 
-    def __init__(self, given: str | None) -> None:
+    def __init__(self, given: Secret | None) -> None:
         self.made_up = given is None
-        self.text = given or secrets.token_urlsafe(12)
+        self.text = given.reveal() if given is not None else secrets.token_urlsafe(12)
         self._hash: str | None = None
 
     def hash(self) -> str:

@@ -9,6 +9,7 @@ from fake_application import HASH, PASSWORD, Time
 from omniroute.api.password import FirstPassword, matches
 from omniroute.api.sessions import Sessions
 from omniroute.api.throttle import PEERS, Throttle, peer_name
+from omniroute.secret import Secret
 
 
 def test_a_throttle_forgets_failures_as_they_grow_old():
@@ -90,7 +91,7 @@ def test_only_the_password_matches_its_hash():
 
 
 def test_a_first_password_is_the_one_given_or_made_up_for_this_process():
-    given = FirstPassword(PASSWORD)
+    given = FirstPassword(Secret(PASSWORD))
     assert not given.made_up
     assert given.hash() is given.hash()
     assert matches(given.hash(), PASSWORD)
