@@ -6,9 +6,9 @@
     python bench/run.py --json FILE                       every figure, and the samples of every round
 
 The figure to trust is CPU time per answer (user and system, of the whole process tree, with what is written after the
-answer) and its ratio to the relay's: a busy machine moves it by a few per cent, where it moves latency by half. Relay
-and gateway take turns in every phase; a figure is the median over the rounds, a ratio that of the rounds' ratios. The one under test has a core to itself;
-upstream and load share the other one.
+answer), and most of all its ratio to the relay's in the same round: a busy machine moves both alike. Relay and gateway
+take turns in every phase; a figure is the median over the rounds, and a ratio the median of the rounds' ratios. The one
+under test has a core to itself; upstream and load share the other one.
 """
 
 import argparse
