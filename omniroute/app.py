@@ -11,26 +11,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 from litestar import Litestar, asgi
-from litestar.types import ASGIApp
 
 from omniroute import api, catalog
+from omniroute.api.password import FirstPassword
 from omniroute.config import bundle, watch
+from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
+from omniroute.config.overrides import Overrides, overridden
 from omniroute.errors import ConfigError, Problem
-from omniroute.relay.ingress import ENDPOINTS, Gate
+from omniroute.relay.ingress import ENDPOINTS, Gate, in_client_shape
 from omniroute.routing.live import Live
+from omniroute.routing.tables import Gateway
 from omniroute.state.base import Clock, State
 from omniroute.state.memory import MemoryBreakers, MemoryCounters
 from omniroute.state.sqlite import SqliteLedger
 from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
+from omniroute.upstream.fallback import Fallback
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
@@ -39,12 +43,13 @@ log = logging.getLogger("omniroute")
 class Service:
     """One running gateway. Making it reads and compiles the files and raises ConfigError where they are wrong."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, overrides: Overrides) -> None:
         self.path = path
+        self.overrides = overrides
         self.catalog = catalog.load()
-        self.bundle = bundle.read(path, self.catalog)
-        self.live = Live(compile_gateway(self.bundle, self.catalog, generation=1, now=time.time()))
         clock = Clock()
+        self.bundle = self._read()
+        self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
         self.state = State(
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),
@@ -52,34 +57,52 @@ class Service:
             clock=clock,
             random=random.Random(),
         )
-        self.client = Client({"httptools": Wire(), "demo": Demo()})
+        self.client = Client({"httptools": Wire(), "httpx": Fallback(), "demo": Demo()})
         self.gate = Gate(self.live, self.state, self.client)
         self.draining = False
+        self.first_password = FirstPassword(overrides.initial_password)
         self._reloading = asyncio.Lock()
+
+    def _read(self) -> Bundle:
+        return overridden(bundle.read(self.path, self.catalog, insecure=True), self.overrides)
+
+    def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
+        return compile_gateway(read, self.catalog, generation=generation, now=now)
+
+    @property
+    def catalogue_size(self) -> int:
+        """How many providers the catalogue knows."""
+        return len(self.catalog.providers)
+
+    def describe(self) -> Mapping[str, Any]:
+        """The running configuration as it is written, with references where secrets are."""
+        described: Mapping[str, Any] = msgspec.to_builtins(self.bundle.spec)
+        return described
+
+    def password_hash(self) -> str | None:
+        """The argon2 hash of the administrator's password: the file's, or that of this process's first password."""
+        configured = self.live.current.access.password_hash
+        return configured.reveal() if configured is not None else self.first_password.hash()
 
     async def reload(self) -> Sequence[Problem]:
         """Reads the files again. Gives the problems where they do not make a gateway, and then nothing has changed;
-        equal files change nothing either."""
+        equal files change nothing either. The work is done in a thread, so that no request waits for it."""
         async with self._reloading:
             now = self.state.clock.now()
-            generation = self.live.current.revision.generation + 1
+            running = self.live.current.revision
             try:
-                fresh = await asyncio.to_thread(bundle.read, self.path, self.catalog)
-                if fresh.digest == self.live.current.revision.digest:
-                    self.live.settle(now)
+                read = await asyncio.to_thread(self._read)
+                if read.digest == running.digest:
+                    self.live.confirm(now)
                     return ()
-                gateway = await asyncio.to_thread(compile_gateway, fresh, self.catalog, generation=generation, now=now)
+                gateway = await asyncio.to_thread(self._compile, read, generation=running.generation + 1, now=now)
             except ConfigError as error:
                 self.live.refuse(error.problems, now)
-                log.error(
-                    "the configuration was not reloaded, revision %s goes on: %s",
-                    self.live.current.revision.label,
-                    error,
-                )
+                log.error("the configuration was not reloaded, revision %s goes on: %s", running.label, error)
                 return error.problems
-            self.bundle = fresh
+            self.bundle = read
             self.live.swap(gateway)
-            log.info("revision %s runs, generation %d", gateway.revision.label, generation)
+            log.info("revision %s runs, generation %d", gateway.revision.label, gateway.revision.generation)
             return ()
 
     @asynccontextmanager
@@ -100,18 +123,13 @@ class Service:
     def app(self) -> Litestar:
         """The ASGI application of both planes."""
         clients = [
-            asgi(row.path, is_mount=row.mount, copy_scope=False, name=f"{row.method} {row.path}")(self._hot(row_app))
+            asgi(row.path, name=row.path, is_mount=row.mount, copy_scope=False)(cast("Any", self.gate.app(row)))
             for row in ENDPOINTS
-            for row_app in (self.gate.app(row),)
         ]
         return Litestar(
             [*clients, *api.routes(self)],
             lifespan=[self.lifespan],
             openapi_config=None,
             logging_config=None,
-            exception_handlers=api.exception_handlers(self.gate.not_found),
+            exception_handlers=api.exception_handlers(self, in_client_shape),
         )
-
-    @staticmethod
-    def _hot(app: ASGIApp) -> Any:
-        return app

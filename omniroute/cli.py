@@ -7,7 +7,6 @@ to start. Imports stand inside the verbs because `validate` in CI must not pay f
 from __future__ import annotations
 
 import argparse
-import os
 import secrets
 import sys
 from hashlib import sha256
@@ -34,10 +33,20 @@ def main(argv: list[str] | None = None) -> int:
 def serve(arguments: argparse.Namespace) -> int:
     """Starts the gateway."""
     from omniroute import server
+    from omniroute.config.overrides import Overrides
+    from omniroute.config.secrets import environment
     from omniroute.errors import ConfigError
 
     try:
-        return server.run(arguments.config, arguments.host, arguments.port, insecure=arguments.insecure)
+        said = environment()
+        overrides = Overrides(
+            host=arguments.host,
+            port=said.port if arguments.port is None else arguments.port,
+            require_api_key=said.require_api_key,
+            initial_password=said.initial_password,
+            insecure=arguments.insecure,
+        )
+        return server.run(_path(arguments), overrides, said.log_level or "INFO")
     except ConfigError as error:
         _report(error.problems, arguments)
         return REFUSED
@@ -51,7 +60,7 @@ def validate(arguments: argparse.Namespace) -> int:
     from omniroute.errors import ConfigError
 
     try:
-        read = bundle.read(arguments.config, catalog.load())
+        read = bundle.read(_path(arguments), catalog.load())
         problems = list(read.warnings)
         if arguments.resolve:
             problems += references.missing(read)
@@ -136,7 +145,7 @@ def explain_model(arguments: argparse.Namespace) -> int:
     from omniroute.state.memory import memory_state
 
     try:
-        gateway = compile_gateway(bundle.read(arguments.config, catalog.load()), catalog.load(), resolve=False)
+        gateway = compile_gateway(bundle.read(_path(arguments), catalog.load()), catalog.load(), resolve=False)
         callers = {principal.name: principal for principal in gateway.principals.values()}
         caller = callers.get(arguments.key, ANONYMOUS)
         if arguments.key and caller is ANONYMOUS:
@@ -161,12 +170,19 @@ def explain_model(arguments: argparse.Namespace) -> int:
     return FINE
 
 
+def _path(arguments: argparse.Namespace) -> Path:
+    """The main file: what was asked for, else what the environment says, else the usual place."""
+    from omniroute.config.secrets import environment
+
+    return arguments.config or environment().config or Path(DEFAULT_CONFIG)
+
+
 def _report(problems: object, arguments: argparse.Namespace) -> None:
     from omniroute.config import report
 
     form = getattr(arguments, "output", "text")
     stream = sys.stderr if form == "text" else sys.stdout
-    colour = stream.isatty() and "NO_COLOR" not in os.environ
+    colour = stream.isatty()
     text = report.FORMS[form](problems, colour)
     if text:
         print(text, file=stream)
@@ -242,6 +258,6 @@ def _config(command: argparse.ArgumentParser) -> None:
         "--config",
         "-c",
         type=Path,
-        default=Path(os.environ.get("OMNIROUTE_CONFIG", DEFAULT_CONFIG)),
+        default=None,
         help=f"the main file (default: $OMNIROUTE_CONFIG or {DEFAULT_CONFIG})",
     )

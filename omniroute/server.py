@@ -15,8 +15,11 @@ from pathlib import Path
 
 import uvicorn
 
+from omniroute import __version__
 from omniroute.app import Service
-from omniroute.config import exposure
+from omniroute.config.overrides import Overrides
+from omniroute.config.spec import seconds
+from omniroute.listener import Listener, sweep_forever
 
 log = logging.getLogger("omniroute")
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -34,10 +37,13 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hup)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._hup)
+        self._sweep = loop.create_task(sweep_forever(self.server_state.connections))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._service.draining = True
+        self._sweep.cancel()
         await super().shutdown(sockets)
 
     def _hup(self) -> None:
@@ -46,18 +52,18 @@ class Server(uvicorn.Server):
         task.add_done_callback(self._reloads.discard)
 
 
-def run(path: Path, host: str | None, port: int | None, *, insecure: bool, level: str = "INFO") -> int:
+def run(path: Path, overrides: Overrides, level: str) -> int:
     """Serves until a signal ends it. Raises ConfigError where the files do not make a gateway, or make one that would
-    be open to strangers and `insecure` does not say that this is meant."""
+    be open to strangers."""
     logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
-    service = Service(path, host=host, port=port, insecure=insecure)
+    service = Service(path, overrides)
     settings = service.bundle.spec.server
     config = uvicorn.Config(
         service.app(),
-        host=service.host,
-        port=service.port,
+        host=settings.host,
+        port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=Listener,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -66,7 +72,20 @@ def run(path: Path, host: str | None, port: int | None, *, insecure: bool, level
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=round(settings.drain),
+        timeout_graceful_shutdown=round(seconds(settings.drain_timeout)),
     )
+    _greet(service)
     Server(config, service).run()
     return 0
+
+
+def _greet(service: Service) -> None:
+    """What the operator wants to know at the start. A password that was made up is told on a terminal only, never
+    into a log that is kept."""
+    settings, revision = service.bundle.spec.server, service.live.current.revision
+    log.info("OmniRoute %s on http://%s:%d, revision %s", __version__, settings.host, settings.port, revision.label)
+    if service.overrides.insecure:
+        log.warning("started with --insecure: whoever can reach this address can use every provider behind it")
+    access = service.live.current.access
+    if access.require_login and access.password_hash is None and service.first_password.made_up and sys.stderr.isatty():
+        sys.stderr.write(f"Administrator password of this process: {service.first_password.text}\n")

@@ -34,6 +34,7 @@ from omniroute.config.spec import (
     seconds,
     size,
 )
+from omniroute.document import Place
 from omniroute.formats import CHAT, patch
 from omniroute.routing.patterns import compile_pattern
 from omniroute.routing.resolve import single
@@ -131,7 +132,7 @@ class _Compiler:
             endpoints=MappingProxyType(self.endpoints(name, spec, row)),
             connections=tuple(self.connection(name, each, one, scheme) for each, one in connections.items()),
             selection=spec.selection,
-            headers=self.headers({**(row.headers if row else {}), **spec.headers}, f"providers.{name}.headers"),
+            headers=self.headers({**(row.headers if row else {}), **spec.headers}, ("providers", name, "headers")),
             deadlines=_deadlines(spec.timeouts),
             quirks=_quirks(row, spec.quirks),
             operations=frozenset(row.operations) if row else frozenset(),
@@ -145,7 +146,7 @@ class _Compiler:
     def endpoints(self, name: str, spec: ProviderSpec, known: Provider | None) -> dict[str, Endpoint]:
         """Where each format is spoken that we speak too, in the provider's order of preference."""
         if spec.base_url is not None:
-            base = self.resolver.text(spec.base_url, f"providers.{name}.base_url")
+            base = self.resolver.address(spec.base_url, ("providers", name, "base_url")).format_map(spec.variables)
             formats: Iterable[str] = spec.formats or (known.formats if known else (OWN_NODES[spec.type or ""][0],))
             places = dict.fromkeys(formats, base)
         else:
@@ -156,8 +157,8 @@ class _Compiler:
         return {form: _endpoint(url) for form, url in places.items() if form in CHAT}
 
     def connection(self, provider: str, name: str, spec: ConnectionSpec, scheme: str) -> Connection:
-        at = f"providers.{provider}.connections.{name}"
-        key = self.resolver.secret(spec.api_key, f"{at}.api_key") if spec.api_key is not None else None
+        at = ("providers", provider, "connections", name)
+        key = self.resolver.secret(spec.api_key, (*at, "api_key")) if spec.api_key is not None else None
         return Connection(
             id=f"{provider}.{name}",
             name=name,
@@ -166,12 +167,12 @@ class _Compiler:
             weight=spec.weight,
             max_concurrent=spec.max_concurrent,
             profile=_profile(self.spec.resilience.profiles.api_key),
-            headers=self.headers(spec.headers, f"{at}.headers"),
+            headers=self.headers(spec.headers, (*at, "headers")),
         )
 
-    def headers(self, spec: Mapping[str, str], at: str) -> tuple[tuple[bytes, bytes], ...]:
+    def headers(self, spec: Mapping[str, str], at: Place) -> tuple[tuple[bytes, bytes], ...]:
         return tuple(
-            (name.lower().encode(), self.resolver.text(value, f"{at}.{name}").encode("latin-1"))
+            (name.lower().encode(), self.resolver.text(value, (*at, name)).encode("latin-1"))
             for name, value in spec.items()
         )
 
@@ -257,7 +258,7 @@ class _Compiler:
         stored = auth.password_hash
         return Access(
             require_login=auth.require_login,
-            password_hash=self.resolver.secret(stored, "auth.password_hash") if stored is not None else None,
+            password_hash=self.resolver.secret(stored, ("auth", "password_hash")) if stored is not None else None,
             session_ttl=seconds(auth.session_ttl),
             allowed_hosts=frozenset(self.spec.server.allowed_hosts),
         )

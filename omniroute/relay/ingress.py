@@ -148,6 +148,14 @@ class Gate:
         await endpoint.serve(call, self.client, body)
 
 
+def in_client_shape(path: str, fault: Fault, request_id: str) -> bytes | None:
+    """A refusal as the client API tells it, for a path below `/v1` that is no endpoint; None for any other path."""
+    if path != "/v1" and not path.startswith("/v1/"):
+        return None
+    spoken = "anthropic" if path.startswith("/v1/messages") else "openai_chat"
+    return CHAT[spoken].encode_error(fault, request_id)
+
+
 _OURS = Fault(kind="server", status=500, message="The gateway failed on this request; its log says why.")
 _SLOW = Fault(kind="timeout", status=408, message="The body did not arrive in time.", code="body_timeout")
 _GONE = Fault(kind="invalid_request", status=499, message="The client left before the answer.", code="client_gone")

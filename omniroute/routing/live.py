@@ -10,23 +10,24 @@ from omniroute.routing.tables import Gateway
 
 class Live:
     """Holds the current `Gateway`. Reading takes no lock: a swap is one assignment, and who has read before it keeps
-    what it read."""
+    what it read. `problems` are those of the last attempt, empty where it went well."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.current = gateway
         self.problems: tuple[Problem, ...] = ()
         self.last_attempt = gateway.revision.loaded_at
-        self.pending_digest = gateway.revision.digest
 
     def swap(self, gateway: Gateway) -> None:
         """From the next request on, this one. It cannot fail: everything that can has happened."""
         self.current = gateway
-        self.problems = ()
-        self.last_attempt = gateway.revision.loaded_at
-        self.pending_digest = gateway.revision.digest
+        self.confirm(gateway.revision.loaded_at)
 
-    def refuse(self, problems: Sequence[Problem], digest: str, when: float) -> None:
+    def confirm(self, when: float) -> None:
+        """The files are what runs."""
+        self.problems = ()
+        self.last_attempt = when
+
+    def refuse(self, problems: Sequence[Problem], when: float) -> None:
         """The files do not make a gateway; the current one stays."""
         self.problems = tuple(problems)
         self.last_attempt = when
-        self.pending_digest = digest

@@ -14,8 +14,7 @@ import urllib.error
 import urllib.request
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,7 +52,7 @@ class Gateway:
         fresh.write_text(text)
         fresh.replace(self.path)
 
-    def __enter__(self) -> Gateway:
+    def __enter__(self) -> Self:
         self.log = (self.folder / "log").open("w+")
         command = [sys.executable, "-m", "omniroute", "serve", "--config", str(self.path), "--port", str(self.port)]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OMNIROUTE_")}
@@ -63,7 +62,7 @@ class Gateway:
         self.wait()
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
         self.log.close()
         self._folder.cleanup()

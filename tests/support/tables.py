@@ -1,0 +1,62 @@
+"""Compiled tables made by hand, for tests that need no files."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from omniroute.catalog import Model
+from omniroute.formats.patch import NONE
+from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Retry, Route, Target, Upstream
+from omniroute.state.base import Clock, Profile, State
+from omniroute.state.memory import MemoryBreakers, MemoryCounters, MemoryLedger
+
+DEADLINES = Deadlines(connect=1, first_byte=2, idle=2, total=5)
+PROFILE = Profile(failure_threshold=12, reset_timeout=30, cooldown=3, max_cooldown=60)
+
+
+def connection(name: str, **more: Any) -> Connection:
+    given = {"priority": 1, "weight": 1, "max_concurrent": None, "headers": ()} | more
+    _provider, _, own = name.partition(".")
+    return Connection(id=name, name=own, auth=Auth(scheme="none", secret=None), profile=PROFILE, **given)
+
+
+def upstream(name: str, *connections: Connection, selection: Any = "fill-first") -> Upstream:
+    return Upstream(
+        name=name,
+        endpoints={"openai_chat": Endpoint(scheme="http", host="127.0.0.1", port=1, base_path="/v1")},
+        connections=connections or (connection(f"{name}.main"),),
+        selection=selection,
+        headers=(),
+        deadlines=DEADLINES,
+        quirks=NONE,
+        operations=frozenset(),
+        transport="httptools",
+    )
+
+
+def target(name: str, *connections: Connection, weight: int = 1, selection: Any = "fill-first") -> Target:
+    provider, _, model = name.partition("/")
+    return Target(
+        id=name,
+        upstream=upstream(provider, *connections, selection=selection),
+        model=model,
+        facts=Model(id=model, kind="chat"),
+        deadlines=DEADLINES,
+        weight=weight,
+    )
+
+
+def combo(name: str, strategy: Any, *steps: Target | Route, weight: int = 1, retry: Retry | None = None) -> Route:
+    return Route(name=name, strategy=strategy, steps=steps, weight=weight, retry=retry or Retry())
+
+
+def state(seed: int = 1, now: float = 1000.0) -> State:
+    """Empty state with a clock that stands still and chance that repeats itself."""
+    return State(
+        breakers=MemoryBreakers(),
+        counters=MemoryCounters(),
+        ledger=MemoryLedger(),
+        clock=Clock(now=lambda: now, monotonic=lambda: now),
+        random=random.Random(seed),
+    )
