@@ -1,9 +1,9 @@
 """A provider that is never the bottleneck: OpenAI chat and Anthropic messages, whole and streamed, out of memory.
 
 A stream is a hundred deltas and makes a write every 10 ms: of one delta when the model's name ends in `-paced`, else of
-ten. It never goes as fast as it can. A server that keeps up would be woken more often the faster it is and one that falls
-behind would find more to do at each waking, so that both take the same CPU time per delta, whatever their work costs.
-There is no other switch and no state: what a benchmark wants to vary is said in the request, which every gateway hands on.
+ten. It never goes as fast as it can: a server that keeps up would be woken more often the faster it is, and one that
+falls behind would find more to do at each waking, so that both take the same CPU time per delta, whatever their work
+costs. There is no other switch and no state: what a benchmark varies is said in the request, which gateways hand on.
 
     python bench/upstream.py PORT
 """
@@ -28,7 +28,8 @@ type_json = b"application/json"
 type_sse = b"text/event-stream; charset=utf-8"
 # About as many headers as the real ones send: a gateway has to read them all.
 HEAD = (
-    b"HTTP/1.1 200 OK\r\ndate: Thu, 09 Oct 2025 10:00:00 GMT\r\ncontent-type: %s\r\nx-request-id: req_0123456789abcdef\r\n"
+    b"HTTP/1.1 200 OK\r\ndate: Thu, 09 Oct 2025 10:00:00 GMT\r\ncontent-type: %s\r\n"
+    b"x-request-id: req_0123456789abcdef\r\n"
     b"x-ratelimit-limit-requests: 10000\r\nx-ratelimit-remaining-requests: 9999\r\nx-ratelimit-reset-requests: 6ms\r\n"
     b"x-ratelimit-limit-tokens: 2000000\r\nx-ratelimit-remaining-tokens: 1999000\r\nx-ratelimit-reset-tokens: 18ms\r\n"
     b"%s\r\n\r\n"
