@@ -25,7 +25,7 @@ MAX_DEPTH = 40
 MAX_ALIASES = 20
 
 Step = str | int
-Path = Sequence[Step]
+Place = Sequence[Step]
 """Where something is in the data: keys and indices from the top."""
 
 _TEXT, _INT, _FLOAT, _TRUE, _FALSE, _NULL, _COLLECTION = "text", "int", "float", "true", "false", "null", "collection"
@@ -69,7 +69,7 @@ class Document:
             raise ConfigError([Problem("OR002", "error", name, line, col, "", message)]) from None
         return cls(text, name)
 
-    def locate(self, path: Path, *, key: bool = False) -> tuple[int, int]:
+    def locate(self, path: Place, *, key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the value at a path, or of its key. Of a path that is not there, the place of
         the nearest thing above it that is."""
         mark = self._mark(path, key=key)
@@ -78,7 +78,7 @@ class Document:
     def problem(
         self,
         code: str,
-        path: Path,
+        path: Place,
         message: str,
         hint: str = "",
         *,
@@ -163,7 +163,7 @@ class Document:
     def _refusal(self, refused: _Refused) -> Problem:
         return self._syntax(refused.code, *refused.at, refused.message, refused.path)
 
-    def _syntax(self, code: str, line: int, col: int, message: str, path: Path = ()) -> Problem:
+    def _syntax(self, code: str, line: int, col: int, message: str, path: Place = ()) -> Problem:
         """A problem at a mark. The end of the file is told as the end of its last line."""
         last = max(0, len(self._all_lines()) - 1)
         if line > last:
@@ -181,7 +181,7 @@ class Document:
 
     # ----------------------------------------------------------------------------------------------------- positions
 
-    def _mark(self, path: Path, *, key: bool) -> yaml.Mark | None:
+    def _mark(self, path: Place, *, key: bool) -> yaml.Mark | None:
         node: yaml.Node | None = self._root
         if node is None:
             return None
@@ -207,7 +207,7 @@ def whole(name: str, code: str, message: str, hint: str = "") -> Problem:
     return Problem(code, "error", name, 1, 1, "", message, hint)
 
 
-def dotted(path: Path) -> str:
+def dotted(path: Place) -> str:
     """`("combos", "a", "targets", 0)` → `combos.a.targets[0]`."""
     text = ""
     for step in path:
@@ -235,7 +235,7 @@ def printable(text: str) -> str:
 class _Refused(Exception):
     """Sound YAML that these files do not use."""
 
-    def __init__(self, code: str, message: str, node: yaml.Node | None = None, path: Path = ()) -> None:
+    def __init__(self, code: str, message: str, node: yaml.Node | None = None, path: Place = ()) -> None:
         super().__init__(message)
         self.code, self.message, self.path = code, message, tuple(path)
         self.at = (node.start_mark.line, node.start_mark.column) if node is not None else (0, 0)

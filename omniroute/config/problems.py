@@ -56,6 +56,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR310": "an alias with more stars on the right than on the left",
         "OR311": "a header that is not for setting",
         "OR312": "limits the wrong way round",
+        "OR313": "combos and aliases nested too deeply",
         # Warnings
         "OR401": "an alias that never applies",
         "OR402": "a target that is never reached",

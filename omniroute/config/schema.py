@@ -15,7 +15,7 @@ import msgspec
 
 from omniroute.config.problems import suggestion
 from omniroute.config.spec import Spec
-from omniroute.document import Document, Path, quoted
+from omniroute.document import Document, Place, quoted
 from omniroute.errors import Problem
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _validator(root: type[Spec]) -> Validator:
     return cast("Validator", strict(schema(root)))
 
 
-def _nulls(data: Any, path: Path) -> Iterator[Path]:
+def _nulls(data: Any, path: Place) -> Iterator[Place]:
     if data is None:
         yield path
     elif isinstance(data, dict):
@@ -144,7 +144,7 @@ def _leaves(error: ValidationError) -> Iterator[ValidationError]:
 
 def _problems(document: Document, error: ValidationError) -> Iterator[Problem]:
     """What one finding of jsonschema means, in our words."""
-    path: Path = tuple(error.absolute_path)
+    path: Place = tuple(error.absolute_path)
     value: Any = error.instance
     limit: Any = error.validator_value
     rules: Schema = error.schema if isinstance(error.schema, dict) else {}

@@ -30,6 +30,7 @@ _END = r"$(?!\n)"
 _REFERENCE = r"\$\{(?:env:[A-Za-z_][A-Za-z0-9_]*|file:/[^}\r\n]+)\}"
 _ADDRESS = r"https?://[^\s/?#@{}\\]+(?:/[^\s?#{}\\]*)?"
 _DURATION = r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,3})?(?:ms|s|m|h|d)"
+_LASTING = r"(?:[1-9][0-9]{0,8}(?:\.[0-9]{1,3})?|0\.[0-9]{0,2}[1-9])(?:ms|s|m|h|d)"
 _SIZE = r"[1-9][0-9]{0,8}(?:B|KiB|MiB|GiB)"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 _PROVIDER_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
@@ -89,6 +90,10 @@ Pattern = Annotated[
 Duration = Annotated[
     str,
     _text(_DURATION, "a duration with its unit, such as `500ms`, `30s`, `5m` or `12h`", "A duration.", ["30s"]),
+]
+Lasting = Annotated[
+    str,
+    _text(_LASTING, "a duration above zero with its unit, such as `500ms`, `30s` or `5m`", "A duration.", ["30s"]),
 ]
 Size = Annotated[str, _text(_SIZE, "a size with its unit, such as `64KiB` or `20MiB`", "A size.", ["20MiB"])]
 Day = Annotated[str, _text(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "a day as YYYY-MM-DD", "A day (UTC).", ["2027-06-30"])]
@@ -184,7 +189,7 @@ class ServerSpec(Node, frozen=True, kw_only=True):
         "30s"
     )
     ping_interval: Annotated[
-        Duration, Meta(description="After how much silence a stream gets a ping, so that proxies keep it open.")
+        Lasting, Meta(description="After how much silence a stream gets a ping, so that proxies keep it open.")
     ] = "15s"
     strict_translation: Annotated[
         bool,
@@ -200,7 +205,7 @@ class AuthSpec(Node, frozen=True, kw_only=True):
     ] = False
     require_login: Annotated[bool, Meta(description="Whether /api and /dashboard need a login.")] = True
     password_hash: PasswordHash | None = None
-    session_ttl: Annotated[Duration, Meta(description="How long a login lasts.")] = "12h"
+    session_ttl: Annotated[Lasting, Meta(description="How long a login lasts.")] = "12h"
 
 
 # --------------------------------------------------------------------------------------------------------- providers
@@ -254,10 +259,10 @@ class ModelSpec(Node, frozen=True, kw_only=True):
 class TimeoutsSpec(Node, frozen=True, kw_only=True):
     """How long a call may take."""
 
-    connect: Annotated[Duration, Meta(description="Until there is a connection.")] = "5s"
-    first_byte: Annotated[Duration, Meta(description="From the request to the first byte of the answer.")] = "5m"
-    idle: Annotated[Duration, Meta(description="Between two pieces of the answer.")] = "2m"
-    total: Annotated[Duration, Meta(description="From the request to the last byte of the answer.")] = "15m"
+    connect: Annotated[Lasting, Meta(description="Until there is a connection.")] = "5s"
+    first_byte: Annotated[Lasting, Meta(description="From the request to the first byte of the answer.")] = "5m"
+    idle: Annotated[Lasting, Meta(description="Between two pieces of the answer.")] = "2m"
+    total: Annotated[Lasting, Meta(description="From the request to the last byte of the answer.")] = "15m"
 
 
 class ClampSpec(Node, frozen=True, kw_only=True):
@@ -356,7 +361,7 @@ class TargetSpec(Node, frozen=True, kw_only=True):
 
     model: Reference
     weight: Annotated[int, Meta(ge=1, le=1000, description="Its share, where the strategy is weighted.")] = 1
-    timeout: Annotated[Duration, Meta(description="How long one try may take in all.")] | None = None
+    timeout: Annotated[Lasting, Meta(description="How long one try may take in all.")] | None = None
 
 
 class RetrySpec(Node, frozen=True, kw_only=True):
@@ -461,7 +466,7 @@ class ProfileSpec(Node, frozen=True, kw_only=True):
     """How patient the gateway is with a connection."""
 
     failure_threshold: Annotated[int, Meta(ge=1, description="Failures in a row that open the circuit.")] = 12
-    reset_timeout: Annotated[Duration, Meta(description="How long the circuit stays open before a probe.")] = "30s"
+    reset_timeout: Annotated[Lasting, Meta(description="How long the circuit stays open before a probe.")] = "30s"
     cooldown: Annotated[Duration, Meta(description="The pause after a failure; it doubles.")] = "3s"
     max_cooldown: Annotated[Duration, Meta(description="The longest pause.")] = "60s"
     honour_retry_after: Annotated[bool, Meta(description="Wait as long as the provider asks for.")] = True
@@ -531,6 +536,7 @@ _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _duration = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 _size = re.compile(r"([0-9]+)(B|KiB|MiB|GiB)")
 _name = re.compile(_NAME)
+_address = re.compile(_ADDRESS)
 _reference = re.compile(r"\$\{(env|file):([^}]+)\}")
 
 
@@ -561,3 +567,8 @@ def reference(text: str) -> tuple[Literal["env", "file"], str] | None:
     if match is None:
         return None
     return ("env" if match[1] == "env" else "file"), match[2]
+
+
+def is_address(text: str) -> bool:
+    """Whether this is an address that a provider can have."""
+    return _address.fullmatch(text) is not None

@@ -1,0 +1,201 @@
+"""References to values: `${env:NAME}` and `${file:/path}`, and what stands behind them.
+
+The only reader of the environment, so that there is one place to see what of it counts: what the file refers to by
+name, and the few variables of `Environment`.  A problem names the variable or file and the line that refers to it,
+never the value.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from omniroute.config.bundle import Bundle
+from omniroute.config.spec import Headers, is_address, reference
+from omniroute.document import Place, quoted
+from omniroute.errors import ConfigError, Problem
+from omniroute.secret import Secret
+
+MAX_BYTES = 64 << 10
+FORBIDDEN = ("/proc", "/sys", "/dev")
+"""Where files are not files: `/proc/self/environ` alone would give away every secret of the process."""
+UNRESOLVED = "http://unresolved.invalid"
+"""Stands for an address that is not there, so that compiling can go on to the next problem."""
+
+_one_line = re.compile(r"[\t -~]+")
+
+
+class Resolver:
+    """Follows references and collects what is wrong with them, to be told together by `check`.
+
+    With `resolve=False`, which is for looking at a configuration and not for serving, what is missing is no problem:
+    references stay what they are.
+    """
+
+    def __init__(self, bundle: Bundle, *, resolve: bool = True) -> None:
+        self._bundle = bundle
+        self._resolve = resolve
+        self.problems: list[Problem] = []
+
+    def secret(self, text: str, place: Place | str) -> Secret:
+        """The secret that a field refers to."""
+        return Secret(self.text(text, place))
+
+    def text(self, text: str, place: Place | str) -> str:
+        """The text that a field holds or refers to."""
+        found = reference(text)
+        if found is None:
+            return text
+        kind, name = found
+        try:
+            value = _variable(name) if kind == "env" else _file(Path(name))
+        except _Unusable as problem:
+            self._refuse(problem.code, place, problem.message, problem.hint)
+            return text
+        if not _one_line.fullmatch(value):
+            self._refuse("OR113", place, f"what {quoted(text)} holds is not one line of printable ASCII")
+        return value
+
+    def address(self, text: str, place: Place | str) -> str:
+        """The address that a field holds or refers to."""
+        value = self.text(text, place)
+        if is_address(value):
+            return value
+        if value != text:
+            self._refuse("OR113", place, f"what {quoted(text)} holds is not an http or https address")
+        return UNRESOLVED
+
+    def check(self) -> None:
+        """Raises ConfigError where something was wrong."""
+        if self.problems:
+            raise ConfigError(self.problems)
+
+    def _refuse(self, code: str, place: Place | str, message: str, hint: str = "") -> None:
+        if self._resolve:
+            self.problems.append(self._bundle.problem(code, place, message, hint))
+
+
+def missing(bundle: Bundle) -> list[Problem]:
+    """All references of a configuration that lead nowhere."""
+    resolver = Resolver(bundle)
+    for place, text in _references(bundle):
+        if place[-1] == "base_url":
+            resolver.address(text, place)
+        else:
+            resolver.text(text, place)
+    return resolver.problems
+
+
+def _references(bundle: Bundle) -> Iterator[tuple[Place, str]]:
+    """Every field that may hold a reference, where it is there."""
+    spec = bundle.spec
+    if spec.auth.password_hash is not None:
+        yield ("auth", "password_hash"), spec.auth.password_hash
+    for name, provider in spec.providers.items():
+        at = ("providers", name)
+        if provider.base_url is not None:
+            yield (*at, "base_url"), provider.base_url
+        yield from _header_values(provider.headers, at)
+        for each, connection in provider.connections.items():
+            if connection.api_key is not None:
+                yield (*at, "connections", each, "api_key"), connection.api_key
+            yield from _header_values(connection.headers, (*at, "connections", each))
+
+
+def _header_values(headers: Headers, at: Place) -> Iterator[tuple[Place, str]]:
+    for name, value in headers.items():
+        yield (*at, "headers", name), value
+
+
+# ----------------------------------------------------------------------------------------------------------- the values
+
+
+class _Unusable(Exception):
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code, self.message, self.hint = code, message, hint
+
+
+def _variable(name: str) -> str:
+    value = os.environ.get(name)
+    if value is None:
+        raise _Unusable("OR111", f"the environment variable `{name}` is not set")
+    if not value:
+        raise _Unusable("OR111", f"the environment variable `{name}` is empty")
+    return value
+
+
+def _file(path: Path) -> str:
+    """The content of a secret's file, without the line end after it. Links are followed, because that is how mounted
+    secrets are made, and then the place they lead to is judged."""
+    shown = quoted(path)
+    real = os.path.realpath(path)
+    if any(real == place or real.startswith(f"{place}/") for place in FORBIDDEN):
+        raise _Unusable("OR112", f"{shown} is not a place for secrets")
+    try:
+        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "the name cannot be used"
+        raise _Unusable("OR111", f"the file {shown} cannot be read: {reason}") from None
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _Unusable("OR112", f"{shown} is no regular file")
+        content = stream.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise _Unusable("OR112", f"the file {shown} is larger than {MAX_BYTES >> 10} KiB")
+    try:
+        value = content.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise _Unusable("OR113", f"the file {shown} is not text") from None
+    if not value:
+        raise _Unusable("OR111", f"the file {shown} is empty")
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------ the environment
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """The variables that count without being named in the file. None is one that is not set."""
+
+    config: Path | None
+    port: int | None
+    require_api_key: bool | None
+    initial_password: Secret | None
+    log_level: str | None
+
+
+_SWITCHES = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def environment() -> Environment:
+    """What the environment says. Raises ConfigError with everything in it that cannot be understood."""
+    problems: list[Problem] = []
+
+    def given(name: str, expected: str, known: bool) -> None:
+        if not known:
+            message = f"the environment variable `{name}` must be {expected}"
+            problems.append(Problem("OR113", "error", "environment", 0, 0, name, message))
+
+    config, password = os.environ.get("OMNIROUTE_CONFIG"), os.environ.get("INITIAL_PASSWORD")
+    port, switch = os.environ.get("PORT"), os.environ.get("REQUIRE_API_KEY")
+    level = os.environ.get("OMNIROUTE_LOG_LEVEL")
+    is_port = bool(port and port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535)
+    given("PORT", "a number from 0 to 65535", not port or is_port)
+    given("REQUIRE_API_KEY", "`true` or `false`", not switch or switch.lower() in _SWITCHES)
+    given("OMNIROUTE_LOG_LEVEL", f"one of {', '.join(_LEVELS)}", not level or level.upper() in _LEVELS)
+    if problems:
+        raise ConfigError(problems)
+    return Environment(
+        config=Path(config) if config else None,
+        port=int(port) if port else None,
+        require_api_key=_SWITCHES[switch.lower()] if switch else None,
+        initial_password=Secret(password) if password else None,
+        log_level=level.upper() if level else None,
+    )

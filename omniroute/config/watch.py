@@ -1,0 +1,73 @@
+"""Notices that files of the configuration change.
+
+Directories are watched, never files: an editor that replaces a file, and Kubernetes that swaps the `..data` link of a
+ConfigMap, leave a watch on the file itself looking at what nobody reads any more.  Even a directory can be replaced, by
+a checkout for instance, so their identity is looked at every now and then.  What changed does not matter here: the
+callback reads everything again and compares digests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+
+from watchfiles import awatch
+
+DEBOUNCE = 300
+"""Milliseconds that a burst of changes, such as an editor's way of saving, is waited for at most."""
+LOOK = 2_000
+"""Milliseconds between two looks at whether the directories are still the same."""
+
+log = logging.getLogger("omniroute")
+
+Watched = Callable[[], Iterable[Path]]
+Changed = Callable[[], Awaitable[object]]
+
+
+async def watch(watched: Watched, changed: Changed) -> None:
+    """Calls `changed` after each burst of changes, until cancelled. `watched` gives the directories, or files whose
+    directories are meant; it is asked again and again, because an edit may include other files."""
+    while True:
+        places = _places(watched())
+        try:
+            await _until_others(places, watched, changed)
+        except FileNotFoundError:
+            log.warning("a directory of the configuration is gone")
+        if not places:
+            await asyncio.sleep(LOOK / 1000)
+        await _tell(changed)  # nobody was watching in between
+
+
+async def _until_others(places: dict[Path, int], watched: Watched, changed: Changed) -> None:
+    """Watches these directories until there are others to watch."""
+    if not places:
+        return
+    bursts = awatch(
+        *places,
+        debounce=DEBOUNCE,
+        rust_timeout=LOOK,
+        yield_on_timeout=True,
+        recursive=False,
+        watch_filter=None,
+    )
+    async for changes in bursts:
+        if changes:
+            await _tell(changed)
+        if _places(watched()) != places:
+            return
+
+
+async def _tell(changed: Changed) -> None:
+    """The watch outlives a callback that fails."""
+    try:
+        await changed()
+    except Exception:
+        log.exception("the configuration could not be read again")
+
+
+def _places(watched: Iterable[Path]) -> dict[Path, int]:
+    """The directories that are there, each with what identifies it."""
+    directories = {path if path.is_dir() else path.parent for path in watched}
+    return {directory: directory.stat().st_ino for directory in sorted(directories) if directory.is_dir()}
