@@ -2,8 +2,8 @@
 
 `SSE.feed` accepts any split of the bytes and gives whole events, as the WHATWG HTML standard frames them
 (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation): CR, LF and CRLF end a
-line, several `data` lines join with LF, comments and unknown fields vanish.  One shape is tried first, because nearly all
-that providers send looks like it: whole events of a single `data:` line each.
+line, several `data` lines join with LF, comments and unknown fields vanish.  One shape is tried first, because nearly
+all that providers send looks like it: whole events of a single `data:` line each.
 """
 
 from __future__ import annotations
@@ -14,86 +14,109 @@ EVENT_LIMIT = 16 * 1024 * 1024
 Record = tuple[bytes, bytes]
 """The event's name (empty if it has none) and its data."""
 
+_MARK = b"\xef\xbb\xbf"
+
+
+class Blocks:
+    """Gathers bytes up to the end of an event, with LF as the only line end.
+
+    An unfinished event is held in pieces that are joined once, so that a large one costs no more than its bytes,
+    however small the pieces are that it comes in.
+    """
+
+    __slots__ = ("_begun", "_cr", "_pieces", "_size")
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._cr = False
+        self._begun = False
+
+    def feed(self, data: bytes) -> bytes:
+        """All events that are whole now. Raises ValueError when one grows beyond `EVENT_LIMIT`."""
+        if self._cr or b"\r" in data:
+            data = self._unified(data)
+        if self._pieces:
+            ends = b"\n\n" in data or (data.startswith(b"\n") and self._pieces[-1].endswith(b"\n"))
+            if not ends:
+                return self._hold(data)
+            data = self.rest() + data
+        cut = data.rfind(b"\n\n") + 2
+        if cut < 2:
+            return self._hold(data)
+        if cut < len(data):
+            self._hold(data[cut:])
+            data = data[:cut]
+        if not self._begun:
+            self._begun = True
+            data = data.removeprefix(_MARK)
+        return data
+
+    def rest(self) -> bytes:
+        """What is held, which is then no longer held."""
+        rest = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        return rest if self._begun else rest.removeprefix(_MARK)
+
+    def _hold(self, data: bytes) -> bytes:
+        if data:
+            self._pieces.append(data)
+            self._size += len(data)
+        if self._size > EVENT_LIMIT:
+            raise ValueError(f"an event of more than {EVENT_LIMIT} bytes")
+        return b""
+
+    def _unified(self, data: bytes) -> bytes:
+        """CRLF and CR as LF. A CR that ends the bytes waits, for its LF may be the next byte to come."""
+        if self._cr:
+            data = b"\r" + data
+        self._cr = data.endswith(b"\r")
+        if self._cr:
+            data = data[:-1]
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
 
 class SSE:
     """The events of one stream."""
 
-    __slots__ = ("_rest", "_seen")
+    __slots__ = ("_blocks",)
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._seen = False
+        self._blocks = Blocks()
 
     def feed(self, data: bytes) -> list[Record]:
         """The events that are whole now. Raises ValueError when one grows beyond `EVENT_LIMIT`."""
-        text = self._rest + data if self._rest else data
-        if not self._seen:
-            text = self._skip_mark(text)
-        if b"\r" in text:
-            text = _unify(text)
-        if text.startswith(b"data: "):
-            plain = _plain(text)
-            if plain is not None:
-                self._rest = b""
-                return plain
-        *blocks, self._rest = text.split(b"\n\n")
-        if len(self._rest) > EVENT_LIMIT:
-            raise ValueError(f"an event of more than {EVENT_LIMIT} bytes")
-        records = []
-        for block in blocks:
-            record = _parse(block)
-            if record is not None:
-                records.append(record)
-        return records
+        block = self._blocks.feed(data)
+        return records(block) if block else []
 
     def close(self) -> list[Record]:
         """What is left when the bytes end. The standard drops an unfinished event; a last one that lacks only its
         empty line is taken, because several providers leave it out."""
-        rest, self._rest = self._rest.replace(b"\r", b"\n").strip(b"\n"), b""
-        record = _parse(rest) if rest else None
-        return [] if record is None else [record]
-
-    def _skip_mark(self, text: bytes) -> bytes:
-        """Drops a byte order mark at the very start, once there are bytes enough to tell."""
-        mark = b"\xef\xbb\xbf"
-        if len(text) < len(mark) and mark.startswith(text):
-            return text
-        self._seen = True
-        return text.removeprefix(mark)
+        return records(self._blocks.rest())
 
 
-def _plain(text: bytes) -> list[Record] | None:
-    """The events of bytes that are nothing but `data: ...` lines with an empty line after each."""
-    datas = text.split(b"\n\ndata: ")
-    if not text.endswith(b"\n\n") or text.count(b"\n") != 2 * len(datas):
-        return None
-    datas[0] = datas[0][6:]
-    datas[-1] = datas[-1][:-2]
-    return [(b"", data) for data in datas]
+def records(block: bytes) -> list[Record]:
+    """The events of a block of whole ones."""
+    if block.startswith(b"data: "):
+        datas = block.split(b"\n\ndata: ")
+        if block.endswith(b"\n\n") and block.count(b"\n") == 2 * len(datas):
+            datas[0] = datas[0][6:]
+            datas[-1] = datas[-1][:-2]
+            return [(b"", data) for data in datas]
+    parsed = (_parse(event) for event in block.split(b"\n\n"))
+    return [record for record in parsed if record is not None]
 
 
-def _unify(text: bytes) -> bytes:
-    """CRLF and CR as LF. A CR that ends the bytes stays, for its LF may be the next byte to come."""
-    held = b"\r" if text.endswith(b"\r") else b""
-    if held:
-        text = text[:-1]
-    return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
-
-
-def _parse(block: bytes) -> Record | None:
-    if b"\n" not in block and block.startswith(b"data:"):
-        return b"", block[5:].removeprefix(b" ")
+def _parse(event: bytes) -> Record | None:
     name = b""
     data: list[bytes] = []
-    for line in block.split(b"\n"):
-        field, colon, value = line.partition(b":")
-        if not colon and not field:
-            continue
-        value = value.removeprefix(b" ")
+    for line in event.split(b"\n"):
+        field, _, value = line.partition(b":")
         if field == b"data":
-            data.append(value)
+            data.append(value.removeprefix(b" "))
         elif field == b"event":
-            name = value
+            name = value.removeprefix(b" ")
     return (name, b"\n".join(data)) if data else None
 
 
