@@ -83,7 +83,7 @@ def fault(said: Any, status: int) -> Fault:
         status=status,
         message=_text(error.get("message") or error.get("detail")) or "",
         type=_text(error.get("type")) or "",
-        code=str(code) if isinstance(code, int) else _text(code),
+        code=None if code == status else _text(code),
         param=_text(error.get("param")),
     )
 
@@ -100,7 +100,7 @@ def _inner(said: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    """A field as text: FastAPI tells its details as a list of objects."""
+    """A field as text: codes may be numbers, and FastAPI tells its details as a list of objects."""
     if value is None or isinstance(value, str):
         return value
     try:

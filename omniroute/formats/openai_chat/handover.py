@@ -1,20 +1,21 @@
-"""An answer handed on to a client of the same format: its bytes as they came, under the model's name that was asked for.
+"""An answer handed on to a client of the same format: its bytes as they came, under the name that was asked for.
 
-Most of a stream passes in blocks, without a look at single events. That is safe because a block is only let through
-when every event in it holds the model's name just where and as it was learned from the first one; within a JSON string
-the same bytes cannot stand, for their quotes would be escaped. Whatever tells more than content (a finish, usage, an
-error, the end) and whatever is written in another way (spaces, CRLF) is taken event by event.
+Most of a stream passes in blocks, without a look at single events.  That is safe because a block is only let through
+when each of its events is one line that holds the model's name, written as it was in the first event; within a JSON
+string the same bytes cannot stand, for their quotes would be escaped.  Whatever tells more than content (a finish,
+usage, an error, the end) and whatever is written in another way (spaces, CRLF) is taken event by event.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
 
 from omniroute.errors import Fault
 from omniroute.formats.codec import TRUNCATED, Head, Reply, malformed
-from omniroute.formats.framing import EVENT_LIMIT, SSE, Record, frame
+from omniroute.formats.framing import Blocks, Record, frame, records
 from omniroute.formats.ir import FinishReason, Raw, Usage
 from omniroute.formats.openai_chat import faults, views
 from omniroute.formats.openai_chat.head import wants_usage
@@ -24,7 +25,6 @@ _encode = msgspec.json.Encoder().encode
 _split = msgspec.json.Decoder(dict[str, Raw]).decode
 _any = msgspec.json.Decoder().decode
 _END = b"data: [DONE]\n\n"
-_SPACED = b"data: {"
 _TELLING = (b'"finish_reason":"', b'"usage":{', b'"error":', DONE)
 
 
@@ -43,8 +43,8 @@ _whole = msgspec.json.Decoder(_Whole).decode
 
 def relabel(body: bytes, model: str) -> Reply:
     try:
-        if not body.isascii():
-            body.decode()  # the decoder takes what it skips on trust
+        if not _is_text(body):
+            raise ValueError("it is not UTF-8")
         whole = _whole(body)
         error = whole.error if whole.choices else error_in(views.chunk(body), body)
         fields: dict[str, Any] = {**_split(body), "model": model}
@@ -67,12 +67,11 @@ def through(head: Head) -> Through:
 
 class Through:
     __slots__ = (
+        "_gathered",
         "_keep_usage",
         "_model",
         "_over",
-        "_rest",
         "_seen",
-        "_sse",
         "_theirs",
         "committed",
         "fault",
@@ -90,23 +89,29 @@ class Through:
         self._keep_usage = keep_usage
         self._model = b'"model":' + _encode(model)
         self._theirs = self._model
-        self._rest = b""
-        self._sse: SSE | None = None
+        self._gathered = Blocks()
         self._seen = False
         self._over = False
 
     def feed(self, data: bytes) -> bytes:
         if self._over:
             return b""
-        if self._sse is None:
-            if b"\r" not in data:
-                return self._blocks(self._rest + data if self._rest else data)
-            self._sse = SSE()
-            data, self._rest = self._rest + data, b""
-        return self._events(self._sse, data)
+        try:
+            block = self._gathered.feed(data)
+        except ValueError as error:
+            return self.fail(malformed(str(error)))
+        if self.committed:
+            out = block.replace(self._theirs, self._model)
+            count = out.count(self._model)
+            if out.count(b"\n") == 2 * count and _is_text(out) and not _tells(out):
+                self.produced += count
+                return out
+        return self._one_by_one(block)
 
     def close(self) -> bytes:
-        out = self._last()
+        out = b""
+        with contextlib.suppress(ValueError, RecursionError):  # half an event is none
+            out = b"".join(map(self._event, records(self._gathered.rest())))
         if self._over:
             return out
         if self.finish is None:
@@ -121,42 +126,15 @@ class Through:
         self.fault = fault
         return faults.event(fault)
 
-    def _blocks(self, text: bytes) -> bytes:
-        """All events that are whole now, at once."""
-        cut = text.rfind(b"\n\n") + 2
-        if cut < 2:
-            self._rest = text
-            return (
-                b"" if len(text) <= EVENT_LIMIT else self.fail(malformed(f"an event of more than {EVENT_LIMIT} bytes"))
-            )
-        self._rest = text[cut:]
-        block = text[:cut]
-        if self.committed:
-            out = block.replace(self._theirs, self._model)
-            count = out.count(self._model)
-            if count == out.count(_SPACED) and not _tells(out):
-                self.produced += count
-                return out
-        return self._events(SSE(), block)
-
-    def _events(self, sse: SSE, data: bytes) -> bytes:
-        """The same, one by one."""
+    def _one_by_one(self, block: bytes) -> bytes:
         out: list[bytes] = []
         try:
-            out.extend(self._event(record) for record in sse.feed(data))  # those before a bad one stay
+            out.extend(self._event(record) for record in records(block))  # those before a bad one stay
         except ValueError as error:
             out.append(self.fail(malformed(str(error))))
         except RecursionError:
             out.append(self.fail(malformed("it is nested too deeply")))
         return b"".join(out)
-
-    def _last(self) -> bytes:
-        """What an upstream sent that did not end its last event; half an event is none."""
-        sse = self._sse or SSE()
-        try:
-            return b"".join(map(self._event, (*sse.feed(self._rest), *sse.close())))
-        except (ValueError, RecursionError):
-            return b""
 
     def _event(self, record: Record) -> bytes:
         name, data = record
@@ -167,6 +145,8 @@ class Through:
                 return self.fail(TRUNCATED)
             self._over = True
             return _END
+        if not _is_text(data):
+            raise ValueError("it is not UTF-8")
         chunk = views.chunk(data)
         error = chunk.error if chunk.choices else error_in(chunk, data)
         if error is None and name == b"error":
@@ -198,6 +178,17 @@ class Through:
         fields["model"] = Raw(self._model.removeprefix(b'"model":'))
         text = _encode(fields)
         return msgspec.json.format(text, indent=-1) if b"\n" in text else text
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether it is UTF-8: the decoder takes what it skips on trust."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _tells(block: bytes) -> bool:

@@ -132,11 +132,12 @@ class _Call:
         self.parts: list[str] = []
 
     def complete(self) -> bool:
-        """Whether the arguments are a whole JSON text, so that nothing can follow."""
-        if self.custom:
+        """Whether the arguments are a whole object, so that nothing can follow."""
+        text = "".join(self.parts)
+        if self.custom or not text.startswith("{"):
             return False
         try:
-            _valid("".join(self.parts))
+            _valid(text)
         except (ValueError, RecursionError):
             return False
         return True
@@ -167,10 +168,7 @@ class Answer:
                 choice = next((other for other in choices if not other.index), views.Choice())
             delta = choice.delta or choice.message
             if delta is not None:
-                if choice.logprobs is None:
-                    self._say(delta, None, events)
-                else:
-                    self._say(delta, choice.logprobs.content, events)
+                self._say(delta, None if choice.logprobs is None else _array(choice.logprobs), events)
             if choice.finish_reason:
                 self._finish = choice.finish_reason
         spent = views.spent(chunk)
@@ -303,6 +301,15 @@ def _differs(piece: views.Call, call: _Call) -> bool:
         return piece.id != call.id
     name, text = _told(piece)
     return bool(name and call.name) and text.startswith("{") and call.complete()
+
+
+def _array(logprobs: views.Logprobs) -> Raw | None:
+    """The list of a piece of text; as a raw slice it was not looked into, so that it is UTF-8 must be checked."""
+    raw = bytes(logprobs.content)
+    if not raw.startswith(b"["):
+        return None
+    raw.decode()
+    return Raw(raw)
 
 
 def _told(piece: views.Call) -> tuple[str | None, str]:

@@ -90,6 +90,7 @@ _format = msgspec.json.Decoder(_Format)
 _effort = msgspec.json.Decoder(Effort)
 _object = msgspec.json.Decoder(dict[str, Raw])
 
+FORMATS = frozenset({"text", "json_object", "json_schema"})
 UNDERSTOOD = frozenset(
     {"model", "stream", "messages", "tools", "functions", "tool_choice", "function_call", "parallel_tool_calls"}
     | {"max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "stop", "seed", "presence_penalty"}
@@ -180,16 +181,15 @@ def _output(fields: Mapping[str, Raw]) -> Output | None:
 
 
 def _vendor(fields: Mapping[str, Raw]) -> dict[str, Raw]:
-    """The fields that only this format knows, and those of the known ones that say more than was understood."""
+    """The fields that only this format knows, and those known ones that say more than was understood of them."""
     vendor = {name: raw for name, raw in fields.items() if name not in UNDERSTOOD}
     if "user" not in fields:
         vendor.pop("safety_identifier", None)
-    if "response_format" in fields and _format.decode(fields["response_format"]).type not in _FORMATS:
+    if "stream_options" in vendor and _object.decode(vendor["stream_options"]).keys() <= {"include_usage"}:
+        del vendor["stream_options"]
+    if "response_format" in fields and _format.decode(fields["response_format"]).type not in FORMATS:
         vendor["response_format"] = fields["response_format"]
     return vendor
-
-
-_FORMATS = ("text", "json_object", "json_schema")
 
 
 # ----------------------------------------------------------------------------------------------------------- tools

@@ -88,7 +88,7 @@ class Delta(View):
 
 
 class Logprobs(View):
-    content: Raw | None = None
+    content: Raw = Raw()
 
 
 class Choice(View):

@@ -1,0 +1,144 @@
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omniroute.errors import BadRequest
+from omniroute.formats import patch
+from omniroute.formats.codec import Head
+from omniroute.formats.patch import Quirks
+
+KEYS = st.text(st.characters(codec="utf-8"), max_size=6)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(codec="utf-8"), max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+SPACE = st.text(" \t\r\n", max_size=2)
+
+
+def refusal(call, *args):
+    with pytest.raises(BadRequest) as caught:
+        call(*args)
+    return caught.value.fault
+
+
+def written(pairs, spaces):
+    """A JSON object as somebody else might write it, repeated keys and all."""
+    space = iter(spaces)
+
+    def gap():
+        return next(space, "").encode()
+
+    body = gap() + b"{" + gap()
+    for at, (key, value) in enumerate(pairs):
+        body += (b"," + gap() if at else b"") + msgspec.json.encode(key) + gap() + b":" + gap()
+        body += msgspec.json.encode(value) + gap()
+    return body + b"}" + gap()
+
+
+@given(st.lists(st.tuples(KEYS, VALUES), max_size=5), st.lists(SPACE, max_size=25))
+def test_a_body_splits_into_its_fields_unless_a_key_stands_twice(pairs, spaces):
+    body = written(pairs, spaces)
+    names = [key for key, _ in pairs]
+    if len(set(names)) < len(names):
+        assert "twice" in refusal(patch.split, body).message
+    else:
+        fields = patch.split(body)
+        assert {key: msgspec.json.decode(raw) for key, raw in fields.items()} == dict(pairs)
+        assert msgspec.json.decode(patch.join(fields)) == dict(pairs)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"n":12,"n":1}',
+        b'{"n":1,"n":12}',
+        b'{"n":1.5,"n":1}',
+        b'{"n":1,"n":1}',
+        b'{"a":1,"n":12,"b":2,"n":1}',
+        b'{"\\u006e":1,"n":2}',
+        b'{"n":1,"\\u006e":2}',
+        b'{ "n": [1], "m": 2, "n": [1] }',
+    ],
+)
+def test_repeated_keys_are_refused_however_they_are_written(body):
+    assert "twice" in refusal(patch.split, body).message
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"1", b'"x"', b"{", b'{"a"}', b'{"a":1}x', b'{"a":\xff}', b'{"a":"\xff"}', b"nul"]
+)
+def test_what_is_not_an_object_of_json_is_refused(body):
+    assert refusal(patch.split, body).status == 400
+
+
+def test_deep_nesting_is_refused_and_not_followed():
+    deep = b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+    assert "deeply" in refusal(patch.split, deep).message
+
+
+def test_the_head_names_model_and_stream():
+    assert patch.head(b'{"model":"m","stream":true}') == Head(
+        "m", stream=True, fields={"model": msgspec.Raw(b'"m"'), "stream": msgspec.Raw(b"true")}
+    )
+    assert patch.head(b'{"model":"m"}').stream is False
+    assert patch.head(b'{"model":"m","stream":null}').stream is False
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b"{}", "model"),
+        (b'{"model":1}', "model"),
+        (b'{"model":null}', "model"),
+        (b'{"model":""}', "model"),
+        (b'{"model":"a\\nb"}', "model"),
+        (b'{"model":"' + b"m" * 257 + b'"}', "model"),
+        (b'{"model":"m","stream":"true"}', "stream"),
+        (b'{"model":"m","stream":1}', "stream"),
+    ],
+)
+def test_a_head_that_cannot_be_routed_is_refused(body, param):
+    assert refusal(patch.head, body).param == param
+
+
+def test_a_wrong_type_is_told_with_its_place():
+    class Inner(msgspec.Struct):
+        url: str
+
+    class Outer(msgspec.Struct):
+        parts: list[Inner]
+
+    outer = msgspec.json.Decoder(Outer)
+    fault = refusal(patch.read, outer, msgspec.Raw(b'{"parts":[{"url":"a"},{"url":1}]}'), "messages[2]")
+    assert fault.param == "messages[2].parts[1].url"
+    assert "Expected `str`, got `int`" in fault.message
+    for bad in (b'{"parts":[{"url":"\\ud800"}]}', b'{"x":' + b"[" * 100_000):
+        assert refusal(patch.read, outer, msgspec.Raw(bad), "here").param == "here"
+
+
+def test_checked_fields_may_be_absent_or_null_but_not_of_another_type():
+    decoders = {"n": msgspec.json.Decoder(int)}
+    patch.check({"n": msgspec.Raw(b"null"), "other": msgspec.Raw(b'"x"')}, decoders)
+    assert refusal(patch.check, {"n": msgspec.Raw(b'"1"')}, decoders).param == "n"
+
+
+def test_joining_keeps_the_bytes_of_what_was_not_touched():
+    body = b'{"model":"m","messages":[ {"role" : "user"} ],"big":1e999,"esc":"\\u0041"}'
+    fields = dict(patch.split(body))
+    assert patch.join(fields) == body
+    fields["model"] = "other"
+    assert patch.join(fields) == body.replace(b'"m"', b'"other"')
+
+
+def test_quirks_apply_in_their_order_and_leave_the_fields_alone():
+    fields = {"max_tokens": msgspec.Raw(b"9000"), "seed": 1, "temperature": 1.7, "on": True}
+    quirks = Quirks(
+        drop=("seed",),
+        rename={"max_tokens": "max_completion_tokens"},
+        default={"temperature": 0.5, "top_p": 1},
+        clamp={"max_completion_tokens": (1, 4096), "temperature": (0, 1), "on": (0, 0), "absent": (0, 1)},
+    )
+    assert patch.apply(quirks, fields) == {"max_completion_tokens": 4096, "temperature": 1, "on": True, "top_p": 1}
+    assert fields["seed"] == 1
