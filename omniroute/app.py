@@ -26,6 +26,7 @@ from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides, overridden
 from omniroute.errors import ConfigError, Problem
+from omniroute.relay.asgi import Application, Receive, Scope, Send
 from omniroute.relay.ingress import ENDPOINTS, Gate, in_client_shape
 from omniroute.routing.live import Live
 from omniroute.routing.tables import Gateway
@@ -120,16 +121,31 @@ class Service:
             if not await asyncio.to_thread(self.state.ledger.close):
                 log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())
 
-    def app(self) -> Litestar:
+    def app(self) -> Application:
         """The ASGI application of both planes."""
-        clients = [
-            asgi(row.path, name=row.path, is_mount=row.mount, copy_scope=False)(cast("Any", self.gate.app(row)))
-            for row in ENDPOINTS
-        ]
-        return Litestar(
-            [*clients, *api.routes(self)],
+        clients = {row: self.gate.app(row) for row in ENDPOINTS}
+        router = Litestar(
+            [
+                *(
+                    asgi(row.path, name=row.path, is_mount=row.mount, copy_scope=False)(cast("Any", client))
+                    for row, client in clients.items()
+                ),
+                *api.routes(self),
+            ],
             lifespan=[self.lifespan],
             openapi_config=None,
             logging_config=None,
             exception_handlers=api.exception_handlers(self, in_client_shape),
         )
+        return _shortcut(cast("Application", router), {row.path: client for row, client in clients.items()})
+
+
+def _shortcut(router: Application, clients: Mapping[str, Application]) -> Application:
+    """The router, with a shorter way for the exact paths of the client API: routing and the middleware that Litestar
+    puts around every handler take 20 µs of CPU, a fifth of a whole request (measured with `bench/`)."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        client = clients.get(scope["path"]) if scope["type"] == "http" else None
+        await (client or router)(scope, receive, send)
+
+    return application

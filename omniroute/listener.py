@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import Counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from omniroute.relay.guard import KEY, Guard
 
 HEAD_SECONDS = 10.0
 """For the first byte of a connection, and for each head from its first byte to its last."""
@@ -37,6 +39,16 @@ TOLD = {
 }
 
 
+class _Answered:
+    """Stands for a request that needs no more of its body: what the parser still finds is dropped."""
+
+    response_complete = True
+    message_event = asyncio.Event()
+
+
+_ANSWERED = _Answered()
+
+
 class Listener(HttpToolsProtocol):
     """One connection of a client."""
 
@@ -45,9 +57,11 @@ class Listener(HttpToolsProtocol):
     _head_bytes = 0
     _refused = False
     _counted = ""
+    _guards: list[Guard]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn itself
         super().connection_made(transport)
+        self._guards = []
         self._head_since = self.loop.time()
         address = self.client[0] if self.client else ""
         if address and not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
@@ -57,6 +71,8 @@ class Listener(HttpToolsProtocol):
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        for guard in self._guards:
+            guard.trip("client_gone")
         if self._counted:
             self._each[self._counted] -= 1
             if not self._each[self._counted]:
@@ -75,6 +91,7 @@ class Listener(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._head_since = self.loop.time()
         super().on_message_begin()
+        self.scope[KEY] = self._guards  # type: ignore[literal-required]  # a word to our own application only
 
     def on_headers_complete(self) -> None:
         self._head_since = 0.0
@@ -85,14 +102,6 @@ class Listener(HttpToolsProtocol):
         else:
             super().on_headers_complete()
         self._head_bytes = 0
-
-    def on_body(self, body: bytes) -> None:
-        if not self._refused:
-            super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        if not self._refused:
-            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         del msg  # it names the parser's trouble, which helps nobody but an attacker
@@ -106,6 +115,7 @@ class Listener(HttpToolsProtocol):
         if self._refused:
             return
         self._refused = True
+        self.cycle = cast("RequestResponseCycle", _ANSWERED)
         reason, code, message = TOLD[status]
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
         body = msgspec.json.encode({"error": error})
@@ -114,9 +124,11 @@ class Listener(HttpToolsProtocol):
         self.transport.close()
 
     def sweep(self, now: float) -> None:
-        """Closes the connection if its head is overdue."""
+        """Closes the connection if its head is overdue, and has the guard look at the body."""
         if self._head_since and now - self._head_since > HEAD_SECONDS:
             self.transport.close()
+        for guard in list(self._guards):
+            guard.sweep(now)
 
 
 async def sweep_forever(connections: set[Any]) -> None:

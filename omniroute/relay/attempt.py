@@ -68,7 +68,7 @@ def _limited(fields: Fields, codec: ChatCodec, limit: int) -> Fields:
     there = [name for name in codec.MAX_TOKENS if name in fields]
     if not there:
         return fields | {codec.MAX_TOKENS[0]: limit}
-    return patch.apply(patch.Quirks(clamp={name: (0, limit) for name in there}), fields)
+    return patch.apply(patch.Quirks(clamp=dict.fromkeys(there, (0, limit))), fields)
 
 
 class Opened(msgspec.Struct):
@@ -127,14 +127,17 @@ async def whole(call: Call, reply: transport.Reply, codec: ChatCodec, head: Head
     return answer
 
 
-async def stream(call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, provider: str) -> Opened:
-    """The answer up to its first content, for a client that streams."""
+async def stream(
+    call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, provider: str, *, last: bool
+) -> Opened:
+    """The answer up to its first content, for a client that streams; up to its first bytes where this is the last
+    candidate, for then waiting could save nothing."""
     if not _is_stream(reply, codec):
         return await _whole_as_stream(call, reply, codec, head, provider)
     way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at))
     first = b""
     ended = False
-    while not (ended or way.committed or way.fault):
+    while not (ended or way.committed or way.fault or (last and first)):
         data = await reply.chunk()
         first += way.feed(data) if data else way.close()
         ended = not data

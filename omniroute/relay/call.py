@@ -9,6 +9,7 @@ from omniroute.errors import Fault
 from omniroute.formats.codec import ChatCodec, Head
 from omniroute.formats.ir import Chat, FinishReason, Loss, Usage
 from omniroute.relay.asgi import Pairs, Scope, Send
+from omniroute.relay.guard import Guard
 from omniroute.routing import request_id as ids
 from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Target
 from omniroute.state.base import Attempt, State
@@ -32,9 +33,11 @@ class Call:
         "finish",
         "first_byte",
         "gateway",
+        "guard",
         "head",
         "headers",
         "id",
+        "last",
         "losses",
         "policies",
         "principal",
@@ -67,6 +70,7 @@ class Call:
         self.scope = scope
         self.headers: Pairs = scope["headers"]
         self.send = send
+        self.guard: Guard
         self.id = ids.new()
         self.request_id = request_id or self.id
         self.started = state.clock.monotonic()
@@ -85,5 +89,6 @@ class Call:
         self.status = 0
         self.cost: Decimal | None = None
         self.committed = False
+        self.last = False
         self.upstream_time = 0.0
         self.first_byte: float | None = None

@@ -1,8 +1,8 @@
 """Ends the work for a request that has lost its reason: the client left, or took too long to say what it wants.
 
-uvicorn does not cancel an application when its client goes away; it only reports so to whoever awaits `receive`.  A
-task for that costs more than all routing together and most answers need none of it, so the watch begins a moment after
-the request: soon enough to stop the upstream within a second, late enough to cost an ordinary answer nothing.
+uvicorn does not cancel an application when its client goes away; it only reports so to whoever awaits `receive`, and a
+task for that would cost each request more than all routing together.  The connection itself knows at once, so the
+guard is hung up there (`listener.py` looks for it in the scope) and cancels the task that serves the request.
 """
 
 from __future__ import annotations
@@ -10,25 +10,28 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Literal
 
-from omniroute.relay.asgi import Receive
+from omniroute.relay.asgi import Scope
 
 Reason = Literal["client_gone", "body_timeout"]
-BODY_TIMEOUT = 30.0
-"""Seconds for the whole body to arrive."""
-WATCH_AFTER = 0.25
+KEY = "omniroute.guard"
+"""Where the scope holds the slot for the guard: a list that the connection made, empty until a guard hangs in it."""
+BODY_GRACE = 10.0
+SLOWEST_BODY = 1024.0
+"""Seconds that a body may take in any case, and the bytes per second that it must come with beyond them."""
 
 
 class Guard:
     """Belongs to the task that serves one request, and cancels it with a reason."""
 
-    __slots__ = ("_loop", "_task", "_timer", "_watch", "reason")
+    __slots__ = ("_slot", "_task", "body_since", "body_size", "reason")
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._task: asyncio.Task[Any] | None = asyncio.current_task(self._loop)
-        self._timer = self._loop.call_later(BODY_TIMEOUT, self.trip, "body_timeout")
-        self._watch: asyncio.Task[None] | None = None
+    def __init__(self, scope: Scope, now: float) -> None:
+        self._task: asyncio.Task[Any] | None = asyncio.current_task()
         self.reason: Reason | None = None
+        self.body_since = now
+        self.body_size = 0
+        self._slot: list[Guard] = scope.get(KEY, [])
+        self._slot.append(self)
 
     def trip(self, reason: Reason) -> None:
         """Cancels the task, once."""
@@ -36,10 +39,14 @@ class Guard:
             self.reason = reason
             self._task.cancel()
 
-    def body_is_here(self, receive: Receive) -> None:
+    def body_is_here(self) -> None:
         """From now on the one thing to wait for is that the client leaves."""
-        self._timer.cancel()
-        self._timer = self._loop.call_later(WATCH_AFTER, self._begin, receive)
+        self.body_since = 0.0
+
+    def sweep(self, now: float) -> None:
+        """Asked once a second: whether the body comes too slowly."""
+        if self.body_since and now - self.body_since > BODY_GRACE + self.body_size / SLOWEST_BODY:
+            self.trip("body_timeout")
 
     def caught(self) -> bool:
         """Whether a cancellation was ours; if so, the task may go on to clean up."""
@@ -50,15 +57,5 @@ class Guard:
 
     def release(self) -> None:
         """The request is done."""
-        self._timer.cancel()
-        if self._watch is not None:
-            self._watch.cancel()
+        self._slot.clear()
         self._task = None
-
-    def _begin(self, receive: Receive) -> None:
-        self._watch = self._loop.create_task(self._until_gone(receive))
-
-    async def _until_gone(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self.trip("client_gone")

@@ -16,7 +16,7 @@ import msgspec
 
 from omniroute.errors import CallError, Fault, MethodNotAllowed, TooLarge, UnsupportedMedia, UpstreamError
 from omniroute.formats import CHAT
-from omniroute.relay import admit, counting, headers, listing, meter, relay
+from omniroute.relay import admit, counting, headers, listing, meter, pump, relay
 from omniroute.relay.asgi import Application, Receive, Scope, Send, respond
 from omniroute.relay.call import Call
 from omniroute.relay.guard import Guard
@@ -117,7 +117,7 @@ class Gate:
         shared = endpoint.shared and any(name == b"anthropic-version" for name, _ in pairs)
         codec = CHAT["anthropic" if shared else endpoint.format]
         call = Call(endpoint, codec, self.live.current, self.state, scope, request_id.given(pairs), send)
-        guard = Guard()
+        guard = call.guard = Guard(scope, asyncio.get_running_loop().time())
         try:
             await self._answer(call, scope, receive, guard)
         except CallError as error:
@@ -144,7 +144,7 @@ class Gate:
         call.principal = admit.identify(gateway, call.headers, scope["query_string"], now)
         limit = gateway.server.body_limit if endpoint.body_limit is None else endpoint.body_limit
         body = await _read(call, receive, limit)
-        guard.body_is_here(receive)
+        guard.body_is_here()
         await endpoint.serve(call, self.client, body)
 
 
@@ -159,7 +159,6 @@ def in_client_shape(path: str, fault: Fault, request_id: str) -> bytes | None:
 _OURS = Fault(kind="server", status=500, message="The gateway failed on this request; its log says why.")
 _SLOW = Fault(kind="timeout", status=408, message="The body did not arrive in time.", code="body_timeout")
 _GONE = Fault(kind="invalid_request", status=499, message="The client left before the answer.", code="client_gone")
-_STOPPED = Fault(kind="unavailable", status=503, message="The gateway is shutting down.", code="shutting_down")
 
 
 async def _read(call: Call, receive: Receive, limit: int) -> bytes:
@@ -183,6 +182,7 @@ async def _read(call: Call, receive: Receive, limit: int) -> bytes:
         message = await receive()
         parts.append(message.get("body", b""))
         size += len(parts[-1])
+        call.guard.body_size = size
     if size > limit:
         raise _too_large(limit)
     return b"".join(parts)
@@ -217,7 +217,7 @@ async def _refuse(call: Call, fault: Fault, allow: tuple[str, ...] = ()) -> None
 async def _cancelled(call: Call, guard: Guard) -> None:
     """The client left, was too slow, or the server has waited long enough for us."""
     if not guard.caught():
-        await _refuse(call, _STOPPED)
+        await _refuse(call, pump.STOPPING)
         raise asyncio.CancelledError
     if guard.reason == "body_timeout":
         await _refuse(call, _SLOW)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 
-from omniroute.errors import UpstreamError
+from omniroute.errors import Fault, UpstreamError
 from omniroute.formats.codec import Bridge
 from omniroute.relay import headers
 from omniroute.relay.asgi import respond
 from omniroute.relay.attempt import Opened
 from omniroute.relay.call import Call
 from omniroute.upstream.client import classify
+
+STOPPING = Fault(kind="unavailable", status=503, message="The gateway is shutting down.", code="shutting_down")
+"""What the clients of streams are told that a draining server can wait for no longer."""
 
 
 async def send_whole(call: Call, body: bytes) -> None:
@@ -90,4 +93,8 @@ async def _relay(call: Call, opened: Opened, way: Bridge, pulse: Pulse) -> tuple
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
     except UpstreamError as error:
         return error, way.fail(error.fault)
+    except asyncio.CancelledError:
+        if call.guard.reason is None:
+            await send({"type": "http.response.body", "body": way.fail(STOPPING)})
+        raise
     return None, way.close()

@@ -28,7 +28,8 @@ async def chat(call: Call, client: Client, body: bytes) -> None:
     candidates = choose(call)
     prepared: dict[str, Prepared] = {}
     failure: UpstreamError | None = None
-    for candidate in candidates:
+    for number, candidate in enumerate(candidates, 1):
+        call.last = number == len(candidates)
         target = candidate.target
         if target.id not in prepared:
             prepared[target.id] = attempt.prepare(call, head, target)
@@ -140,7 +141,7 @@ async def _exchange(
     try:
         reply = await attempt.send(call, client, candidate, prepared)
         if head.stream:
-            opened = await attempt.stream(call, reply, prepared.codec, head, provider)
+            opened = await attempt.stream(call, reply, prepared.codec, head, provider, last=call.last)
             return await _stream(call, opened, prepared, provider, prompt_bytes)
         answer = await attempt.whole(call, reply, prepared.codec, head, provider)
     except UpstreamError as error:
