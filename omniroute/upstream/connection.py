@@ -111,6 +111,16 @@ class Connection(asyncio.Protocol):
             transport.writelines((head, body))
         return reply
 
+    def abandon(self, error: UpstreamError) -> None:
+        """Gives up what is under way, and tells who waits for it why."""
+        reply = self._reply
+        if reply is not None:
+            reply.fail(error)
+            reply.detach()
+        self.drop()
+        if reply is not None:
+            reply.wake()
+
     def drop(self) -> None:
         """Closes at once, without the farewell of TLS: nobody is owed an answer to it."""
         self._reply = None
@@ -206,18 +216,12 @@ class Connection(asyncio.Protocol):
         if now + CLOCK_STEP < self._expires:
             self._arm()
             return
-        reply = self._reply
-        if reply is not None:
-            reply.fail(failure("timeout", self._what_took_too_long(reply, now)))
-            reply.detach()
-        self.drop()
-        if reply is not None:
-            reply.wake()
+        self.abandon(failure("timeout", self._what_took_too_long(now)))
 
-    def _what_took_too_long(self, reply: WireReply, now: float) -> str:
+    def _what_took_too_long(self, now: float) -> str:
         if now + CLOCK_STEP >= self._ends:
             return "the provider's answer took longer than its deadline"
-        if not reply.status:
+        if self._reply is not None and not self._reply.status:
             return f"no answer from the provider within {self._deadlines.first_byte:g} s"
         return f"nothing more from the provider within {self._deadlines.idle:g} s"
 
@@ -302,10 +306,7 @@ class WireReply(Answer):
         """Drops the connection of an unfinished answer; who waits for more of it is told that it was truncated."""
         connection = self._connection
         if connection is not None:
-            self.fail(failure("truncated", "the answer was closed before its end"))
-            self.detach()
-            connection.drop()
-            self.wake()
+            connection.abandon(failure("truncated", "the answer was closed before its end"))
 
     # What the connection does.
 

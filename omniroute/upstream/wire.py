@@ -145,7 +145,7 @@ class Pool:
             if not waiter.done():
                 waiter.set_exception(failure("connect", SHUT))
         for connection in list(self._members):
-            connection.drop()
+            connection.abandon(failure("connect", SHUT))
         if self._members:
             await self._emptied.wait()
 

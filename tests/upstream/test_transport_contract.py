@@ -199,17 +199,13 @@ def test_a_fault_of_the_provider_has_its_kind(run, name):
     run(test)
 
 
-def test_a_head_that_stops_is_no_answer(run):
+@pytest.mark.parametrize("then", ["close", "reset"])
+def test_a_head_that_stops_is_no_answer(run, then):
     async def test(transport):
-        async with serving(saying(OK + b"content-le")) as upstream:
-            # httpx does not tell how far an answer came before its connection closed
-            assert (
-                await outcome(transport, upstream)
-                == {
-                    "wire": "truncated at once",
-                    "fallback": "connect at once",
-                }[run.transport]
-            )
+        async with serving(saying(OK + b"content-le", then=then)) as upstream:
+            # httpx does not tell how far an answer came before its connection broke
+            expected = {"wire": "truncated at once", "fallback": "connect at once"}
+            assert await outcome(transport, upstream) == expected[run.transport]
 
     run(test)
 
