@@ -9,10 +9,15 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
+from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omniroute import __version__
+
+if TYPE_CHECKING:
+    from omniroute.errors import Problem
 
 DEFAULT_CONFIG = "config/omniroute.yaml"
 FINE, ERRORS, USAGE, WARNINGS, REFUSED = 0, 1, 2, 3, 78
@@ -177,7 +182,7 @@ def _path(arguments: argparse.Namespace) -> Path:
     return arguments.config or environment().config or Path(DEFAULT_CONFIG)
 
 
-def _report(problems: object, arguments: argparse.Namespace) -> None:
+def _report(problems: Sequence[Problem], arguments: argparse.Namespace) -> None:
     from omniroute.config import report
 
     form = getattr(arguments, "output", "text")

@@ -5,6 +5,7 @@ Everything here is used from the event loop alone, so there are no locks; only t
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
@@ -12,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from omniroute.errors import UpstreamKind
-from omniroute.state.base import LedgerHealth, Outcome, Permit, Profile, Totals, UsageRow, View
+from omniroute.state.base import Clock, LedgerHealth, Outcome, Permit, Profile, State, Totals, UsageRow, View
 
 COOLING: frozenset[UpstreamKind] = frozenset({"rate_limited", "overloaded", "auth", "quota"})
 """Failures after which the provider is left alone for a while, from the first one on."""
@@ -236,3 +237,14 @@ class MemoryLedger:
             cost=sum((row.cost for row in rows if row.cost is not None), Decimal(0)),
             unpriced=sum(row.cost is None for row in rows),
         )
+
+
+def memory_state() -> State:
+    """State that begins empty and leaves nothing behind, for looking at decisions without serving."""
+    return State(
+        breakers=MemoryBreakers(),
+        counters=MemoryCounters(),
+        ledger=MemoryLedger(),
+        clock=Clock(),
+        random=random.Random(),
+    )
