@@ -177,7 +177,7 @@ def _clamped(value: Any, limits: tuple[float | None, float | None]) -> Any:
         number = low
     if high is not None and number > high:
         number = high
-    return int(number) if whole else number
+    return int(number) if whole and number == int(number) else number
 
 
 def _instructing(messages: Any, role: str) -> Any:

@@ -55,6 +55,7 @@ def test_a_body_splits_into_its_fields_unless_a_key_stands_twice(pairs, spaces):
         b'{"n":12,"n":1}',
         b'{"n":1,"n":12}',
         b'{"n":1.5,"n":1}',
+        b'{"n":12,"n":1,"m":2}',
         b'{"n":1,"n":1}',
         b'{"a":1,"n":12,"b":2,"n":1}',
         b'{"\\u006e":1,"n":2}',
@@ -142,3 +143,19 @@ def test_quirks_apply_in_their_order_and_leave_the_fields_alone():
     )
     assert patch.apply(quirks, fields) == {"max_completion_tokens": 4096, "temperature": 1, "on": True, "top_p": 1}
     assert fields["seed"] == 1
+
+
+def test_a_clamped_number_stays_whole_and_anything_else_as_it_is():
+    clamp = {"n": (None, 10.0), "low": (2, None), "text": (0, 1), "ratio": (0, 0.5)}
+    fields = {"n": 99, "low": msgspec.Raw(b"1"), "text": "7", "ratio": 1}
+    assert patch.apply(Quirks(clamp=clamp), fields) == {"n": 10, "low": 2, "text": "7", "ratio": 0.5}
+
+
+def test_instructions_come_under_the_role_that_an_upstream_knows():
+    body = b'[{"role":"developer","content":"a"},{"role":"user","content":"b"},{"role":"system","content":"c"}]'
+    fields = {"messages": msgspec.Raw(body)}
+    sent = patch.apply(Quirks(system_role="system"), fields)["messages"]
+    assert [message["role"] for message in sent] == ["system", "user", "system"]
+    assert [message["content"] for message in sent] == ["a", "b", "c"]
+    plain = {"messages": [{"role": "user", "content": "b"}, {"role": "developer", "content": "a"}]}
+    assert patch.apply(Quirks(system_role="developer"), plain)["messages"] is plain["messages"]
