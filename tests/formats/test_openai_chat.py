@@ -4,6 +4,7 @@ A folder of `openai_chat/` is one case: what a client or a server sent, and besi
 (`chat.json`, `events.json`, `fault-*.json`) and what we make of it (`body.json`, `through.txt`).
 """
 
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -331,7 +332,7 @@ def test_no_request_however_malformed_raises_anything_but_bad_request():
         body = random.choice(bodies)
         for _ in range(random.choice((1, 1, 2, 3))):
             body = mutate(random, body)
-        refused += refuses(msgspec.json.encode(drop_large(body)))
+        refused += refuses(msgspec.json.encode(body))
     assert 400 < refused < 3900
 
 
@@ -347,15 +348,6 @@ def refuses(body):
     except BadRequest as refused:
         return refused.fault.status == 400
     return False
-
-
-def drop_large(value):
-    """Integers that JSON can say and the encoder cannot, as text of JSON."""
-    if isinstance(value, dict):
-        return {key: drop_large(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [drop_large(inner) for inner in value]
-    return Raw(b"%d" % value) if isinstance(value, int) and value > 2**63 else value
 
 
 def test_forwarding_keeps_every_byte_but_the_model_and_asks_for_usage():
@@ -612,6 +604,16 @@ def test_an_assistants_turn_of_which_nothing_is_left_is_still_a_message():
     assert (fields["messages"], lost) == ([{"role": "assistant", "content": ""}], ["thinking"])
 
 
+def test_parts_that_only_this_dialect_knows_go_back_into_an_assistants_message():
+    odd = Raw(b'{"type":"odd"}')
+    for blocks, content in (
+        ((Text("a"), Opaque("openai_chat", "odd", odd)), [{"type": "text", "text": "a"}, odd]),
+        ((Opaque("openai_chat", "odd", odd),), [odd]),
+    ):
+        fields, lost = losses_of(turns=(Turn("assistant", blocks),))
+        assert (fields["messages"], lost) == ([{"role": "assistant", "content": content}], [])
+
+
 def test_a_choice_among_tools_names_each_by_its_kind():
     tools = (Tool("f"), Tool("c", custom=True), Tool("s", format="anthropic", opaque=Raw(b"{}")))
     for choice, sent, codes in (
@@ -741,6 +743,12 @@ def test_a_reply_of_calls_has_no_content_and_one_of_nothing_an_empty_one():
     assert "usage" not in nothing
 
 
+def test_estimated_usage_says_so():
+    events = [Start(), TextDelta("a"), UsageSeen(Usage(1, 1, estimated=True)), Finish("stop")]
+    assert automaton(encoded(events)).usage["estimated"] is True
+    assert fold(decoded(encoded(events))).usage.estimated
+
+
 def test_usage_is_streamed_only_to_who_asked_for_it():
     events = [
         Start(),
@@ -819,6 +827,40 @@ def test_a_whole_body_that_is_no_answer_is_a_value_error(body):
         openai_chat.relabel(body, "m")
 
 
+def test_a_finish_of_error_is_one_whole_or_streamed():
+    broken = b'{"choices":[{"message":{"content":"a"},"delta":{"content":"a"},"finish_reason":"error"}]}'
+    assert isinstance(openai_chat.decode_reply(broken)[-1], Failed)
+    assert openai_chat.relabel(broken, "m").fault == openai_chat.decode_reply(broken)[-1].fault
+    assert isinstance(decoded(b"data: " + broken + b"\n\ndata: [DONE]\n\n")[-1], Failed)
+    bridge = openai_chat.through(head())
+    assert b'"error"' in bridge.feed(b"data: " + broken + b"\n\n")
+    assert bridge.fault is not None
+
+
+def test_an_event_named_error_is_one_whatever_it_holds():
+    event = b'event: error\ndata: {"error_code":7}\n\n'
+    assert isinstance(decoded(event)[-1], Failed)
+    bridge = openai_chat.through(head())
+    assert handed_on(bridge, event).endswith(b"data: [DONE]\n\n")
+    assert bridge.fault is not None
+
+
+def test_bytes_that_are_not_text_are_not_handed_on():
+    with pytest.raises(ValueError, match="UTF-8"):
+        openai_chat.relabel(b'{"choices":[{}],"x":"\xff"}', "m")
+    bridge = openai_chat.through(head())
+    bridge.feed(event_of("a"))
+    out = bridge.feed(event_of("b") + event_of("c").replace(b'"c"', b'"\xff"'))
+    assert out.startswith(event_of("b", "coding"))
+    assert b"upstream_malformed" in out
+    assert b"\xff" not in out
+
+
+def test_refusals_come_as_parts_too():
+    reply = b'{"choices":[{"message":{"content":[{"type":"refusal","refusal":"no"}]}}]}'
+    assert openai_chat.decode_reply(reply)[1:] == [RefusalDelta("no"), Finish("refusal")]
+
+
 def test_hostile_counts_are_held_within_bounds():
     chunk = b'{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":-5,"completion_tokens":1e300,"total_tokens":7.5}}'
     usage = fold(openai_chat.decode_reply(chunk)).usage
@@ -858,6 +900,23 @@ def test_blocks_of_content_pass_with_their_model_renamed():
     assert bridge.feed(block) == block.replace(b'"model":"gpt-4o"', b'"model":"coding"')
     assert bridge.produced == 7
     assert decoded(bridge.feed(event_of("x") + event_of("y")))[1:3] == [TextDelta("x"), TextDelta("y")]
+
+
+@given(
+    st.lists(TEXT, min_size=3, max_size=12),
+    st.lists(st.integers(0, 3000), max_size=6),
+    st.sampled_from([(b"", b""), (b'":', b'": '), (b"\n", b"\r\n"), (b"data: ", b": hm\n\ndata: ")]),
+)
+def test_pieces_of_any_size_are_handed_on_alike(texts, cuts, written):
+    stream = b"".join(map(event_of, texts)).replace(*written)
+    edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    bridge = openai_chat.through(head())
+    out = handed_on(bridge, *(stream[start:stop] for start, stop in pairwise(edges)), b"data: [DONE]\n\n")
+    told = [data for _, data in framing.records(out)]
+    assert told.pop() == b"[DONE]"
+    due = [msgspec.json.decode(data) | {"model": "coding"} for _, data in framing.SSE().feed(stream)]
+    assert [msgspec.json.decode(data) for data in told] == due
+    assert bridge.produced == len(texts)
 
 
 @pytest.mark.parametrize(
@@ -937,6 +996,11 @@ def test_an_error_is_told_in_the_envelope_of_the_format():
 )
 def test_any_bytes_are_an_error(body):
     assert openai_chat.decode_error(500, body) == Fault(kind="server", status=500, message="")
+
+
+def test_an_error_may_be_nested_up_to_any_depth():
+    for depth in range(700, 1100):
+        openai_chat.decode_error(500, b'{"message":' + b"[" * depth + b"]" * depth + b"}")
 
 
 def test_the_official_client_raises_what_a_stream_tells():

@@ -176,8 +176,8 @@ class Conversation:
             raise missing(f"{place}.tool_call_id")
         content = self._content(message, place)
         blocks = tuple(_in_result(block, f"{place}.content[{at}]") for at, block in enumerate(content))
-        cache = next((block.cache for block in blocks if isinstance(block, Text) and block.cache), None)
-        return ToolResult(ident, blocks, cache=cache)
+        marks = [block.cache for block in blocks if not isinstance(block, Opaque) and block.cache is not None]
+        return ToolResult(ident, tuple(map(_unmarked, blocks)), cache=marks[-1] if marks else None)
 
     def _function_id(self) -> str:
         """Legacy calls have no ids: the last one is always the one that is answered."""
@@ -221,6 +221,11 @@ def _in_result(block: Block, place: str) -> Text | Image | Document | Opaque:
     if isinstance(block, Text | Image | Document | Opaque):
         return block
     raise BadRequest(f"`{place}` cannot be part of a tool's result.", param=place)
+
+
+def _unmarked(block: Text | Image | Document | Opaque) -> Text | Image | Document | Opaque:
+    """A part of a result, whose mark is the result's own."""
+    return block if isinstance(block, Opaque) else msgspec.structs.replace(block, cache=None)
 
 
 # ----------------------------------------------------------------------------------------------------------- parts

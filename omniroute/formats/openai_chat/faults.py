@@ -59,10 +59,9 @@ STATUSES = {
 def decode_error(status: int, body: bytes) -> Fault:
     """The words of an answer with an error status; a body that is not JSON has none that are worth repeating."""
     try:
-        said = _decode(body)
+        return fault(_decode(body), status)
     except (ValueError, RecursionError):
-        said = None
-    return fault(said, status)
+        return fault(None, status)
 
 
 def told(said: Any) -> Fault:
@@ -101,12 +100,7 @@ def _inner(said: Any) -> dict[str, Any]:
 
 def _text(value: Any) -> str | None:
     """A field as text: codes may be numbers, and FastAPI tells its details as a list of objects."""
-    if value is None or isinstance(value, str):
-        return value
-    try:
-        return _encode(value).decode()
-    except (OverflowError, RecursionError):
-        return None
+    return value if value is None or isinstance(value, str) else _encode(value).decode()
 
 
 def encode_error(fault: Fault, request_id: str) -> bytes:  # noqa: ARG001 - OpenAI tells it in a header

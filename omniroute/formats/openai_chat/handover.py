@@ -19,39 +19,25 @@ from omniroute.formats.framing import Blocks, Record, frame, records
 from omniroute.formats.ir import FinishReason, Raw, Usage
 from omniroute.formats.openai_chat import faults, views
 from omniroute.formats.openai_chat.head import wants_usage
-from omniroute.formats.openai_chat.incoming import BROKEN, DONE, error_in
+from omniroute.formats.openai_chat.incoming import BROKEN, DONE, fault_in
 
 _encode = msgspec.json.Encoder().encode
 _split = msgspec.json.Decoder(dict[str, Raw]).decode
-_any = msgspec.json.Decoder().decode
 _END = b"data: [DONE]\n\n"
 _TELLING = (b'"finish_reason":"', b'"usage":{', b'"error":', DONE)
-
-
-class _Ending(views.View):
-    finish_reason: str | None = None
-
-
-class _Whole(views.View):
-    choices: list[_Ending] | None = None
-    usage: views.Spent | None = None
-    error: Any = None
-
-
-_whole = msgspec.json.Decoder(_Whole).decode
 
 
 def relabel(body: bytes, model: str) -> Reply:
     try:
         if not _is_text(body):
             raise ValueError("it is not UTF-8")
-        whole = _whole(body)
-        error = whole.error if whole.choices else error_in(views.chunk(body), body)
+        whole = views.ending(body)
+        fault = fault_in(whole, body)
         fields: dict[str, Any] = {**_split(body), "model": model}
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    if error is not None:
-        return Reply(b"", None, None, faults.told(error))
+    if fault is not None:
+        return Reply(b"", None, None, fault)
     if not whole.choices:
         raise ValueError("it has no choices")
     reason = whole.choices[0].finish_reason
@@ -148,11 +134,9 @@ class Through:
         if not _is_text(data):
             raise ValueError("it is not UTF-8")
         chunk = views.chunk(data)
-        error = chunk.error if chunk.choices else error_in(chunk, data)
-        if error is None and name == b"error":
-            error = _any(data)
-        if error is not None:
-            return self.fail(faults.told(error))
+        fault = fault_in(chunk, data, name)
+        if fault is not None:
+            return self.fail(fault)
         self._seen = True
         for choice in chunk.choices or ():
             if choice.delta is not None and views.says(choice.delta):

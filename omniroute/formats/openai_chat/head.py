@@ -15,7 +15,7 @@ NAME = "openai_chat"
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""An integer that can be written again: msgspec reads larger ones than it writes."""
+"""Larger ones are no count of anything, and not every server or database that they come to can hold them."""
 
 
 class StreamOptions(msgspec.Struct):

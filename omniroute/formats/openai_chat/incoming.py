@@ -48,11 +48,11 @@ def decoder() -> StreamDecoder:
 def decode_reply(body: bytes) -> list[Event]:
     try:
         chunk = views.chunk(body)
-        error = chunk.error if chunk.choices else error_in(chunk, body)
+        fault = fault_in(chunk, body)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    if error is not None:
-        return [Failed(faults.told(error))]
+    if fault is not None:
+        return [Failed(fault)]
     if not chunk.choices:
         raise ValueError("it has no choices")
     events: list[Event] = []
@@ -62,12 +62,17 @@ def decode_reply(body: bytes) -> list[Event]:
     return events
 
 
-def error_in(chunk: views.Chunk, data: bytes) -> object:
-    """The error that stands where an answer should: under `error`, or bare, as vLLM sends it."""
-    if chunk.error is not None or chunk.choices is not None or chunk.usage is not None:
-        return chunk.error
-    said = _any(data)
-    return said if isinstance(said, dict) and isinstance(said.get("message"), str) else None
+def fault_in(chunk: views.Chunk | views.Ending, data: bytes, name: bytes = b"") -> Fault | None:
+    """The error that stands where an answer should: under `error`, bare as vLLM sends it, or in an event so named."""
+    if chunk.error is not None:
+        return faults.told(chunk.error)
+    if name == b"error":
+        return faults.told(_any(data))
+    if chunk.choices is None and chunk.usage is None:
+        said = _any(data)
+        if isinstance(said.get("message"), str):
+            return faults.told(said)
+    return None
 
 
 class StreamDecoder:
@@ -109,13 +114,11 @@ class StreamDecoder:
         if not payload:
             return
         chunk = views.chunk(payload)
-        error = chunk.error if chunk.choices else error_in(chunk, payload)
-        if error is None and name == b"error":
-            error = _any(payload)
-        if error is not None:
-            answer.fail(faults.told(error), events)
-        else:
+        fault = fault_in(chunk, payload, name)
+        if fault is None:
             answer.take(chunk, events)
+        else:
+            answer.fail(fault, events)
 
 
 class _Call:

@@ -304,8 +304,6 @@ class _Writer:
             case Document():
                 self._mark(block.cache, place)
                 return self._document(block, place)
-            case Refusal():
-                return [_text(block.text)]
             case Opaque(format=form) if form == NAME:
                 return [block.body]
             case _:
@@ -323,8 +321,9 @@ class _Writer:
         if document.data is not None:
             data = f"data:{document.media_type or 'application/pdf'};base64,{document.data}"
             return [{"type": "file", "file": {"filename": document.name or "document.pdf", "file_data": data}}]
-        if document.file_id is not None and self.chat.vendor_format == NAME:
-            return [{"type": "file", "file": {"file_id": document.file_id} | _present(filename=document.name)}]
+        if self.chat.vendor_format == NAME:  # an id of its own files, or an address for a server that takes one
+            named = _present(file_id=document.file_id, file_data=document.url, filename=document.name)
+            return [{"type": "file", "file": named}]
         code = "document_url" if document.url is not None else "document_file"
         self.lose(code, place, "dropped: a file is given by its data only")
         return []

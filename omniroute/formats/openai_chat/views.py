@@ -139,7 +139,20 @@ class Chunk(View):
     error: Any = None
 
 
+class Ended(View):
+    finish_reason: str | None = None
+
+
+class Ending(View):
+    """A whole answer without what it says."""
+
+    choices: list[Ended] | None = None
+    usage: Spent | None = None
+    error: Any = None
+
+
 chunk = msgspec.json.Decoder(Chunk).decode
+ending = msgspec.json.Decoder(Ending).decode
 
 
 def says(delta: Delta) -> bool:
