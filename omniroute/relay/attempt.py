@@ -161,5 +161,7 @@ async def _whole_as_stream(call: Call, reply: transport.Reply, codec: ChatCodec,
 
 def _is_stream(reply: transport.Reply, codec: ChatCodec) -> bool:
     """By what the answer says of itself; one that says nothing is taken for whole."""
-    kind = codec.CONTENT_TYPE.partition(b";")[0]
-    return any(name == b"content-type" and value.lower().startswith(kind) for name, value in reply.headers)
+    for name, value in reply.headers:
+        if name == b"content-type":
+            return value.partition(b";")[0].strip().lower() == codec.CONTENT_TYPE.partition(b";")[0]
+    return False
