@@ -152,7 +152,7 @@ class Document:
     def _yaml_error(self, error: yaml.MarkedYAMLError) -> Problem:
         problem = error.problem or ""
         mark = error.problem_mark or error.context_mark
-        if error.context_mark and ("end of stream" in problem or "expected ',' or" in problem):
+        if error.context_mark and any(words in problem for words in _BEGUN_BEFORE):
             mark = error.context_mark
         code, message = _SYNTAX.get(problem, ("OR004", problem or "this is not YAML"))
         line, col = (mark.line, mark.column) if mark else (0, 0)
@@ -220,7 +220,7 @@ def dotted(path: Place) -> str:
 
 def quoted(value: object) -> str:
     """A value of the file, fit for a message: short, in one line, and not if it looks like a key."""
-    return f"`{masked(printable(str(value)))}`"
+    return f"`{masked(printable(str(value)))}`" if value != "" else "an empty text"
 
 
 def printable(text: str) -> str:
@@ -292,7 +292,8 @@ class _Builder:
         tag = node.tag
         self._size += 1
         if tag not in _TAGS:
-            self._refuse("OR006", f"the tag {quoted(tag)} is not used here", node)
+            shown = quoted(tag.replace("tag:yaml.org,2002:", "!!"))
+            self._refuse("OR006", f"the tag {shown} is not used here", node)
         if isinstance(node, yaml.ScalarNode):
             if tag == _TEXT or tag not in _TAGS:
                 return node.value
@@ -367,6 +368,8 @@ def _child(node: yaml.Node, step: Step) -> tuple[yaml.Node | None, yaml.Node] | 
     return None
 
 
+_BEGUN_BEFORE = ("end of stream", "expected ',' or", "could not find expected ':'")
+"""Where libyaml notices late: what it was reading says more than where it gave up."""
 _SYNTAX = {
     "mapping values are not allowed in this context": (
         "OR004",
@@ -377,6 +380,7 @@ _SYNTAX = {
     "did not find expected '-' indicator": ("OR004", "expected an item of the list, `- …`: mind the indentation"),
     "did not find expected ',' or '}'": ("OR004", "this `{` is not closed, or a `,` is missing in it"),
     "did not find expected ',' or ']'": ("OR004", "this `[` is not closed, or a `,` is missing in it"),
+    "did not find expected node content": ("OR004", "expected a value here"),
     "did not find expected <document start>": ("OR004", "nothing more is expected here"),
     "found unexpected end of stream": ("OR004", "this quote is not closed"),
     "found unknown escape character": ("OR004", "unknown escape in double quotes: write `\\\\` for a backslash"),
@@ -391,7 +395,7 @@ _SYNTAX = {
 # ---------------------------------------------------------------------------------------------------------- black ink
 
 _secret_name = re.compile(
-    r"(?i)(?:^|[-_.])(?:api[-_]?key|key|token|secret|password|passwd|password[-_]hash|authorization|cookie)$"
+    r"(?i)(?!require_)(?:.*[-_.])?(?:api[-_]?key|key|token|secret|password|passwd|password[-_]hash|authorization|cookie)"
 )
 _reference = re.compile(r"\$\{(?:env|file):[^}]*\}")
 _key_shaped = re.compile(
@@ -406,7 +410,7 @@ _named_value = re.compile(r"""["']?([A-Za-z0-9_.-]+)["']?\s*:\s*""")
 
 def is_secret_name(name: str) -> bool:
     """Whether a field of this name holds a credential."""
-    return _secret_name.search(name) is not None
+    return _secret_name.fullmatch(name) is not None
 
 
 def masked(text: str) -> str:
@@ -414,23 +418,26 @@ def masked(text: str) -> str:
     return _key_shaped.sub(lambda match: "*" * len(match[0]), text)
 
 
-def _literal_secrets(node: yaml.Node) -> Iterator[tuple[yaml.Mark, yaml.Mark]]:
-    """From where to where literal values of credential fields reach."""
-    seen: set[int] = set()
-    waiting = [node]
+def _literal_secrets(root: yaml.Node) -> Iterator[tuple[yaml.Mark, yaml.Mark]]:
+    """From where to where literal values of credential fields reach. Below such a field, where only text should be,
+    everything that is long enough to be a key counts."""
+    seen: set[tuple[int, bool]] = set()
+    waiting: list[tuple[yaml.Node, bool]] = [(root, False)]
     while waiting:
-        node = waiting.pop()
-        if isinstance(node, yaml.ScalarNode) or id(node) in seen:
+        node, secret = waiting.pop()
+        if (id(node), secret) in seen:
             continue
-        seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            waiting += node.value
-            continue
-        for name, value in node.value:
-            if not (isinstance(name, yaml.ScalarNode) and is_secret_name(name.value)):
-                waiting.append(value)
-            elif not (isinstance(value, yaml.ScalarNode) and _reference.fullmatch(value.value)):
-                yield value.start_mark, value.end_mark
+        seen.add((id(node), secret))
+        if isinstance(node, yaml.MappingNode):
+            for name, value in node.value:
+                named = isinstance(name, yaml.ScalarNode) and is_secret_name(name.value)
+                if named and isinstance(value, yaml.ScalarNode) and not _reference.fullmatch(value.value):
+                    yield value.start_mark, value.end_mark
+                waiting.append((value, secret or named))
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += [(value, secret) for value in node.value]
+        elif secret and len(node.value) >= 8 and not _reference.fullmatch(node.value):
+            yield node.start_mark, node.end_mark
 
 
 def _blacked_out(lines: Sequence[str], index: int) -> str:

@@ -76,7 +76,7 @@ def read(path: Path | str, catalog: Catalog, *, insecure: bool = False) -> Bundl
     """The configuration whose main file is `path`. Raises ConfigError with all that is wrong with it; `insecure` turns
     being open to strangers into a warning."""
     bundle = load(Path(path))
-    findings = _ordered(lint.findings(bundle, catalog, insecure=insecure), bundle.documents)
+    findings = _ordered(lint.findings(bundle, catalog, insecure=insecure), [each.name for each in bundle.documents])
     if any(problem.severity == "error" for problem in findings):
         raise ConfigError(findings)
     return msgspec.structs.replace(bundle, warnings=tuple(findings))
@@ -101,7 +101,7 @@ def load(path: Path) -> Bundle:
     owners, clashes = _owners(documents)
     found += clashes
     if found:
-        raise ConfigError(_ordered(found, documents))
+        raise ConfigError(_ordered(found, [main.name, *includes.files.values()]))
     return Bundle(
         path=path,
         documents=tuple(documents),
@@ -183,16 +183,32 @@ class _Includes:
 
 
 def _content(file: Path, name: str) -> bytes:
-    """The bytes of a regular file, at most one more than a document may have."""
+    """The bytes of a configuration file, at most one more than a document may have."""
     try:
-        with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise ConfigError([whole(name, "OR001", "this is no regular file")])
-            return stream.read(MAX_BYTES + 1)
+        content = regular(file, MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "the name cannot be used"
         hint = "`omniroute init` writes a first one" if isinstance(error, FileNotFoundError) else ""
-        raise ConfigError([whole(name, "OR001", f"the file cannot be read: {reason}", hint)]) from None
+        raise ConfigError([whole(name, "OR001", f"the file cannot be read: {reason(error)}", hint)]) from None
+    if content is None:
+        raise ConfigError([whole(name, "OR001", "this is no regular file")])
+    return content
+
+
+def regular(file: Path | str, limit: int) -> bytes | None:
+    """The first bytes of a regular file; None where it is none. Never waits for a pipe or a device."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read(limit)
+    finally:
+        os.close(descriptor)
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, without its name."""
+    return (error.strerror if isinstance(error, OSError) else None) or "the name cannot be used"
 
 
 def _digest(path: Path, sources: Mapping[Path, bytes]) -> str:
@@ -235,11 +251,6 @@ def _merged(documents: list[Document]) -> dict[str, Any]:
     return data
 
 
-def _ordered(found: list[Problem], documents: list[Document] | tuple[Document, ...]) -> list[Problem]:
+def _ordered(found: list[Problem], names: list[str]) -> list[Problem]:
     """In the order of the files, and of the lines in each."""
-    position = {document.name: index for index, document in enumerate(documents)}
-    last = len(position)
-    return sorted(
-        dict.fromkeys(found),
-        key=lambda each: (position.get(each.file, last), each.file, each.line, each.col, each.code),
-    )
+    return sorted(dict.fromkeys(found), key=lambda each: (names.index(each.file), each.line, each.col, each.code))

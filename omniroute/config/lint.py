@@ -269,9 +269,9 @@ def _why_unusable(url: str) -> str:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname or ""
     except ValueError:
-        return "the port or the host cannot be"
+        return "the host or the port is not a possible one"
     if port == 0 or not host.strip("."):
-        return "the port or the host cannot be"
+        return "the host or the port is not a possible one"
     return "" if url.isascii() else "an address is written in ASCII; a host name with other letters as `xn--…`"
 
 
@@ -423,13 +423,14 @@ def circle(subject: Subject) -> list[Problem]:
 
 
 class _Walk:
-    """Follows names to their ends, depth first. Each circle is told once, and where names are nested too deeply."""
+    """Follows names to their ends, depth first. Each circle is told once, and once that names are nested too deeply."""
 
     def __init__(self, subject: Subject) -> None:
         self.found: list[Problem] = []
         self._subject = subject
         self._spec = subject.spec
         self._depths: dict[str, int] = {}
+        self._too_deep = False
 
     def depth(self, name: str, trail: tuple[str, ...]) -> int:
         """How many steps a name is away from the farthest model behind it."""
@@ -439,13 +440,14 @@ class _Walk:
         if name in self._depths:
             return self._depths[name]
         if len(trail) > MAX_NESTING:
-            return len(trail)
+            return MAX_NESTING
         onwards = [self.depth(each, (*trail, name)) for each in self._onwards(name)]
         deep = self._depths[name] = 1 + max(onwards) if onwards else 0
-        if deep == MAX_NESTING + 1:
-            section = "combos" if name in self._spec.combos else "aliases"
+        if deep > MAX_NESTING and not self._too_deep:
+            self._too_deep = True
+            place = ("combos" if name in self._spec.combos else "aliases", name)
             message = f"more than {MAX_NESTING} combos and aliases, one inside the other"
-            self.found.append(self._subject.error("OR313", (section, name), message, key=True))
+            self.found.append(self._subject.error("OR313", place, message, key=True))
         return deep
 
     def _onwards(self, name: str) -> list[str]:

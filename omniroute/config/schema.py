@@ -40,7 +40,7 @@ _KINDS = {
 @cache
 def schema(root: type[Spec] = Spec) -> Schema:
     """The schema of the main file, or of an included one."""
-    raw = msgspec.json.schema(root)
+    raw = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(root)))  # lists, no tuples
     definitions = {name: _tidy(each) for name, each in sorted(raw["$defs"].items())}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -62,18 +62,23 @@ def _tidy(node: Any) -> Any:
         return [_tidy(each) for each in node]
     if not isinstance(node, dict):
         return node
-    tidy = {key: _tidy(value) for key, value in node.items()}
+    tidy: Schema = {key: _tidied(value) if key == "properties" else _tidy(value) for key, value in node.items()}
     choices = [each for each in tidy.get("anyOf", ()) if each != {"type": "null"}]
     if len(choices) == 1:
         tidy |= choices[0]
         del tidy["anyOf"]
-    if tidy.get("default", ...) in (None, [], ()) or isinstance(tidy.get("default"), dict):
+    if tidy.get("default", ...) in (None, []) or isinstance(tidy.get("default"), dict):
         del tidy["default"]
     if tidy.get("required") == []:
         del tidy["required"]
     if isinstance(tidy.get("title"), str):
         tidy["title"] = tidy["title"].removesuffix("Spec")
     return tidy
+
+
+def _tidied(properties: Schema) -> Schema:
+    """Of a map by names, where a name may be one of the schema's own words."""
+    return {name: _tidy(each) for name, each in properties.items()}
 
 
 # --------------------------------------------------------------------------------------------------------- the problems
@@ -179,8 +184,14 @@ def _problems(document: Document, error: ValidationError) -> Iterator[Problem]:
             yield document.problem("OR103", path, f"must be {kinds}, not {_kind(value)}")
         case "enum":
             words = [str(each) for each in limit]
-            message = f"{quoted(value)} is not possible here, only {_listed(words)}"
-            yield document.problem("OR104", path, message, suggestion(str(value), words, cutoff=0.8))
+            if isinstance(limit[0], int):
+                message = f"must be the number {words[0]}"
+            else:
+                shown = _kind(value) if isinstance(value, dict | list) else quoted(value)
+                message = f"{shown} is not possible here, only {_listed(words)}"
+            yield document.problem(
+                "OR104", path, message, suggestion(str(value), set(words) - {str(value)}, cutoff=0.85)
+            )
         case "pattern":
             yield document.problem("OR105", path, f"{quoted(value)} {_expected(rules)}")
         case "minimum" | "maximum":

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from omniroute.config.bundle import Bundle
+from omniroute.config.bundle import Bundle, reason, regular
 from omniroute.config.spec import Headers, is_address, reference
 from omniroute.document import Place, quoted
 from omniroute.errors import ConfigError, Problem
@@ -138,14 +137,11 @@ def _file(path: Path) -> str:
     if any(real == place or real.startswith(f"{place}/") for place in FORBIDDEN):
         raise _Unusable("OR112", f"{shown} is not a place for secrets")
     try:
-        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        content = regular(real, MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "the name cannot be used"
-        raise _Unusable("OR111", f"the file {shown} cannot be read: {reason}") from None
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _Unusable("OR112", f"{shown} is no regular file")
-        content = stream.read(MAX_BYTES + 1)
+        raise _Unusable("OR111", f"the file {shown} cannot be read: {reason(error)}") from None
+    if content is None:
+        raise _Unusable("OR112", f"{shown} is no regular file")
     if len(content) > MAX_BYTES:
         raise _Unusable("OR112", f"the file {shown} is larger than {MAX_BYTES >> 10} KiB")
     try:

@@ -250,7 +250,7 @@ class ModelSpec(Node, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    price: Annotated[PriceSpec, Meta(description="What it costs.")] | None = None
+    price: Annotated[PriceSpec | None, Meta(description="What it costs.")] = None
     upstream_id: (
         Annotated[str, Meta(min_length=1, description="What the provider calls it, where that is another name.")] | None
     ) = None
@@ -430,9 +430,9 @@ class MatchSpec(Node, frozen=True, kw_only=True):
 class RuleSpec(Node, frozen=True, kw_only=True):
     """One rule: exactly one of these keys."""
 
-    deny_models: Annotated[DenyModels, Meta(description="Models that may not serve.")] | None = None
-    allow_models: Annotated[AllowModels, Meta(description="The only models that may serve.")] | None = None
-    max_tokens: Annotated[MaxTokens, Meta(description="How much may be produced.")] | None = None
+    deny_models: Annotated[DenyModels | None, Meta(description="Models that may not serve.")] = None
+    allow_models: Annotated[AllowModels | None, Meta(description="The only models that may serve.")] = None
+    max_tokens: Annotated[MaxTokens | None, Meta(description="How much may be produced.")] = None
 
     def __post_init__(self) -> None:
         if sum(getattr(self, name) is not None for name in self.__struct_fields__) != 1:
@@ -537,7 +537,7 @@ _duration = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 _size = re.compile(r"([0-9]+)(B|KiB|MiB|GiB)")
 _name = re.compile(_NAME)
 _address = re.compile(_ADDRESS)
-_reference = re.compile(r"\$\{(env|file):([^}]+)\}")
+_whole_value = re.compile(_REFERENCE)
 
 
 def seconds(text: str) -> float:
@@ -563,10 +563,10 @@ def is_name(text: str) -> bool:
 
 def reference(text: str) -> tuple[Literal["env", "file"], str] | None:
     """`${env:NAME}` → ("env", "NAME"); None where the text is no whole-value reference."""
-    match = _reference.fullmatch(text)
-    if match is None:
+    if _whole_value.fullmatch(text) is None:
         return None
-    return ("env" if match[1] == "env" else "file"), match[2]
+    kind, _, name = text[2:-1].partition(":")
+    return ("env" if kind == "env" else "file"), name
 
 
 def is_address(text: str) -> bool:
