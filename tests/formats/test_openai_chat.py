@@ -845,6 +845,14 @@ def test_an_event_named_error_is_one_whatever_it_holds():
     assert bridge.fault is not None
 
 
+def test_an_end_after_nothing_is_a_broken_answer():
+    stream = b'data: {"id":"c","model":"m"}\n\ndata: [DONE]\n\n'
+    assert decoded(stream) == [Failed(TRUNCATED)]
+    bridge = openai_chat.through(head())
+    handed_on(bridge, stream)
+    assert bridge.fault == TRUNCATED
+
+
 def test_bytes_that_are_not_text_are_not_handed_on():
     with pytest.raises(ValueError, match="UTF-8"):
         openai_chat.relabel(b'{"choices":[{}],"x":"\xff"}', "m")

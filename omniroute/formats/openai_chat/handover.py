@@ -137,8 +137,8 @@ class Through:
         fault = fault_in(chunk, data, name)
         if fault is not None:
             return self.fail(fault)
-        self._seen = True
         for choice in chunk.choices or ():
+            self._seen = True
             if choice.delta is not None and views.says(choice.delta):
                 self.committed = True
                 self.produced += 1
@@ -148,6 +148,7 @@ class Through:
                 self.finish = views.finish(choice.finish_reason)
         spent = views.spent(chunk)
         if spent is not None:
+            self._seen = True
             self.usage = views.usage(spent)
             if not chunk.choices and not self._keep_usage:
                 return b""
