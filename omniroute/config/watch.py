@@ -2,8 +2,11 @@
 
 Directories are watched, never files: an editor that replaces a file, and Kubernetes that swaps the `..data` link of a
 ConfigMap, leave a watch on the file itself looking at what nobody reads any more.  Even a directory can be replaced, by
-a checkout for instance, so their identity is looked at every now and then.  What changed does not matter here: the
-callback reads everything again and compares digests.
+a checkout for instance, so their identity is looked at every now and then.
+
+What changed in a directory matters only by its name: a log, a database or an editor's swap file beside the
+configuration must not cost a look at all of it each time it grows.  What a change means is for the callback, which
+reads everything again and compares digests.
 """
 
 from __future__ import annotations
@@ -17,18 +20,21 @@ from watchfiles import awatch
 
 DEBOUNCE = 300
 """Milliseconds that a burst of changes, such as an editor's way of saving, is waited for at most."""
+SUFFIXES = (".yaml", ".yml")
+"""Of files that an include may find."""
 LOOK = 2_000
 """Milliseconds between two looks at whether the directories are still the same."""
 
 log = logging.getLogger("omniroute")
+logging.getLogger("watchfiles").setLevel(logging.WARNING)  # a line for each change of any file in a directory
 
 Watched = Callable[[], Iterable[Path]]
 Changed = Callable[[], Awaitable[object]]
 
 
 async def watch(watched: Watched, changed: Changed) -> None:
-    """Calls `changed` after each burst of changes, until cancelled. `watched` gives the directories, or files whose
-    directories are meant; it is asked again and again, because an edit may include other files."""
+    """Calls `changed` after each burst of changes that can matter, until cancelled. `watched` gives files, whose
+    directories are meant, and directories; it is asked again and again, because an edit may include other files."""
     while True:
         places = _places(watched())
         try:
@@ -53,7 +59,7 @@ async def _until_others(places: dict[Path, int], watched: Watched, changed: Chan
         watch_filter=None,
     )
     async for changes in bursts:
-        if changes:
+        if _matter((path for _, path in changes), watched()):
             await _tell(changed)
         if _places(watched()) != places:
             return
@@ -65,6 +71,16 @@ async def _tell(changed: Changed) -> None:
         await changed()
     except Exception:
         log.exception("the configuration could not be read again")
+
+
+def _matter(changes: Iterable[str], watched: Iterable[Path]) -> bool:
+    """Whether one of the changes may be one of the configuration: of a file of it, of one that an include may find, or
+    of a link such as the `..data` by which a ConfigMap changes all its files at once."""
+    names = {path.name for path in watched}
+    return any(
+        change.name in names or change.suffix in SUFFIXES or change.name.startswith("..")
+        for change in map(Path, changes)
+    )
 
 
 def _places(watched: Iterable[Path]) -> dict[Path, int]:
