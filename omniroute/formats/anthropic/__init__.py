@@ -1,0 +1,51 @@
+"""Anthropic's Messages, the dialect of Claude Code and of the servers that want to be used by it.
+
+Written down in https://platform.claude.com/docs/en/api/messages and in the types of the `anthropic` package.
+"""
+
+from omniroute.formats.anthropic.counting import COUNT_PATH, decode_count, encode_count, forward_count, peek_count
+from omniroute.formats.anthropic.faults import decode_error, encode_error
+from omniroute.formats.anthropic.handover import relabel, through
+from omniroute.formats.anthropic.head import NAME, forward, peek
+from omniroute.formats.anthropic.incoming import decode_reply, decoder
+from omniroute.formats.anthropic.message import encode_reply, encoder
+from omniroute.formats.anthropic.outgoing import encode_request
+from omniroute.formats.anthropic.request import decode_request
+
+CONTENT_TYPE = b"text/event-stream; charset=utf-8"
+FORWARD = frozenset({b"anthropic-version", b"anthropic-beta"})
+"""What changes how a body is read. The rest of what Claude Code sends (`x-app`, `x-stainless-*`, its session's id) says
+who the caller is, and to an upstream the caller is this gateway."""
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+MAX_TOKENS = ("max_tokens",)
+
+
+def path(model: str, stream: bool) -> str:  # noqa: ARG001 - other formats put the model or the mode into the path
+    return "/messages"
+
+
+__all__ = [
+    "CONTENT_TYPE",
+    "COUNT_PATH",
+    "FORWARD",
+    "MAX_TOKENS",
+    "NAME",
+    "PING",
+    "decode_count",
+    "decode_error",
+    "decode_reply",
+    "decode_request",
+    "decoder",
+    "encode_count",
+    "encode_error",
+    "encode_reply",
+    "encode_request",
+    "encoder",
+    "forward",
+    "forward_count",
+    "path",
+    "peek",
+    "peek_count",
+    "relabel",
+    "through",
+]

@@ -1,0 +1,127 @@
+"""Errors: what a provider says of one, and how a client of this format is told.
+
+The shape is `{"type": "error", "error": {"type", "message"}, "request_id"}`. Servers that imitate the format also send
+OpenAI's shape, or a bare message.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from omniroute.errors import Fault, FaultKind
+from omniroute.formats.framing import frame
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+KINDS: dict[int, FaultKind] = {
+    401: "authentication",
+    402: "billing",
+    403: "permission",
+    404: "not_found",
+    405: "method",
+    408: "timeout",
+    409: "conflict",
+    413: "too_large",
+    415: "unsupported_media",
+    429: "rate_limited",
+    503: "unavailable",
+    504: "timeout",
+    529: "overloaded",
+}
+TYPES: dict[FaultKind, str] = {
+    "invalid_request": "invalid_request_error",
+    "authentication": "authentication_error",
+    "permission": "permission_error",
+    "billing": "billing_error",
+    "not_found": "not_found_error",
+    "method": "invalid_request_error",
+    "conflict": "conflict_error",
+    "too_large": "request_too_large",
+    "unsupported_media": "invalid_request_error",
+    "rate_limited": "rate_limit_error",
+    "overloaded": "overloaded_error",
+    "unavailable": "overloaded_error",
+    "timeout": "timeout_error",
+}
+"""Any other kind is an `api_error`."""
+STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "conflict_error": 409,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""What a type within a stream, where there is no status any more, would have come with."""
+OUT_OF_CREDIT = "credit balance is too low"
+"""How Anthropic refuses an account without money, under status 400 as if the request were at fault."""
+
+
+def decode_error(status: int, body: bytes) -> Fault:
+    """The words of an answer with an error status; a body that is not JSON has none that are worth repeating."""
+    try:
+        said = _decode(body)
+    except (ValueError, RecursionError):
+        said = None
+    return _fault(_inner(said), status)
+
+
+def told(said: Any) -> Fault:
+    """An error that came in an answer of status 200, whole or streamed."""
+    error = _inner(said)
+    kind = error.get("type")
+    return _fault(error, STATUSES.get(kind, 502) if isinstance(kind, str) else 502)
+
+
+def _fault(error: dict[str, Any], status: int) -> Fault:
+    message = _text(error.get("message")) or ""
+    code = _text(error.get("code"))
+    details = error.get("details")
+    if isinstance(details, dict):
+        code = _text(details.get("error_code")) or code
+    if status == 400 and OUT_OF_CREDIT in message:
+        status, code = 402, "credit_balance_too_low"
+    return Fault(
+        kind=KINDS.get(status, "server" if status >= 500 else "invalid_request"),
+        status=status,
+        message=message,
+        type=_text(error.get("type")) or "",
+        code=code,
+        param=_text(error.get("param")),
+    )
+
+
+def _inner(said: Any) -> dict[str, Any]:
+    """The error without its envelope."""
+    if isinstance(said, dict) and "error" in said:
+        said = said["error"]
+    if isinstance(said, str):
+        return {"message": said}
+    return said if isinstance(said, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def encode_error(fault: Fault, request_id: str) -> bytes:
+    return _encode(envelope(fault) | {"request_id": request_id})
+
+
+def envelope(fault: Fault) -> dict[str, Any]:
+    """The error as clients read it; a type that is not this format's own would tell them nothing."""
+    kind = fault.type if fault.type in STATUSES else TYPES.get(fault.kind, "api_error")
+    return {"type": "error", "error": {"type": kind, "message": fault.message}}
+
+
+def event(fault: Fault) -> bytes:
+    """The error in a stream, which ends it."""
+    return frame(_encode(envelope(fault)), b"error")

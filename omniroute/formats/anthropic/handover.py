@@ -1,0 +1,187 @@
+"""An answer handed on to a client of the same format: its bytes as they came, under the name that was asked for.
+
+Only the first event of a stream names the model. Once content has begun, most of a stream passes in blocks, without a
+look at single events: a block passes when each of its events is a delta of content, by the first bytes of its two
+lines, which cannot stand within JSON since a line end cannot. Whatever else there is in a block (a finish, usage, an
+error, an odd way of writing) has it taken event by event.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from omniroute.errors import Fault
+from omniroute.formats.anthropic import faults, views
+from omniroute.formats.anthropic.incoming import DONE
+from omniroute.formats.codec import TRUNCATED, Head, Reply, malformed
+from omniroute.formats.framing import EVENT_LIMIT, SSE, Record, frame
+from omniroute.formats.ir import FinishReason, Raw, Usage
+
+_encode = msgspec.json.Encoder().encode
+_split = msgspec.json.Decoder(dict[str, Raw]).decode
+_any = msgspec.json.Decoder().decode
+_STOP = b'{"type":"message_stop"}'
+_DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta",'
+_SPACED = b'event: content_block_delta\ndata: {"type": "content_block_delta",'
+_SILENT = ("text", "thinking")
+"""Blocks whose start says nothing yet."""
+
+
+def relabel(body: bytes, model: str) -> Reply:
+    try:
+        if not body.isascii():
+            body.decode()  # the decoder takes what it skips on trust
+        whole = views.message(body)
+        fields: dict[str, Any] = {**_split(body), "model": model}
+        if whole.type == "error" or bytes(whole.error):
+            return Reply(b"", None, None, faults.told(_any(body)))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if whole.content is None:
+        raise ValueError("it has no content")
+    usage = None if whole.usage is None else views.usage(whole.usage)
+    return Reply(_encode(fields), usage, views.finish(whole.stop_reason or "end_turn"))
+
+
+def through(head: Head) -> Through:
+    return Through(head.model)
+
+
+class Through:
+    __slots__ = (
+        "_model",
+        "_over",
+        "_rest",
+        "_spent",
+        "_sse",
+        "committed",
+        "fault",
+        "finish",
+        "produced",
+        "usage",
+    )
+
+    def __init__(self, model: str) -> None:
+        self.committed = False
+        self.produced = 0
+        self.usage: Usage | None = None
+        self.finish: FinishReason | None = None
+        self.fault: Fault | None = None
+        self._model = Raw(_encode(model))
+        self._rest = b""
+        self._spent: views.Spent | None = None
+        self._sse: SSE | None = None
+        self._over = False
+
+    def feed(self, data: bytes) -> bytes:
+        if self._over:
+            return b""
+        if self._sse is None:
+            if b"\r" not in data:
+                return self._blocks(self._rest + data if self._rest else data)
+            self._sse = SSE()
+            data, self._rest = self._rest + data, b""
+        return self._events(self._sse, data)
+
+    def close(self) -> bytes:
+        out = self._last()
+        if self._over:
+            return out
+        if self.finish is None:
+            return out + self.fail(TRUNCATED)
+        self._over = True
+        return out + frame(_STOP, b"message_stop")
+
+    def fail(self, fault: Fault) -> bytes:
+        if self._over:
+            return b""
+        self._over = True
+        self.fault = fault
+        return faults.event(fault)
+
+    def _blocks(self, text: bytes) -> bytes:
+        """All events that are whole now, at once."""
+        cut = text.rfind(b"\n\n") + 2
+        if cut < 2:
+            self._rest = text
+            return (
+                b"" if len(text) <= EVENT_LIMIT else self.fail(malformed(f"an event of more than {EVENT_LIMIT} bytes"))
+            )
+        self._rest = text[cut:]
+        block = text[:cut]
+        if self.committed:
+            count = block.count(_DELTA) or block.count(_SPACED)
+            if block.count(b"\n") == 3 * count:
+                self.produced += count
+                return block
+        return self._events(SSE(), block)
+
+    def _events(self, sse: SSE, data: bytes) -> bytes:
+        """The same, one by one."""
+        out: list[bytes] = []
+        try:
+            out.extend(self._event(record) for record in sse.feed(data))  # those before a bad one stay
+        except ValueError as error:
+            out.append(self.fail(malformed(str(error))))
+        except RecursionError:
+            out.append(self.fail(malformed("it is nested too deeply")))
+        return b"".join(out)
+
+    def _last(self) -> bytes:
+        """What an upstream sent that did not end its last event; half an event is none."""
+        sse = self._sse or SSE()
+        try:
+            return b"".join(map(self._event, (*sse.feed(self._rest), *sse.close())))
+        except (ValueError, RecursionError):
+            return b""
+
+    def _event(self, record: Record) -> bytes:
+        name, data = record
+        if self._over or not data or data.startswith(DONE):
+            return b""
+        told = views.known(name, data)
+        if told is None:
+            return frame(data, name)
+        if told.type == "error":
+            return self.fail(faults.told(_any(data)))
+        if told.type == "message_start":
+            data = self._renamed(data)
+        self._note(told)
+        return frame(data, name or told.type.encode())
+
+    def _note(self, told: views.Event) -> None:
+        """What an event tells of the answer."""
+        delta = told.delta
+        match told.type:
+            case "content_block_delta" if delta is not None:
+                self._say(bool(delta.text or delta.thinking or delta.partial_json or delta.signature))
+            case "content_block_start":
+                block = views.block(told.content_block)
+                self._say(block.type not in _SILENT or bool(block.text or block.thinking or block.signature))
+            case "message_start" if told.message is not None:
+                self._spend(told.message.usage)
+            case "message_delta":
+                if delta is not None and delta.stop_reason:
+                    self.finish = views.finish(delta.stop_reason)
+                self._spend(told.usage)
+            case "message_stop":
+                self.finish = self.finish or "stop"
+                self._over = True
+
+    def _say(self, says: bool) -> None:
+        if says:
+            self.committed = True
+            self.produced += 1
+
+    def _spend(self, spent: views.Spent | None) -> None:
+        if spent is not None:
+            self._spent = spent if self._spent is None else views.merge(self._spent, spent)
+            self.usage = views.usage(self._spent)
+
+    def _renamed(self, data: bytes) -> bytes:
+        """The first event with its model's name replaced."""
+        fields = _split(data)
+        message = {**_split(fields.get("message", b"{}")), "model": self._model}
+        return _encode({**fields, "message": message}).replace(b"\n", b" ")

@@ -1,0 +1,222 @@
+"""What a request means, to a body for an upstream.
+
+The API refuses much that other formats allow, so what goes out is put in order first (`transcript.py` the turns,
+`reasoning.py` how to think). What cannot be said is a `Loss`:
+
+* there is no seed, no penalty, no log probability, no second answer, no verbosity, no JSON mode without a schema;
+* a narrowed choice of tools becomes a narrower list; a custom tool becomes a function of one text;
+* what a model does not take (`models.py`) is left out rather than refused.
+
+A limit on the answer is required here; where the caller gives none, the model's usual one is set. Names of tools go as
+they are, for an answer could not be told under their old ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from omniroute.formats.anthropic import reasoning
+from omniroute.formats.anthropic.head import NAME
+from omniroute.formats.anthropic.models import Traits, traits
+from omniroute.formats.anthropic.transcript import Transcript
+from omniroute.formats.anthropic.writing import Ledger, marked, present, text_block
+from omniroute.formats.codec import Fields
+from omniroute.formats.ir import Chat, Loss, Raw, Sampling, Tool, ToolChoice
+
+TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
+CUSTOM_SCHEMA = Raw(
+    b'{"type":"object","properties":{"input":{"type":"string","description":"The whole input, as plain text."}},'
+    b'"required":["input"],"additionalProperties":false}'
+)
+NO_SCHEMA = Raw(b'{"type":"object","properties":{}}')
+WITHOUT = ("seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs")
+"""Of sampling, what has no field."""
+
+LEAST_WHILE_THINKING = 0.95
+"""The smallest top_p that goes with thinking."""
+
+_object = msgspec.json.Decoder(dict[str, Raw])
+
+
+def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
+    ledger = Ledger()
+    known = traits(model)
+    tools = _tools(chat, known, ledger)
+    system = [marked(text_block(block.text), block.cache, ledger) for block in chat.system if block.text.strip()]
+    transcript = Transcript(chat, ledger, system_turns=known.system_turns)
+    messages = transcript.write()
+    limit = chat.sampling.max_tokens
+    fields: Fields = {"model": model, "max_tokens": known.output if limit is None else limit, "messages": messages}
+    if system:
+        plain = len(system) == 1 and "cache_control" not in system[0]
+        fields["system"] = system[0]["text"] if plain else system
+    fields |= tools
+    fields |= reasoning.write(chat, fields, known, ledger, unsigned=transcript.unsigned)
+    fields |= _sampling(chat.sampling, known, ledger, thinks=reasoning.thinks(fields))
+    _merge(fields, _output(chat, known, ledger))
+    fields |= _account(chat, ledger)
+    _merge(fields, _vendor(chat, ledger))
+    ledger.limit_marks()
+    if chat.stream:
+        fields["stream"] = True
+    return fields, ledger.losses
+
+
+def _merge(fields: Fields, more: Fields) -> None:
+    """Adds fields; an object joins the one that is there."""
+    for name, value in more.items():
+        there = fields.get(name)
+        fields[name] = {**there, **_members(value)} if isinstance(there, dict) else value
+
+
+def _members(value: Any) -> dict[str, Any]:
+    return _object.decode(value) if isinstance(value, Raw) else value
+
+
+# ----------------------------------------------------------------------------------------------------------- tools
+
+
+def _tools(chat: Chat, known: Traits, ledger: Ledger) -> Fields:
+    choice = chat.tool_choice
+    allowed = choice.allowed if choice is not None else ()
+    if allowed:
+        ledger.lose("allowed_tools", "tool_choice.allowed", "the other tools were left out")
+    written: dict[str, Any] = {}
+    for at, tool in enumerate(chat.tools):
+        if not allowed or tool.name in allowed:
+            one = _tool(tool, f"tools[{at}]", known, ledger)
+            if one is not None:
+                written[tool.name] = one
+    if not written:
+        if choice is not None and choice.mode in ("required", "one"):
+            ledger.lose("tool_choice", "tool_choice", "dropped: there are no tools")
+        return {}
+    return {"tools": list(written.values())} | present(tool_choice=_tool_choice(chat, written, ledger))
+
+
+def _tool(tool: Tool, place: str, known: Traits, ledger: Ledger) -> Any:
+    if tool.opaque is not None:
+        if tool.format == NAME:
+            return tool.opaque
+        ledger.lose("tool", place, f"dropped: only {tool.format} has the tool {tool.name!r}")
+        return None
+    fields: Fields = {"name": tool.name} | present(description=tool.description)
+    if tool.custom:
+        ledger.lose("custom_tool", place, "made a function of one text; its grammar is not enforced")
+        fields["input_schema"] = CUSTOM_SCHEMA
+    else:
+        fields["input_schema"] = NO_SCHEMA if tool.parameters is None else tool.parameters
+    if tool.strict:
+        if known.schemas:
+            fields["strict"] = True
+        else:
+            ledger.lose("strict", place, "dropped: the model cannot be held to a schema")
+    return marked(fields, tool.cache, ledger)
+
+
+def _tool_choice(chat: Chat, written: dict[str, Any], ledger: Ledger) -> Fields | None:
+    choice, single = chat.tool_choice, chat.parallel_tools is False
+    if choice is not None and choice.mode == "one" and choice.name not in written:
+        ledger.lose("tool_choice", "tool_choice", f"dropped: {choice.name!r} is not among the tools")
+        choice = None
+    if choice is None and not single:
+        return None
+    wanted = _wanted(choice)
+    if single and wanted["type"] != "none":
+        wanted["disable_parallel_tool_use"] = True
+    return wanted
+
+
+def _wanted(choice: ToolChoice | None) -> Fields:
+    if choice is None:
+        return {"type": "auto"}
+    if choice.mode == "one":
+        return {"type": "tool", "name": choice.name}
+    return {"type": "any" if choice.mode == "required" else choice.mode}
+
+
+# ------------------------------------------------------------------------------------------------------- the manner
+
+
+def _sampling(asked: Sampling, known: Traits, ledger: Ledger, *, thinks: bool) -> Fields:
+    for name in WITHOUT:
+        if getattr(asked, name) not in (None, False):
+            ledger.lose(name, f"sampling.{name}", "dropped: there is no such field")
+    if asked.n not in (None, 1):
+        ledger.lose("n", "sampling.n", "dropped: there is one answer")
+    stop = [sequence for sequence in asked.stop if sequence.strip()]
+    if len(stop) < len(asked.stop):
+        ledger.lose("stop", "sampling.stop", "white space cannot stop an answer")
+    temperature, top_p, top_k = _chance(asked, known, ledger, thinks=thinks)
+    return present(temperature=temperature, top_p=top_p, top_k=top_k, stop_sequences=stop or None)
+
+
+def _chance(
+    asked: Sampling, known: Traits, ledger: Ledger, *, thinks: bool
+) -> tuple[float | None, float | None, int | None]:
+    """Temperature, top_p and top_k as far as the model takes them, and takes them while it thinks. At 1, the first two
+    say what goes without saying."""
+    temperature = None if asked.temperature == 1 else asked.temperature
+    top_p = None if asked.top_p == 1 else asked.top_p
+    top_k = asked.top_k
+    fixed = "the model does not take it" if known.sampling == "none" else "not while the model thinks" if thinks else ""
+
+    def drop(name: str, why: str) -> None:
+        ledger.lose(name, f"sampling.{name}", f"dropped: {why}")
+
+    if temperature is not None and fixed:
+        drop("temperature", fixed)
+        temperature = None
+    if top_k is not None and fixed:
+        drop("top_k", fixed)
+        top_k = None
+    if top_p is not None and fixed and (top_p < LEAST_WHILE_THINKING or known.sampling == "none"):
+        drop("top_p", fixed)
+        top_p = None
+    if temperature is not None and top_p is not None and known.sampling == "one":
+        drop("top_p", "the model takes it or a temperature")
+        top_p = None
+    if temperature is not None and temperature > 1:
+        ledger.lose("temperature", "sampling.temperature", "1 is the highest")
+        temperature = 1.0
+    return temperature, top_p, top_k
+
+
+def _output(chat: Chat, known: Traits, ledger: Ledger) -> Fields:
+    if chat.verbosity is not None:
+        ledger.lose("verbosity", "verbosity", "dropped: there is no such field")
+    output = chat.output
+    if output is None:
+        return {}
+    if output.kind == "json_object" or output.schema is None:
+        ledger.lose("response_format", "output", "dropped: JSON needs a schema here")
+        return {}
+    if not known.schemas:
+        ledger.lose("response_format", "output", "dropped: the model cannot be held to a schema")
+        return {}
+    if output.description:
+        ledger.lose("schema_description", "output.description", "dropped: there is no such field")
+    return {"output_config": {"format": {"type": "json_schema", "schema": output.schema}}}
+
+
+def _account(chat: Chat, ledger: Ledger) -> Fields:
+    """For whom, and at what service."""
+    if chat.metadata is not None:
+        ledger.lose("metadata", "metadata", "dropped: only the user can be named here")
+    tier = chat.service_tier
+    if tier is not None and tier not in TIERS:
+        ledger.lose("service_tier", "service_tier", f"dropped: there is no tier {tier!r}")
+    return present(
+        metadata={"user_id": chat.user} if chat.user is not None else None,
+        service_tier=None if tier is None else TIERS.get(tier),
+    )
+
+
+def _vendor(chat: Chat, ledger: Ledger) -> Fields:
+    if chat.vendor_format == NAME:
+        return dict(chat.vendor)
+    for name in chat.vendor:
+        ledger.lose(name, name, f"dropped: only {chat.vendor_format} has this field")
+    return {}

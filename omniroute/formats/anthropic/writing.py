@@ -1,0 +1,67 @@
+"""What the writers of a request share: its losses, its cache marks, and how a block of text looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from omniroute.formats.codec import Fields
+from omniroute.formats.ir import CacheMark, Loss, Raw
+
+MOST_MARKS = 4
+"""Places that one request may mark for the cache."""
+
+NOTHING = Raw(b"{}")
+
+_object = msgspec.json.Decoder(dict[str, Raw])
+
+
+class Ledger:
+    """What was lost on the way, and which places are marked for the cache, in the order of the prompt."""
+
+    def __init__(self) -> None:
+        self.losses: list[Loss] = []
+        self.marks: list[Fields] = []
+
+    def lose(self, code: str, path: str, what: str) -> None:
+        self.losses.append(Loss(code, path, what))
+
+    def limit_marks(self) -> None:
+        """Keeps the last ones, which cover the longest part of the prompt."""
+        surplus = self.marks[:-MOST_MARKS]
+        for fields in surplus:
+            del fields["cache_control"]
+        if surplus:
+            self.lose("cache_control", "", f"{len(surplus)} dropped: {MOST_MARKS} places can be marked")
+
+
+def marked(fields: Fields, mark: CacheMark | None, ledger: Ledger) -> Fields:
+    """The fields, with a cache mark where there is one."""
+    if mark is not None:
+        fields["cache_control"] = {"type": "ephemeral"} | present(ttl=mark.ttl)
+        ledger.marks.append(fields)
+    return fields
+
+
+def text_block(text: str) -> Fields:
+    return {"type": "text", "text": text}
+
+
+def present(**fields: Any) -> Fields:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def as_object(arguments: str) -> Raw | None:
+    """A call's arguments as the object that they must be here; None where they are no object."""
+    raw = Raw(arguments.encode()) if arguments.strip() else NOTHING
+    try:
+        _object.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return raw
+
+
+def wrapped(arguments: str) -> Fields:
+    """An object that tells arguments which are none."""
+    return {"arguments": arguments}
