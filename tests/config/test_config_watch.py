@@ -100,6 +100,48 @@ def test_a_burst_is_one_call(tmp_path):
     watching(lambda: [file], scenario)
 
 
+def test_other_files_in_the_directory_are_none_of_its_business(tmp_path):
+    file = tmp_path / "main.yaml"
+    file.write_text("1")
+
+    async def scenario(heard):
+        for number in range(40):
+            with (tmp_path / "gateway.log").open("a") as log:
+                log.write("a line\n")
+            (tmp_path / "omniroute.sqlite-wal").write_bytes(b"x" * number)
+            (tmp_path / ".main.yaml.swp").write_text("an editor's")
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)
+        assert heard.calls == 0
+        replace(file, "2")
+        await heard.next()
+
+    watching(lambda: [file], scenario)
+
+
+def test_a_main_file_of_any_name_is_noticed(tmp_path):
+    file = tmp_path / "gateway.conf"
+    file.write_text("1")
+
+    async def scenario(heard):
+        replace(file, "2")
+        await heard.next()
+
+    watching(lambda: [file], scenario)
+
+
+def test_changes_leave_no_lines_in_the_log(tmp_path, caplog):
+    file = tmp_path / "main.yaml"
+
+    async def scenario(heard):
+        file.write_text("1")
+        await heard.next()
+
+    caplog.set_level("DEBUG")
+    watching(lambda: [file], scenario)
+    assert "watchfiles" not in {record.name.partition(".")[0] for record in caplog.records}
+
+
 def test_a_directory_that_an_edit_adds_is_watched_from_then_on(tmp_path):
     places = [tmp_path / "config"]
     for name in ("config", "policies"):
