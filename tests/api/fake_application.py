@@ -32,8 +32,9 @@ from omniroute.state.base import Clock, LedgerHealth, Profile, State
 from omniroute.state.memory import MemoryBreakers, MemoryCounters, MemoryLedger
 
 PASSWORD = "correct horse"
-HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-OTHER_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD + "!")
+_hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+HASH = _hasher.hash(PASSWORD, salt=b"the same salt always")  # it names a case, and cases have names that stay
+OTHER_HASH = _hasher.hash(PASSWORD + "!", salt=b"the same salt always")
 KEYS = {
     "client": Principal(name="a", roles=frozenset({"client"}), allow=None, expires=None, tags={}),
     "other": Principal(name="b", roles=frozenset({"client"}), allow=(re.compile("x"),), expires=None, tags={}),
