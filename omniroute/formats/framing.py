@@ -3,7 +3,7 @@
 `SSE.feed` accepts any split of the bytes and gives whole events, as the WHATWG HTML standard frames them
 (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation): CR, LF and CRLF end a
 line, several `data` lines join with LF, comments and unknown fields vanish.  One shape is tried first, because nearly
-all that providers send looks like it: whole events of a single `data:` line each.
+all that providers send looks like it: whole events of a single `data:` line each. Next comes a name before that line.
 """
 
 from __future__ import annotations

@@ -119,8 +119,11 @@ def known(name: bytes, data: bytes) -> Event | None:
         if (kind(data).type or name.decode("utf-8", "replace")) in TYPES:
             raise
         return None
-    if not told.type:
-        told.type = name.decode("utf-8", "replace")
+    if told.type in TYPES:
+        return told
+    if told.type:
+        return None
+    told.type = name.decode("utf-8", "replace")
     return told if told.type in TYPES else None
 
 
