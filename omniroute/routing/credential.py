@@ -11,10 +11,13 @@ from omniroute.routing.tables import Gateway, Principal
 
 HEADERS = (b"authorization", b"x-api-key", b"x-goog-api-key")
 LONGEST_KEY = 512
+NOBODY = "anonymous"
+"""What a client sends that has no key and cannot send none: the official SDKs refuse to start without one."""
 
 
 def extract(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> str | None:
-    """The key that a request carries: `Authorization: Bearer`, `x-api-key`, `x-goog-api-key` or `?key=`.
+    """The key that a request carries: `Authorization: Bearer`, `x-api-key`, `x-goog-api-key` or `?key=`; None where it
+    carries none, or says so.
 
     The same key in two places is fine, SDKs do it; two different ones are a BadRequest, for whichever was meant, the
     caller would be wrong about it half of the time.
@@ -27,7 +30,7 @@ def extract(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> str | None:
         for field, text in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
             if field == "key":
                 found = _same(found, text)
-    return found
+    return None if found == NOBODY else found
 
 
 def _key(name: bytes, value: bytes) -> str:

@@ -40,6 +40,23 @@ def test_no_key_is_none():
 @pytest.mark.parametrize(
     ("headers", "query"),
     [
+        ([(b"authorization", b"Bearer anonymous")], b""),
+        ([(b"x-api-key", b"anonymous")], b"key=anonymous"),
+    ],
+)
+def test_a_client_that_must_send_something_can_say_that_it_has_no_key(headers: list[tuple[bytes, bytes]], query: bytes):
+    assert extract(headers, query) is None
+
+
+@pytest.mark.parametrize("text", [b"Anonymous", b"anonymous2", b"none", b"unused"])
+def test_any_other_word_is_a_key(text: bytes):
+    assert extract([(b"x-api-key", text)], b"") == text.decode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ([(b"x-api-key", b"anonymous"), (b"authorization", b"Bearer one")], b""),
         ([(b"authorization", b"Bearer one"), (b"x-api-key", b"two")], b""),
         ([(b"x-api-key", b"one"), (b"x-api-key", b"two")], b""),
         ([(b"x-api-key", b"one")], b"key=two"),
