@@ -106,6 +106,6 @@ class Gateway:
         with closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True)) as database:
             database.row_factory = sqlite3.Row
             try:
-                return [dict(row) for row in database.execute("select * from requests order by id")]
+                return [dict(row) for row in database.execute("select * from usage order by id")]
             except sqlite3.OperationalError:
                 return []

@@ -1,0 +1,109 @@
+"""A gateway between the SDKs and a scripted provider that speaks both formats: what the end-to-end tests run on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from hashlib import sha256
+from typing import Any, Self
+
+from support.gateway import Gateway
+from support.providers import Says, saying
+from support.sdks import SDKS, Heard
+from support.upstream import Asked, Script, Upstream
+
+FORMATS = ("openai", "anthropic")
+PAIRS = [(client, upstream) for client in FORMATS for upstream in FORMATS]
+"""Each client before each upstream format."""
+MODELS = {"openai": "open/chat", "anthropic": "anth/chat"}
+"""What a client asks for, to be served by an upstream of this format."""
+KEY = "sk-omniroute-of-the-rig"
+"""The key that the SDKs send: they insist on one, and a wrong one is refused."""
+KEYS = {"OPEN_KEY": "sk-provider-open", "ANTH_KEY": "sk-provider-anth"}
+
+CONFIG = """
+version: 1
+server: {{data_dir: "{{data_dir}}"{server}}}
+auth: {{{auth}}}
+providers:
+  open:
+    type: openai-compatible
+    base_url: {url}/v1
+    connections: {{main: {{api_key: "${{env:OPEN_KEY}}"}}}}
+    models:
+      chat:
+        upstream_id: vendor-chat
+        price: {{input: 1.25, output: 10, cache_read: 0.125, cache_write: 1.5625, reasoning: 12.5}}
+  anth:
+    type: anthropic-compatible
+    base_url: {url}/v1
+    connections: {{main: {{api_key: "${{env:ANTH_KEY}}"}}}}
+    models:
+      chat:
+        upstream_id: claude-sonnet-4-5
+        price: {{input: 3, output: 15, cache_read: 0.3, cache_write: 3.75, cache_write_1h: 6}}
+keys: {{rig: {{digest: "sha256:{digest}"}}{keys}}}
+# A name of its own for each request that is looked for in the ledger.
+aliases: {{"open-*": open/chat, "anth-*": anth/chat{aliases}}}
+# Connections that failed in one test are not to rest in the next.
+resilience: {{profiles: {{api_key: {{failure_threshold: 1000, cooldown: 0s, honour_retry_after: false}}}}}}
+{more}
+"""
+
+
+def digest(key: str) -> str:
+    return sha256(key.encode()).hexdigest()
+
+
+class Rig:
+    """Use as a context manager. `more` is appended to the configuration; `{url}` in it is the provider's address."""
+
+    def __init__(
+        self, more: str = "", *, aliases: str = "", keys: str = "", server: str = "", auth: str = "", **environment: str
+    ) -> None:
+        self._stack = ExitStack()
+        self._config = {"aliases": aliases, "keys": keys, "server": server, "auth": auth, "digest": digest(KEY)}
+        self._more = more
+        self._environment = KEYS | environment
+
+    def __enter__(self) -> Self:
+        self.upstream = self._stack.enter_context(Upstream())
+        url = self.upstream.url
+        config = CONFIG.format(url=url, more=self._more.replace("{url}", url), **self._config)
+        self.gateway = self._stack.enter_context(Gateway(config, **self._environment))
+        self.sdks = {name: self.sdk(name) for name in SDKS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def sdk(self, name: str, key: str = KEY, **options: Any) -> Any:
+        """A client of its own, closed with the rig."""
+        one = SDKS[name](self.gateway.url, key, **options)
+        self._stack.callback(one.close)
+        return one
+
+    def script(self, script: Says | Callable[[Asked], Script]) -> None:
+        """What the provider does from now on; what it was asked before is forgotten."""
+        self.upstream.script = saying(script) if isinstance(script, Says) else script
+        self.upstream.asked.clear()
+
+    def ask(self, client: str, upstream: str, way: str = "whole", **request: Any) -> Heard:
+        """What a client hears of a model behind an upstream of some format."""
+        return self.sdks[client].ask(way, **({"model": MODELS[upstream]} | request))
+
+    @property
+    def asked(self) -> Asked:
+        """The one request that reached the provider."""
+        (one,) = self.upstream.asked
+        return one
+
+    def row(self, requested: str) -> dict[str, Any]:
+        """The one row in the ledger of the requests for a name; a moment passes until it is written."""
+        deadline = time.monotonic() + 5
+        while not (found := [row for row in self.gateway.rows() if row["requested"] == requested]):
+            assert time.monotonic() < deadline, f"no row for {requested}"
+            time.sleep(0.02)
+        (one,) = found
+        return one
