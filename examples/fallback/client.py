@@ -7,7 +7,7 @@ from openai import OpenAI
 GATEWAY = os.environ.get("OMNIROUTE_URL", "http://127.0.0.1:20128")
 
 client = OpenAI(base_url=f"{GATEWAY}/v1", api_key="anonymous")
-for number in range(1, 4):
+for number in range(1, 5):
     answer = client.chat.completions.with_raw_response.create(
         model="house", messages=[{"role": "user", "content": f"Are you there? ({number})"}]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -26,16 +27,30 @@ def free_port() -> int:
         return port
 
 
-class Gateway:
-    """Use as a context manager. `config` may hold `{data_dir}`, which becomes a folder of its own."""
+def environment() -> dict[str, str]:
+    """The environment of this process, without what the gateway would listen to."""
+    heard = {"PORT", "REQUIRE_API_KEY", "INITIAL_PASSWORD"}
+    return {
+        name: value for name, value in os.environ.items() if name not in heard and not name.startswith("OMNIROUTE_")
+    }
 
-    def __init__(self, config: str, **environment: str) -> None:
+
+class Gateway:
+    """Use as a context manager. `config` may hold `{data_dir}`, which becomes a folder of its own; where it is a path,
+    the file there is served as a copy together with everything beside it."""
+
+    def __init__(self, config: str | Path, *options: str, **environment: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="omniroute-test-")
         self.folder = Path(self._folder.name)
         self.path = self.folder / "omniroute.yaml"
         self.port = free_port()
+        self.options = options
         self.environment = environment
-        self.write(config)
+        if isinstance(config, Path):
+            shutil.copytree(config.parent, self.folder, dirs_exist_ok=True)
+            self.path = self.folder / config.name
+        else:
+            self.write(config)
 
     @property
     def url(self) -> str:
@@ -55,9 +70,12 @@ class Gateway:
     def __enter__(self) -> Self:
         self.log = (self.folder / "log").open("w+")
         command = [sys.executable, "-m", "omniroute", "serve", "--config", str(self.path), "--port", str(self.port)]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("OMNIROUTE_")}
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=clean | self.environment, stdout=self.log, stderr=subprocess.STDOUT
+            [*command, *self.options],
+            cwd=self.folder,
+            env=environment() | self.environment,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
         )
         self.wait()
         return self
