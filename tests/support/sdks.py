@@ -60,7 +60,11 @@ class OpenAI:
         with self.client.chat.completions.stream(**request) as stream:
             for _event in stream:
                 pass
-            return _of_completion(stream.get_final_completion(), {})
+            try:
+                completion = stream.get_final_completion()
+            except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError):
+                completion = stream.current_completion_snapshot  # how the helper tells these two reasons
+            return _of_completion(completion, {})
 
     def _stream(self, **request: Any) -> Heard:
         request.setdefault("stream_options", {"include_usage": True})
