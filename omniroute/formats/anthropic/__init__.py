@@ -16,6 +16,7 @@ CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 FORWARD = frozenset({b"anthropic-version", b"anthropic-beta"})
 """What changes how a body is read. The rest of what Claude Code sends (`x-app`, `x-stainless-*`, its session's id) says
 who the caller is, and to an upstream the caller is this gateway."""
+REQUEST_ID = b"request-id"
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 MAX_TOKENS = ("max_tokens",)
 
@@ -31,6 +32,7 @@ __all__ = [
     "MAX_TOKENS",
     "NAME",
     "PING",
+    "REQUEST_ID",
     "decode_count",
     "decode_error",
     "decode_reply",

@@ -87,13 +87,14 @@ def _fault(error: dict[str, Any], status: int) -> Fault:
     details = error.get("details")
     if isinstance(details, dict):
         code = _text(details.get("error_code")) or code
+    kind = _text(error.get("type")) or ""
     if status == 400 and OUT_OF_CREDIT in message:
-        status, code = 402, "credit_balance_too_low"
+        status, code, kind = 402, "credit_balance_too_low", "billing_error"
     return Fault(
         kind=KINDS.get(status, "server" if status >= 500 else "invalid_request"),
         status=status,
         message=message,
-        type=_text(error.get("type")) or "",
+        type=kind,
         code=code,
         param=_text(error.get("param")),
     )

@@ -1,9 +1,9 @@
 """An answer handed on to a client of the same format: its bytes as they came, under the name that was asked for.
 
-Only the first event of a stream names the model. Once content has begun, most of a stream passes in blocks, without a
-look at single events: a block passes when each of its events is a delta of content, by the first bytes of its two
-lines, which cannot stand within JSON since a line end cannot. Whatever else there is in a block (a finish, usage, an
-error, an odd way of writing) has it taken event by event.
+Only the first event of a stream names the model. Once content has begun, deltas of content are passed on unread, and
+most of them in blocks: a block passes when each of its events is a delta by the first bytes of its two lines, which
+cannot stand within JSON since a line end cannot. Whatever else there is in a block (a finish, usage, an error, an odd
+way of writing) has it taken event by event.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ _encode = msgspec.json.Encoder().encode
 _split = msgspec.json.Decoder(dict[str, Raw]).decode
 _any = msgspec.json.Decoder().decode
 _STOP = b'{"type":"message_stop"}'
-_DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta",'
-_SPACED = b'event: content_block_delta\ndata: {"type": "content_block_delta",'
+_PLAIN = (b'{"type":"content_block_delta",', b'{"type": "content_block_delta",')
+"""How the data of a delta begins, as Anthropic writes it and as Python's `json` does."""
+_DELTA, _SPACED = (b"event: content_block_delta\ndata: " + start for start in _PLAIN)
 _SILENT = ("text", "thinking")
 """Blocks whose start says nothing yet."""
 
@@ -54,6 +55,7 @@ class Through:
         "_model",
         "_over",
         "_rest",
+        "_seen",
         "_spent",
         "_sse",
         "committed",
@@ -73,6 +75,7 @@ class Through:
         self._rest = b""
         self._spent: views.Spent | None = None
         self._sse: SSE | None = None
+        self._seen = False
         self._over = False
 
     def feed(self, data: bytes) -> bytes:
@@ -141,11 +144,17 @@ class Through:
         name, data = record
         if self._over or not data or data.startswith(DONE):
             return b""
+        if self.committed and data.startswith(_PLAIN):
+            self.produced += 1
+            return frame(data, b"content_block_delta")
         told = views.known(name, data)
         if told is None:
             return frame(data, name)
         if told.type == "error":
             return self.fail(faults.told(_any(data)))
+        if told.type == "message_stop" and not self._seen:
+            return self.fail(TRUNCATED)
+        self._seen = True
         if told.type == "message_start":
             data = self._renamed(data)
         self._note(told)

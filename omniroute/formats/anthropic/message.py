@@ -58,7 +58,17 @@ REASONS: dict[FinishReason, str] = {
 PICTURE = "[The answer holds an image here, which this format cannot carry.]"
 SOUND = "[The answer holds a sound here, which this format cannot carry.]"
 NOTHING = Usage()
-_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_START = b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":%b}\n\n'
+_DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":%b'
+_SIGNATURE = b'{"type":"signature_delta","signature":'
+_STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
+_END = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_PIECES = {
+    "text": b'{"type":"text_delta","text":',
+    "refusal": b'{"type":"text_delta","text":',
+    "thinking": b'{"type":"thinking_delta","thinking":',
+    "tool": b'{"type":"input_json_delta","partial_json":',
+}
 
 
 def encoder(head: Head, ident: str, created: int) -> MessageEncoder:  # noqa: ARG001 - messages here have no date
@@ -66,18 +76,14 @@ def encoder(head: Head, ident: str, created: int) -> MessageEncoder:  # noqa: AR
 
 
 class _Open:
-    """A block on its way. `parts` are whole events that wait for their turn; `before` and `after` are what stands
-    around each piece of it."""
+    """A block on its way. `parts` are whole events that wait for their turn, `before` is what begins each piece."""
 
     __slots__ = ("before", "custom", "done", "index", "issuer", "kind", "parts", "signature")
 
-    def __init__(self, kind: str, index: int, delta: bytes) -> None:
+    def __init__(self, kind: str, index: int) -> None:
         self.kind = kind
         self.index = index
-        self.before = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":%b' % (
-            index,
-            delta,
-        )
+        self.before = _DELTA % (index, _PIECES.get(kind, b""))
         self.parts: list[bytes] = []
         self.done = False
         self.custom = False
@@ -87,12 +93,12 @@ class _Open:
     def piece(self, text: str) -> bytes:
         return self.before + _encode(text) + b"}}\n\n"
 
-
-_DELTAS = {
-    "text": b'{"type":"text_delta","text":',
-    "thinking": b'{"type":"thinking_delta","thinking":',
-    "tool_use": b'{"type":"input_json_delta","partial_json":',
-}
+    def sealed(self) -> bytes:
+        """The signature, if there is anything to sign or a foreign issuer to name."""
+        if self.signature is None and self.issuer in (None, NAME):
+            return b""
+        signature = seal.seal(self.issuer, self.signature)
+        return _DELTA % (self.index, _SIGNATURE) + _encode(signature) + b"}}\n\n"
 
 
 class MessageEncoder:
@@ -158,11 +164,10 @@ class MessageEncoder:
     def _open(self, kind: str, content: Any, out: list[bytes]) -> _Open:
         if not self._started:
             self._start(out)
-        block = _Open(kind, self._blocks, _DELTAS.get(content["type"] if isinstance(content, dict) else "", b""))
+        block = _Open(kind, self._blocks)
         self._blocks += 1
         self._waiting.append(block)
-        start = b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":%b}\n\n'
-        self._put(block, start % (block.index, _encode(content)), out)
+        self._put(block, _START % (block.index, _encode(content)), out)
         return block
 
     def _put(self, block: _Open, data: bytes, out: list[bytes]) -> None:
@@ -176,14 +181,8 @@ class MessageEncoder:
         if block is None:
             return
         block.done = True
-        if block.signature is not None or block.issuer not in (None, NAME):
-            signature = _encode(seal.seal(block.issuer, block.signature))
-            delta = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":%b}\n\n'
-            self._put(block, delta % (block.index, b'{"type":"signature_delta","signature":%b}' % signature), out)
-        if block.custom:
-            self._put(block, block.piece('"}'), out)
-        stop = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n' % block.index
-        self._put(block, stop, out)
+        last = block.piece('"}') if block.custom else block.sealed()
+        self._put(block, last + _STOP % block.index, out)
         waiting = self._waiting
         while waiting and waiting[0].done:
             waiting.pop(0)
@@ -223,8 +222,9 @@ class MessageEncoder:
 
     def _call(self, start: ToolStart, out: list[bytes]) -> None:
         self._end_saying(out)
+        self._end(self._tools.pop(start.index, None), out)
         content = {"type": "tool_use", "id": start.id, "name": start.name, "input": {}}
-        block = self._tools[start.index] = self._open("tool_use", content, out)
+        block = self._tools[start.index] = self._open("tool", content, out)
         if start.custom:
             block.custom = True
             self._put(block, block.piece('{"input":"'), out)
@@ -260,12 +260,12 @@ class MessageEncoder:
     def _finish(self, finish: Finish, out: list[bytes]) -> None:
         if not self._started:
             self._start(out)
-        self._end_saying(out)
-        for block in list(self._tools.values()):
-            self._end(block, out)
+        for block in list(self._waiting):
+            if not block.done:
+                self._end(block, out)
         delta = {"stop_reason": REASONS[finish.reason], "stop_sequence": finish.stop_sequence}
         told = {"type": "message_delta", "delta": delta, "usage": usage(self._usage or NOTHING)}
-        out += (b"event: message_delta\ndata: ", _encode(told), b"\n\n", _STOP)
+        out += (b"event: message_delta\ndata: ", _encode(told), b"\n\n", _END)
         self._over = True
 
 

@@ -34,6 +34,8 @@ NO_SCHEMA = Raw(b'{"type":"object","properties":{}}')
 WITHOUT = ("seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs")
 """Of sampling, what has no field."""
 
+NEUTRAL = {"temperature": 1, "top_p": 1}
+"""What may go unsaid where it cannot be said: Claude's own defaults."""
 LEAST_WHILE_THINKING = 0.95
 """The smallest top_p that goes with thinking."""
 
@@ -149,39 +151,30 @@ def _sampling(asked: Sampling, known: Traits, ledger: Ledger, *, thinks: bool) -
     stop = [sequence for sequence in asked.stop if sequence.strip()]
     if len(stop) < len(asked.stop):
         ledger.lose("stop", "sampling.stop", "white space cannot stop an answer")
-    temperature, top_p, top_k = _chance(asked, known, ledger, thinks=thinks)
-    return present(temperature=temperature, top_p=top_p, top_k=top_k, stop_sequences=stop or None)
+    return _chance(asked, known, ledger, thinks=thinks) | present(stop_sequences=stop or None)
 
 
-def _chance(
-    asked: Sampling, known: Traits, ledger: Ledger, *, thinks: bool
-) -> tuple[float | None, float | None, int | None]:
-    """Temperature, top_p and top_k as far as the model takes them, and takes them while it thinks. At 1, the first two
-    say what goes without saying."""
-    temperature = None if asked.temperature == 1 else asked.temperature
-    top_p = None if asked.top_p == 1 else asked.top_p
-    top_k = asked.top_k
-    fixed = "the model does not take it" if known.sampling == "none" else "not while the model thinks" if thinks else ""
+def _chance(asked: Sampling, known: Traits, ledger: Ledger, *, thinks: bool) -> Fields:
+    """Temperature, top_p and top_k as far as the model takes them, and takes them while it thinks."""
+    chance = present(temperature=asked.temperature, top_p=asked.top_p, top_k=asked.top_k)
 
     def drop(name: str, why: str) -> None:
-        ledger.lose(name, f"sampling.{name}", f"dropped: {why}")
+        if chance.pop(name) != NEUTRAL.get(name):
+            ledger.lose(name, f"sampling.{name}", f"dropped: {why}")
 
-    if temperature is not None and fixed:
-        drop("temperature", fixed)
-        temperature = None
-    if top_k is not None and fixed:
-        drop("top_k", fixed)
-        top_k = None
-    if top_p is not None and fixed and (top_p < LEAST_WHILE_THINKING or known.sampling == "none"):
-        drop("top_p", fixed)
-        top_p = None
-    if temperature is not None and top_p is not None and known.sampling == "one":
-        drop("top_p", "the model takes it or a temperature")
-        top_p = None
-    if temperature is not None and temperature > 1:
+    for name, value in list(chance.items()):
+        if known.sampling == "none":
+            drop(name, "the model does not take it")
+        elif thinks and not (name == "top_p" and value >= LEAST_WHILE_THINKING):
+            drop(name, "not while the model thinks")
+    if known.sampling == "one" and "temperature" in chance and "top_p" in chance:
+        drop(
+            "temperature" if chance["temperature"] == NEUTRAL["temperature"] else "top_p", "the model takes one of them"
+        )
+    if chance.get("temperature", 0) > 1:
         ledger.lose("temperature", "sampling.temperature", "1 is the highest")
-        temperature = 1.0
-    return temperature, top_p, top_k
+        chance["temperature"] = 1.0
+    return chance
 
 
 def _output(chat: Chat, known: Traits, ledger: Ledger) -> Fields:
