@@ -3,7 +3,8 @@
     OmniRouteError
     ├── ConfigError(problems)         the files are wrong: the author of the config can act
     ├── CallError(fault)              the caller can act
-    │   ├── BadRequest                400  malformed, or not supported as asked
+    │   ├── BadRequest                400  malformed
+    │   │   └── Unsupported           400  well-formed, but more than the target can carry
     │   ├── Unauthenticated           401  no credential, or a wrong one
     │   ├── Forbidden                 403  a right one that may not do this
     │   ├── NotFound                  404  no such path or model
@@ -124,7 +125,13 @@ class CallError(OmniRouteError):
 
 
 class BadRequest(CallError):
-    """The request is malformed, or asks for what cannot be carried."""
+    """The request is malformed, or ambiguous."""
+
+
+class Unsupported(BadRequest):
+    """A target cannot carry the request without loss; another one may."""
+
+    code = "unsupported_by_target"
 
 
 class Unauthenticated(CallError):

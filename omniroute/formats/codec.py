@@ -103,6 +103,8 @@ class ChatCodec(Protocol):
     """Headers of a client that mean something to an upstream of the same format."""
     PING: bytes
     """What may be sent between two events to show that the stream is alive."""
+    REQUEST_ID: bytes
+    """The header in which clients of the format look for the name of their request."""
     MAX_TOKENS: tuple[str, ...]
     """The fields that limit the length of an answer, the one to use first."""
 

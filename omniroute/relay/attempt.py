@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import msgspec
 
-from omniroute.errors import BadRequest
+from omniroute.errors import Unsupported
 from omniroute.formats import CHAT, bridge, patch
 from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, malformed
 from omniroute.formats.ir import Loss
 from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate
-from omniroute.routing.tables import Target
+from omniroute.routing.tables import Deadlines, Target
 from omniroute.upstream import transport
 from omniroute.upstream.client import Client, classify, refusal
 
@@ -35,7 +35,7 @@ class Prepared(msgspec.Struct):
 def prepare(call: Call, head: Head, target: Target) -> Prepared:
     """The request in the upstream's format: the client's own where the upstream speaks it, translated otherwise.
 
-    Raises BadRequest where a translation would lose something and the configuration is strict about it.
+    Raises Unsupported where a translation would lose something and the configuration is strict about it.
     """
     endpoints = target.upstream.endpoints
     own = call.endpoint.format in endpoints
@@ -48,7 +48,7 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
             call.chat = call.codec.decode_request(head)
         fields, losses = codec.encode_request(call.chat, target.model)
         if losses and call.gateway.server.strict_translation:
-            raise BadRequest(_refused(target, losses), code="unsupported_by_target", param=losses[0].path or None)
+            raise Unsupported(_refused(target, losses), param=losses[0].path or None)
     limit = min((policy.max_output for policy in call.policies if policy.max_output is not None), default=None)
     if limit is not None:
         fields = _limited(fields, codec, limit)
@@ -91,7 +91,7 @@ async def send(call: Call, client: Client, candidate: Candidate, prepared: Prepa
         prepared.path,
         _forwarded(call) if prepared.codec is call.codec else (),
         prepared.body,
-        target.deadlines,
+        _within(call, target.deadlines),
     )
     if reply.status == 200:
         return reply
@@ -101,6 +101,12 @@ async def send(call: Call, client: Client, candidate: Candidate, prepared: Prepa
         raise await refusal(reply, prepared.codec, upstream.name, call.state.clock.now())
     finally:
         reply.close()
+
+
+def _within(call: Call, limits: Deadlines) -> Deadlines:
+    """The target's deadlines, the last of them no later than that of the whole request."""
+    left = call.deadline - call.state.clock.monotonic()
+    return limits if limits.total <= left else msgspec.structs.replace(limits, total=max(left, 0.001))
 
 
 def _forwarded(call: Call) -> transport.Headers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from math import inf
 from typing import TYPE_CHECKING
 
 from omniroute.errors import Fault
@@ -28,6 +29,7 @@ class Call:
         "committed",
         "connection",
         "cost",
+        "deadline",
         "endpoint",
         "fault",
         "finish",
@@ -90,5 +92,6 @@ class Call:
         self.cost: Decimal | None = None
         self.committed = False
         self.last = False
+        self.deadline = inf
         self.upstream_time = 0.0
         self.first_byte: float | None = None

@@ -17,6 +17,8 @@ def common(call: Call) -> Pairs:
         (b"x-request-id", call.request_id.encode("latin-1")),
         (b"x-omniroute-config", call.gateway.revision.label.encode()),
     ]
+    if call.codec.REQUEST_ID != b"x-request-id":
+        pairs.append((call.codec.REQUEST_ID, call.request_id.encode("latin-1")))
     if call.target is not None:
         pairs += (
             (b"x-omniroute-provider", call.target.upstream.name.encode()),

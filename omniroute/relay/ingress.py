@@ -131,7 +131,7 @@ class Gate:
             await _refuse(call, _OURS)
         finally:
             guard.release()
-            if endpoint.metered:
+            if endpoint.metered and call.principal is not None:  # strangers cannot make the ledger grow
                 meter.settle(call)
 
     async def _answer(self, call: Call, scope: Scope, receive: Receive, guard: Guard) -> None:
@@ -209,7 +209,7 @@ async def _refuse(call: Call, fault: Fault, allow: tuple[str, ...] = ()) -> None
         pairs.append((b"retry-after", b"%d" % max(1, round(fault.retry_after + 0.4999))))
     if allow:
         pairs.append((b"allow", ", ".join(allow).encode()))
-    if fault.status == 401:
+    if fault.status == 401 and call.target is None:  # a provider's 401 is about our credential
         pairs.append((b"www-authenticate", b"Bearer"))
     await respond(call.send, fault.status, pairs, body)
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 
 from omniroute.errors import Fault, UpstreamError
-from omniroute.formats.codec import Bridge
 from omniroute.relay import headers
 from omniroute.relay.asgi import respond
 from omniroute.relay.attempt import Opened
 from omniroute.relay.call import Call
-from omniroute.upstream.client import classify
+from omniroute.upstream.client import classify, named
 
 STOPPING = Fault(kind="unavailable", status=503, message="The gateway is shutting down.", code="shutting_down")
 """What the clients of streams are told that a draining server can wait for no longer."""
@@ -72,7 +71,7 @@ async def stream(call: Call, opened: Opened, provider: str) -> UpstreamError | N
     await send({"type": "http.response.body", "body": opened.first, "more_body": True})
     pulse = Pulse(call)
     try:
-        failure, rest = await _relay(call, opened, way, pulse)
+        failure, rest = await _relay(call, opened, provider, pulse)
     finally:
         pulse.stop()
     if failure is None and way.fault is not None:
@@ -82,8 +81,9 @@ async def stream(call: Call, opened: Opened, provider: str) -> UpstreamError | N
     return failure
 
 
-async def _relay(call: Call, opened: Opened, way: Bridge, pulse: Pulse) -> tuple[UpstreamError | None, bytes]:
+async def _relay(call: Call, opened: Opened, provider: str, pulse: Pulse) -> tuple[UpstreamError | None, bytes]:
     """The loop. Gives what is left to send, and the failure that ended it if one did."""
+    way = opened.bridge
     send, reply, now = call.send, opened.reply, asyncio.get_running_loop().time
     try:
         while data := await reply.chunk():
@@ -92,7 +92,8 @@ async def _relay(call: Call, opened: Opened, way: Bridge, pulse: Pulse) -> tuple
                 pulse.last = now()
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
     except UpstreamError as error:
-        return error, way.fail(error.fault)
+        failure = named(error, provider)
+        return failure, way.fail(failure.fault)
     except asyncio.CancelledError:
         if call.guard.reason is None:
             await send({"type": "http.response.body", "body": way.fail(STOPPING)})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
-from omniroute.errors import Fault, Forbidden, LimitReached, Unavailable, UpstreamError
+from omniroute.errors import Fault, Forbidden, LimitReached, Unavailable, Unsupported, UpstreamError
 from omniroute.formats.ir import Usage
 from omniroute.relay import attempt, meter, pump
 from omniroute.relay.admit import check_model
@@ -18,7 +18,7 @@ from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate, applicable, plan
 from omniroute.routing.resolve import resolve
 from omniroute.state.base import Attempt, Outcome
-from omniroute.upstream.client import Client
+from omniroute.upstream.client import Client, named
 from omniroute.upstream.transport import Reply
 
 
@@ -26,17 +26,23 @@ async def chat(call: Call, client: Client, body: bytes) -> None:
     """Answers a chat request. Raises CallError or UpstreamError where nothing has been sent yet."""
     head = call.head = call.codec.peek(body)
     candidates = choose(call)
+    call.deadline = call.started + max(candidate.target.deadlines.total for candidate in candidates)
     prepared: dict[str, Prepared] = {}
-    failure: UpstreamError | None = None
+    failure: UpstreamError | Unsupported | None = None
     for number, candidate in enumerate(candidates, 1):
-        call.last = number == len(candidates)
         target = candidate.target
-        if target.id not in prepared:
-            prepared[target.id] = attempt.prepare(call, head, target)
+        try:
+            if target.id not in prepared:
+                prepared[target.id] = attempt.prepare(call, head, target)
+        except Unsupported as error:
+            call.attempts.append(Attempt(target.id, candidate.connection.id, "skipped", message=error.fault.message))
+            failure = failure or error
+            continue
+        call.last = number == len(candidates)
         failure = await _try(call, client, candidate, prepared[target.id], len(body))
         if failure is None:
             return
-        if failure.kind == "invalid":
+        if failure.kind == "invalid" or call.state.clock.monotonic() >= call.deadline:
             break
     raise failure or _nothing_left(candidates)
 
@@ -84,7 +90,10 @@ async def _try(
     failure: UpstreamError | None = None
     for trial in range(candidate.retry.attempts + 1):
         if trial:
-            await asyncio.sleep(candidate.retry.delay * 2 ** (trial - 1))
+            pause = candidate.retry.delay * 2 ** (trial - 1)
+            if call.state.clock.monotonic() + pause >= call.deadline:
+                break
+            await asyncio.sleep(pause)
         failure = await _once(call, client, candidate, prepared, prompt_bytes)
         if failure is None or failure.kind not in candidate.retry.on:
             break
@@ -145,7 +154,7 @@ async def _exchange(
             return await _stream(call, opened, prepared, provider, prompt_bytes)
         answer = await attempt.whole(call, reply, prepared.codec, head, provider)
     except UpstreamError as error:
-        return error
+        return named(error, provider)
     finally:
         if reply is not None:
             reply.close()

@@ -84,6 +84,14 @@ def classify(fault: Fault, provider: str, wait: float | None = None) -> Upstream
     return UpstreamError(kind_of(fault), told)
 
 
+def named(error: UpstreamError, provider: str) -> UpstreamError:
+    """A failure of the way there or back, which says of no provider whose it was, with the provider's name."""
+    name = f"[{provider}] "
+    if error.fault.message.startswith(name):
+        return error
+    return UpstreamError(error.kind, msgspec.structs.replace(error.fault, message=name + error.fault.message))
+
+
 def kind_of(fault: Fault) -> UpstreamKind:
     if fault.status == 429 and (fault.code in QUOTA_CODES or fault.type in QUOTA_CODES):
         return "quota"

@@ -15,6 +15,7 @@ from omniroute.formats.openai_chat.request import decode_request
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 FORWARD = frozenset({b"openai-beta"})  # organisation and project belong to the upstream's credential, not the caller's
+REQUEST_ID = b"x-request-id"
 PING = b": ping\n\n"
 MAX_TOKENS = ("max_tokens", "max_completion_tokens")
 
@@ -29,6 +30,7 @@ __all__ = [
     "MAX_TOKENS",
     "NAME",
     "PING",
+    "REQUEST_ID",
     "decode_error",
     "decode_reply",
     "decode_request",
