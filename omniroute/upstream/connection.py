@@ -189,9 +189,6 @@ class Connection(asyncio.Protocol):
         self._reply = None
         self._feed = None
         self.reused = True
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
         self._ends = inf
         self._expect(self._loop.time() + self._home.keep_idle)
         self._home.take_back(self)
@@ -364,8 +361,8 @@ class WireReply(Answer):
         if self.complete or self.failure is not None or connection is None or parser is None:
             return
         status = parser.get_status_code()
-        if 100 <= status < 200 and status != 101:
-            self.headers = []  # an interim answer: the real one follows
+        if 100 <= status < 200:
+            self.headers = []  # an interim answer: the real one follows, but after 101, at which the parser gives up
             return
         try:
             self._check(status, connection.barren)

@@ -34,6 +34,15 @@ def test_a_body_around_the_size_of_a_piece_loses_nothing(size):
     assert inflate(gzip.compress(text), 1 << 20, is_gzip=True) == text
 
 
+def test_all_that_can_be_decoded_is_given_out_before_more_is_asked_for():
+    coded = gzip.compress(bytes(100_000))
+    for cut in range(1, len(coded)):
+        stream = Inflater(gzip=True, limits=Limits())
+        stream.feed(coded[:cut])
+        given = sum(len(piece) for piece in iter(stream.pull, b""))
+        assert given == len(zlib.decompressobj(31).decompress(coded[:cut])), cut
+
+
 @pytest.mark.parametrize("name", CODED)
 @pytest.mark.parametrize("missing", [1, 8, 100])
 def test_a_coding_that_stops_is_truncated(name, missing):

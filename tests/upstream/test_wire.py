@@ -8,9 +8,10 @@ import gzip
 import random
 import socket
 import warnings
+from math import inf
 
 import pytest
-from raw_upstream import LOOPS, QUICK, Peer, alone, asking, client_tls, saying, server_tls, serving
+from raw_upstream import LOOPS, Peer, alone, asking, client_tls, saying, server_tls, serving
 
 from omniroute.errors import UpstreamError
 from omniroute.upstream import connection as connection_module
@@ -316,6 +317,46 @@ def test_requests_that_give_up_waiting_lose_no_place(run):
     run(test, max_connections=2)
 
 
+@pytest.mark.parametrize("what", ["a connection", "a place"])
+def test_what_is_handed_to_a_request_in_the_moment_it_gives_up_is_not_lost(run, what):
+    async def test(wire):
+        async with serving(saying(HI, then="next")) as upstream:
+            await told(wire, upstream.origin)
+            pool = wire._pools[upstream.origin]
+            held = pool.take()
+            waiting = asyncio.create_task(told(wire, upstream.origin))
+            await asyncio.sleep(0.01)
+            assert wire.stats() == Stats(open=1, idle=0, waiting=1)
+            if what == "a connection":
+                pool.take_back(held)
+            else:
+                held.drop()
+                pool.forget(held)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            kept = int(what == "a connection")
+            assert wire.stats() == Stats(open=kept, idle=kept, waiting=0)
+            assert (await told(wire, upstream.origin))[2] == b"hi"
+
+    run(test, max_connections=1)
+
+
+def test_a_connection_that_was_lost_on_its_way_to_a_request_is_not_asked(run):
+    async def test(wire):
+        async with serving(saying(HI, then="next")) as upstream:
+            await told(wire, upstream.origin)
+            lost = wire._pools[upstream.origin].take()
+            lost.drop()
+            await settled(wire, EMPTY)
+            reply = lost.ask(asking(upstream.origin), b"", Limits(), ends=inf)
+            with pytest.raises(UpstreamError) as caught:
+                await asyncio.wait_for(reply.opened(), 1)
+            assert caught.value.kind == "connect"
+
+    run(test)
+
+
 def test_close_ends_what_is_under_way_and_what_waits(run):
     async def test(wire):
         async with serving(saying(then="hang")) as upstream:
@@ -567,6 +608,16 @@ def test_what_lenient_parsers_let_through_is_malformed(run, raw):
     run(test)
 
 
+def test_the_first_thing_wrong_is_the_one_that_is_told(run):
+    async def test(wire):
+        raw = OK + b"content-encoding: br\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"
+        async with serving(saying(raw)) as upstream:
+            with pytest.raises(UpstreamError, match="content coding"):
+                await wire.send(asking(upstream.origin))
+
+    run(test)
+
+
 def test_no_fault_repeats_what_was_sent_or_came(run):
     handlers = [
         saying(),
@@ -718,6 +769,9 @@ def test_a_dropped_client_leaves_no_open_socket(run):
             with pytest.raises(UpstreamError):
                 await reply.chunk()
             await upstream.quiet()
+            del reply
+            gc.collect()
+            assert not [thing for thing in gc.get_objects() if isinstance(thing, connection_module.Connection)]
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", ResourceWarning)
@@ -728,6 +782,6 @@ def test_a_dropped_client_leaves_no_open_socket(run):
 def test_limits_are_the_clients_own(run):
     async def test(wire):
         async with serving(saying(OK + b"a: " + b"b" * 200 + b"\r\ncontent-length: 0\r\n\r\n")) as upstream:
-            assert (await told(wire, upstream.origin, deadlines=QUICK))[3] == "malformed"
+            assert (await told(wire, upstream.origin))[3] == "malformed"
 
     run(test, limits=Limits(head_bytes=100))
