@@ -90,17 +90,18 @@ class Service:
         equal files change nothing either. The work is done in a thread, so that no request waits for it."""
         async with self._reloading:
             now = self.state.clock.now()
-            running = self.live.current.revision
+            running = self.live.current
+            revision = running.revision
             try:
                 read = await asyncio.to_thread(self._read)
-                if read.digest == running.digest:
-                    self.live.confirm(now)
-                    return ()
-                gateway = await asyncio.to_thread(self._compile, read, generation=running.generation + 1, now=now)
+                gateway = await asyncio.to_thread(self._compile, read, generation=revision.generation + 1, now=now)
             except ConfigError as error:
                 self.live.refuse(error.problems, now)
-                log.error("the configuration was not reloaded, revision %s goes on: %s", running.label, error)
+                log.error("the configuration was not reloaded, revision %s goes on: %s", revision.label, error)
                 return error.problems
+            if (read.digest, gateway.secrets) == (revision.digest, running.secrets):
+                self.live.confirm(now)
+                return ()
             self.bundle = read
             self.live.swap(gateway)
             log.info("revision %s runs, generation %d", gateway.revision.label, gateway.revision.generation)
@@ -109,7 +110,7 @@ class Service:
     @asynccontextmanager
     async def lifespan(self, _app: Litestar) -> AsyncIterator[None]:
         """Watches the files while the server runs; at its end closes what is open and writes down what is owed."""
-        watching = asyncio.create_task(watch.watch(lambda: self.bundle.files, self.reload))
+        watching = asyncio.create_task(watch.watch(lambda: (*self.bundle.files, *self.bundle.watched), self.reload))
         try:
             yield
         finally:

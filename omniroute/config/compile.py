@@ -117,6 +117,7 @@ class _Compiler:
             policies=tuple(_policies(spec.policies)),
             models=self.listed(known),
             warnings=tuple(self.bundle.warnings),
+            secrets=self.resolver.fingerprint,
         )
 
     # ------------------------------------------------------------------------------------------------ where to send

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_bytes
 
 import msgspec
 
@@ -26,6 +27,7 @@ FORBIDDEN = ("/proc", "/sys", "/dev")
 UNRESOLVED = "http://unresolved.invalid"
 """Stands for an address that is not there, so that compiling can go on to the next problem."""
 
+_KEY = token_bytes(32)
 _one_line = re.compile(r"[\t -~]+")
 
 
@@ -39,7 +41,13 @@ class Resolver:
     def __init__(self, bundle: Bundle, *, resolve: bool = True) -> None:
         self._bundle = bundle
         self._resolve = resolve
+        self._values = hmac.new(_KEY, digestmod="sha256")
         self.problems: list[Problem] = []
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Of all values that were followed. Keyed for this process, so that it tells of a change and nothing else."""
+        return self._values.digest()
 
     def secret(self, text: str, place: Place | str) -> Secret:
         """The secret that a field refers to."""
@@ -56,6 +64,7 @@ class Resolver:
         except _Unusable as problem:
             self._refuse(problem.code, place, problem.message, problem.hint)
             return text
+        self._values.update(f"{place}\0{value}\0".encode("utf-8", "surrogateescape"))
         if not _one_line.fullmatch(value):
             self._refuse("OR113", place, f"what {quoted(text)} holds is not one line of printable ASCII")
         return value

@@ -211,7 +211,8 @@ class Gateway(Table, frozen=True):
     """One compiled configuration.
 
     `routes` holds combos, exact aliases and every known `provider/model`; `bare` maps a model id without a provider
-    to the targets that have it. Both are complete answers: `resolve.py` adds only what cannot be listed.
+    to the targets that have it. Both are complete answers: `resolve.py` adds only what cannot be listed. `secrets` is
+    a fingerprint of the values behind all references: a rotated file is a change, though no line of YAML is.
     """
 
     revision: Revision
@@ -226,3 +227,4 @@ class Gateway(Table, frozen=True):
     policies: tuple[Policy, ...]
     models: tuple[Listed, ...]
     warnings: tuple[Problem, ...]
+    secrets: bytes
