@@ -1,4 +1,12 @@
 # Two commands do all: `make serve` and `make test`. Everything lives in .venv, pinned by hash.
+#
+#   make serve       the gateway, with config/omniroute.yaml; SERVE="--port 8080" adds options
+#   make test        the tests; TEST="tests/config -k include" runs some of them
+#   make check       what .ci/run does: lint, types, generated files, tests
+#   make generate    the schema and the pages of docs/ that come from the code
+#   make format      ruff, also what it can fix
+#   make bench       what a request costs, next to a bare relay
+#   make lock        both lock files anew (needs uv)
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -6,12 +14,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: serve test check lint types generated generate format lock bench clean
 
 serve: .venv/.runtime
-	$(BIN)/python -m omniroute serve
+	$(BIN)/python -m omniroute serve $(SERVE)
 
 test: .venv/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(TEST)
 
-check: lint types generated test
+check:
+	.ci/run
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check .
@@ -22,9 +31,11 @@ types: .venv/.dev
 
 generated: .venv/.dev
 	$(BIN)/python -m omniroute schema --check config/schema.json
+	$(BIN)/python docs/generate.py --check
 
 generate: .venv/.dev
 	$(BIN)/python -m omniroute schema > config/schema.json
+	$(BIN)/python docs/generate.py
 
 format: .venv/.dev
 	$(BIN)/ruff format .

@@ -1,0 +1,386 @@
+"""Writes the pages that are made from the code: `make generate`. With `--check` it only says which are not current.
+
+What the code knows is taken from it; what people need to know besides stands here, and a setting, code or endpoint
+about which nothing stands here or there ends the run, so that none goes undocumented.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from omniroute import api, catalog
+from omniroute.config import bundle, report, secrets, spec
+from omniroute.config.problems import CODES
+from omniroute.config.schema import schema
+from omniroute.errors import ConfigError, Problem
+from omniroute.relay import ingress
+
+ROOT = Path(__file__).resolve().parents[1]
+BAD = Path("tests/config/bad")
+NOTE = "<!-- Made by docs/generate.py: `make generate`. -->\n"
+
+# ------------------------------------------------------------------------------------------------------- configuration
+
+ENVIRONMENT = {
+    "config": ("OMNIROUTE_CONFIG", "The main file, where no `--config` is given. Else `config/omniroute.yaml`."),
+    "port": ("PORT", "The port to listen on, instead of `server.port`; `--port` counts more."),
+    "require_api_key": ("REQUIRE_API_KEY", "`true` or `false`, instead of `auth.require_api_key`."),
+    "initial_password": (
+        "INITIAL_PASSWORD",
+        "The administrator's password as long as there is no `auth.password_hash`.",
+    ),
+    "log_level": ("OMNIROUTE_LOG_LEVEL", "`DEBUG`, `INFO`, `WARNING` or `ERROR`; else `INFO`."),
+}
+WORDS = {
+    spec.Name: "name",
+    spec.ProviderName: "name",
+    spec.ConnectionName: "name",
+    spec.ModelName: "model name",
+    spec.QualifiedModel: "`provider/model`",
+    spec.Reference: "model name",
+    spec.Pattern: "name or pattern",
+    spec.Duration: "duration",
+    spec.Lasting: "duration above 0",
+    spec.Size: "size",
+    spec.Day: "day",
+    spec.SecretRef: "secret reference",
+    spec.PasswordHash: "hash or secret reference",
+    spec.Address: "address",
+    spec.HeaderName: "header",
+}
+SHORT = {get_args(form)[1].pattern: word for form, word in WORDS.items()}
+KINDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "`true` or `false`",
+    "object": "map",
+}
+INTRODUCTION = """
+# The configuration
+
+Everything that a file may say, with type, default and meaning. `config/omniroute.yaml` shows it in use,
+`config/schema.json` is the same for editors (first line: `# yaml-language-server: $schema=./schema.json`), and
+`omniroute validate` tells every mistake with its place; [problems.md](problems.md) explains each.
+
+- A **duration** has a unit: `500ms`, `30s`, `5m`, `12h`, `1d`. A **size** too: `64KiB`, `20MiB`. A **day** is
+  `2027-06-30`, and UTC. Prices are USD per million tokens.
+- A **secret reference** is `${env:NAME}` or `${file:/path}` and nothing else: a value that stands in the file is an
+  error. An **address** is `http://…` or `https://…`, or such a reference.
+- Optional means absent, never null; an unknown key is an error. Only `true`, `false` and plain decimal numbers are
+  anything but text: `on`, `yes`, `012` and `22:22` are what they look like.
+- `<name>` stands for a name that you choose, `[]` for each item of a list, and – for a setting that has no default.
+
+## From the environment
+
+| Variable | Meaning |
+|---|---|
+"""
+
+
+def configuration() -> str:
+    """Every setting of the file, in its order."""
+    assert set(ENVIRONMENT) == set(secrets.Environment.__struct_fields__)
+    rows = "".join(f"| `{variable}` | {meaning} |\n" for variable, meaning in ENVIRONMENT.values())
+    page = f"{NOTE}{INTRODUCTION}{rows}\nAnything else that comes from the environment is named in the file.\n"
+    for place, node in _maps(schema(), ""):
+        heading = f"`{place}`" if place else "The file"
+        page += f"\n## {heading}\n\n{_described(node, place)}\n\n{_table(node, place)}"
+    return page
+
+
+def _maps(node: dict[str, Any], place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The maps that have keys of their own, from the outermost on, each with its place."""
+    yield place, node
+    for name, each in node["properties"].items():
+        for step, found in _below(each):
+            yield from _maps(found, _at(place, name) + step)
+
+
+def _below(node: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The maps that a value is or holds, with the step to them."""
+    if "$ref" in node:
+        yield "", schema()["$defs"][node["$ref"].rpartition("/")[2]]
+    for each in node.get("anyOf", ()):
+        yield from _below(each)
+    for key, step in (("additionalProperties", ".<name>"), ("items", "[]")):
+        if isinstance(node.get(key), dict):
+            yield from ((step + place, found) for place, found in _below(node[key]))
+
+
+def _at(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def _table(node: dict[str, Any], place: str) -> str:
+    rows = ["| Setting | Type | Default | Meaning |", "|---|---|---|---|"]
+    for name, each in node["properties"].items():
+        at = _at(place, name)
+        default = "required" if name in node.get("required", ()) else _default(each)
+        rows.append(f"| `{name}` | {_kind(each, at)} | {default} | {_described(each, at)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _described(node: dict[str, Any], place: str) -> str:
+    text: str = node.get("description", "")
+    assert text, f"{place} has no description"
+    return text
+
+
+def _default(node: dict[str, Any]) -> str:
+    if "default" not in node:
+        return "–"
+    value = node["default"]
+    return f"`{value if isinstance(value, str) else msgspec.json.encode(value).decode()}`"
+
+
+def _kind(node: dict[str, Any], at: str) -> str:
+    """What a value may be; a map with keys of its own leads to its section."""
+    if "enum" in node:
+        return " · ".join(f"`{each}`" for each in node["enum"])
+    if "$ref" in node:
+        return f"[map](#{re.sub(r'[^a-z0-9_]', '', at)})"
+    if "anyOf" in node:
+        return " or ".join(_kind(each, at) for each in node["anyOf"])
+    if node.get("type") == "array":
+        return f"list: {_kind(node['items'], f'{at}[]')}"
+    if isinstance(node.get("additionalProperties"), dict):
+        names, values = node["propertyNames"], node["additionalProperties"]
+        return f"by {_kind(names, at)}: {_kind(values, f'{at}.<name>')}"
+    kind = SHORT.get(node.get("pattern")) or KINDS.get(node.get("type", "string"), "")
+    low, high = node.get("minimum"), node.get("maximum")
+    if low is not None:
+        kind += f", {low} to {high}" if high is not None else f", at least {low}"
+    return kind
+
+
+# ------------------------------------------------------------------------------------------------------------- problems
+
+PROBLEMS = """
+# What `omniroute validate` finds
+
+All findings of all files come at once. Each has a code that never changes its meaning, a place, a reason and, where
+there is one, a suggestion. A running gateway tells the same in its log and under `GET /api/config/status`, and goes on
+with the last good configuration.
+
+| Exit code | of `omniroute validate` |
+|--:|---|
+| 0 | nothing found, or warnings only |
+| 1 | errors |
+| 2 | wrong usage of the command |
+| 3 | warnings, under `--strict` |
+
+`omniroute serve` ends with 78 where the configuration does not make a gateway. `--output json` is for programs,
+`--output github` makes annotations in a pull request, and `--resolve` also follows the references to secrets.
+"""
+GROUPS = {
+    "OR0": "The file as text",
+    "OR1": "Keys, types and values",
+    "OR2": "What refers to what",
+    "OR3": "What it means",
+    "OR4": "Warnings",
+}
+REMEDIES = {
+    "OR001": "Check the path and the permissions. `omniroute init` writes a first file.",
+    "OR002": "Save the file as UTF-8, without other encodings in between.",
+    "OR003": "Delete the character: it looks like nothing and means something. It may have come along when pasting.",
+    "OR004": "The place is where the parser lost the thread; the mistake may be on the line above. Mind indentation "
+    "(spaces, no tabs), the space after `:` and quotes around text that begins with `@`, `*`, `&`, `%` or `!`.",
+    "OR005": "Keep one of the two. Otherwise one would silently win.",
+    "OR006": "Leave the tag out: the language has no types of its own and runs nothing.",
+    "OR007": "Split the file with `include`, or look for a generator that went wrong.",
+    "OR008": "Write the part out. Anchors are for a few repetitions within one file.",
+    "OR009": "Use text, a number or nothing else as a key.",
+    "OR010": "Begin with `version: 1` and go on with the sections as keys; keep one document in a file.",
+    "OR011": "Give a path relative to the main file, inside the directory above it. Only the main file includes.",
+    "OR012": "Decide which file owns the object, and delete it from the other.",
+    "OR101": "Correct the key; [configuration.md](configuration.md) has all of them.",
+    "OR102": "Add the key.",
+    "OR103": "Give a value of the type. Quotes make text of what looks like a number.",
+    "OR104": "Take one of the values that are named.",
+    "OR105": "Write it in the form that is named.",
+    "OR106": "Stay within the limits that are named.",
+    "OR107": "Add what is missing, or split what is too much.",
+    "OR108": "Leave the key out, or give it a value; an empty map is `{}`, an empty list `[]`.",
+    "OR109": "Take another name: they stand in paths, headers and logs.",
+    "OR110": "Put the value into the environment or a mounted file and its name here. If it was committed, it is known: "
+    "revoke it at the provider.",
+    "OR111": "Set the variable or mount the file where the gateway runs. `omniroute validate` without `--resolve` does "
+    "not look, so that CI needs no secrets.",
+    "OR112": "Refer to a regular file of at most 64 KiB, outside of `/proc`, `/sys` and `/dev`.",
+    "OR113": "Correct what the variable or file holds: one line of printable text, of the form that the setting has. "
+    "Its value is not shown, because it may be a secret.",
+    "OR201": "Take a name of the catalogue, or make it a node of your own with `type` and `base_url`.",
+    "OR202": "Take `provider/model`, or the name of an alias or combo that is in the files.",
+    "OR203": "Take one of the targets out, so that the combo ends in models.",
+    "OR204": "Point one of the aliases at a model.",
+    "OR205": "Take the name of a key under `keys`, or match by `tags`.",
+    "OR206": "Fill it in under `variables`.",
+    "OR207": "Say which one: `provider/model`.",
+    "OR301": "Rename one of them; callers would never reach the alias.",
+    "OR302": "Add a connection with an `api_key`.",
+    "OR303": "Make another key: `omniroute key new`.",
+    "OR304": "Take a day that exists.",
+    "OR305": "Set what is named, all of it, or listen on `127.0.0.1`. `omniroute serve --insecure` starts all the same, "
+    "for closed test networks.",
+    "OR306": "Correct the address; its host has to be one that a gateway may call.",
+    "OR307": "Write the network with its first address and its length.",
+    "OR308": "Add what is missing: a node of your own has a `type` and a `base_url`.",
+    "OR309": "Take formats that the provider speaks, or leave `formats` out.",
+    "OR310": "Have at most as many stars on the right as on the left.",
+    "OR311": "Leave it out: the gateway sets it itself, for every request.",
+    "OR312": "Exchange the two.",
+    "OR313": "Make the nesting flatter; what is 17 deep, nobody can follow in an incident.",
+    "OR401": "Delete it or rename it: something else always comes first.",
+    "OR402": "Delete it: what stands before it is always taken.",
+    "OR403": "Delete the key, or extend it.",
+    "OR404": "Use https, or an address inside your own network.",
+    "OR405": "Check the spelling. If the model is newer than the catalogue, describe it under the provider's `models`.",
+    "OR406": "Correct the pattern or delete it: as it stands, it allows or denies nothing.",
+    "OR407": "Nothing to do if you keep it for later; its models cannot be asked until then.",
+    "OR408": "Delete it, or correct its name.",
+}
+
+
+def problems() -> str:
+    """Every code, with an example from the corpus of bad files."""
+    assert set(REMEDIES) == set(CODES)
+    examples = _examples()
+    page = NOTE + PROBLEMS
+    for prefix, title in GROUPS.items():
+        page += f"\n## {title}\n"
+        for code, meaning in CODES.items():
+            if code.startswith(prefix):
+                page += f"\n### {code}: {meaning}\n\n```text\n{examples[code]}\n```\n\n{REMEDIES[code]}\n"
+    return page
+
+
+def _examples() -> dict[str, str]:
+    """For each code the finding that stands in the least company, as the command line shows it."""
+    best: dict[str, tuple[int, str, Problem]] = {}
+    for file in sorted(BAD.glob("*.yaml")):
+        found = _findings(file)
+        for problem in found:
+            rank = (len(found), file.name, problem)
+            if problem.code not in best or rank[:2] < best[problem.code][:2]:
+                best[problem.code] = rank
+    return {code: _told(problem) for code, (_, _, problem) in best.items()}
+
+
+def _findings(file: Path) -> list[Problem]:
+    try:
+        read = bundle.read(file, catalog.load())
+    except ConfigError as error:
+        return list(error.problems)
+    return [*read.warnings, *(secrets.missing(read) if file.read_bytes().startswith(b"# resolve") else ())]
+
+
+def _told(problem: Problem) -> str:
+    text, _, _count = report.text([problem]).rpartition("\n\n")
+    return text.replace(f"{BAD}/", "")
+
+
+# ------------------------------------------------------------------------------------------------------------ endpoints
+
+ENDPOINTS = """
+# The endpoints
+
+Every answer has an `X-Request-Id` (the client's own if it sent one); every answer of the client API also names the
+revision of the configuration that made it in `X-OmniRoute-Config`, and once a provider is chosen
+`X-OmniRoute-Provider`, `X-OmniRoute-Model` and `X-OmniRoute-Attempts`. `X-OmniRoute-Losses` names what a translation
+could not carry; whole answers tell what they took in `X-OmniRoute-Tokens-In`, `-Tokens-Out` and `-Cost` (USD).
+
+A key is sent as `Authorization: Bearer`, `x-api-key`, `x-goog-api-key` or `?key=`. Two different ones in one request
+are a 400, and a wrong one is a 401 also where none is needed. A client that insists on sending one and has none sends
+`anonymous`. Errors come in the shape of the surface: OpenAI's, Anthropic's, or on the management plane
+`{"error": {"code", "message", "hint", "problems"}}`.
+
+## Client API
+
+| Endpoint | Format | Body at most | What it does |
+|---|---|---|---|
+"""
+MANAGEMENT = """
+## Management
+
+| Endpoint | Who | What it does |
+|---|---|---|
+"""
+ACCESS = """
+*public* needs nothing. *admin.read* and *admin.write* need a login (`POST /api/auth/login`) or a key with that role.
+Under a login, what writes also needs the header `X-OmniRoute-CSRF`, with the `csrfToken` that the login answered. `/api`
+answers only under IP addresses, `localhost`, `*.local` and `server.allowed_hosts`.
+"""
+CLIENT_TEXTS = {
+    "POST /v1/chat/completions": "Answers a chat request, as a stream if `stream` is true. Whatever the provider "
+    "speaks, the answer has this format.",
+    "POST /v1/messages": "The same for clients that speak Anthropic's Messages.",
+    "POST /v1/messages/count_tokens": "Counts the tokens of a request: by the provider where it can, else estimated, "
+    "which the answer marks.",
+    "GET /v1/models": "Lists what `model` may be: combos, aliases and `provider/model`, as far as the key allows. "
+    "`GET /v1/models/{id}` gives one. In Anthropic's shape to clients that send `anthropic-version`.",
+}
+MANAGEMENT_TEXTS = {
+    "GET /health": "Whether the process lives.",
+    "GET /livez": "The same, by Kubernetes' name.",
+    "GET /readyz": "200 if requests may be sent here, 503 while it drains.",
+    "GET /api/monitoring/health": "`healthy`, `degraded` or `unhealthy`; to administrators also why: each connection, "
+    "the ledger, the configuration.",
+    "POST /api/auth/login": 'Takes `{"password"}`, sets the session cookie and gives the `csrfToken`. Five wrong ones '
+    "in five minutes from one address are a 429.",
+    "POST /api/auth/logout": "Ends the session.",
+    "GET /api/auth/status": "Whether the request would be let in, and the `csrfToken` of its session.",
+    "GET /api/config": "The running configuration as it is written, with references where the secrets are.",
+    "GET /api/config/status": "Which revision runs, whether it is that of the files, and if not, the problems.",
+    "POST /api/config/reload": "Reads the files again. 200 when they run (`changed` says whether they are others), 422 "
+    "with the problems when they do not make a gateway; then the old one goes on.",
+}
+
+
+def endpoints() -> str:
+    """Every row of both planes."""
+    clients = {f"{row.method} {row.path}": row for row in ingress.ENDPOINTS}
+    management = {f"{row.method} {row.path}": row for row in api.ENDPOINTS}
+    assert set(CLIENT_TEXTS) == set(clients)
+    assert set(MANAGEMENT_TEXTS) == set(management)
+    page = NOTE + ENDPOINTS
+    for name, row in clients.items():
+        limit = (
+            "`server.body_limit`" if row.body_limit is None else "none" if not row.body_limit else f"{row.body_limit} B"
+        )
+        page += f"| `{name}` | {row.format} | {limit} | {CLIENT_TEXTS[name]} |\n"
+    page += MANAGEMENT
+    for name, one in management.items():
+        page += f"| `{name}` | {one.access} | {MANAGEMENT_TEXTS[name]} |\n"
+    return page + ACCESS
+
+
+PAGES = {"configuration.md": configuration, "problems.md": problems, "endpoints.md": endpoints}
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the pages, or says which of them would change."""
+    os.chdir(ROOT)
+    os.environ |= {"OMNIROUTE_TEST_TEXT": "not an address", "OMNIROUTE_TEST_LINES": "two\nlines"}  # what bad files name
+    stale = []
+    for name, make in PAGES.items():
+        file, text = ROOT / "docs" / name, make()
+        if not file.exists() or file.read_text() != text:
+            stale.append(f"docs/{name}")
+            if "--check" not in arguments:
+                file.write_text(text)
+    if "--check" in arguments and stale:
+        print(f"not current: {', '.join(stale)}; run `make generate`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
