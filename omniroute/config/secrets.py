@@ -7,6 +7,7 @@ never the value.
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 from collections.abc import Iterator

@@ -120,6 +120,7 @@ def gateway(digest: str = "0123456789abcdef", generation: int = 1, **access: Any
         principals={sha256(key.encode()).digest(): principal for key, principal in KEYS.items()},
         policies=(),
         models=(),
+        secrets=b"",
         warnings=(),
     )
 
