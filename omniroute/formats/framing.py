@@ -109,6 +109,10 @@ def records(block: bytes) -> list[Record]:
 
 
 def _parse(event: bytes) -> Record | None:
+    if event.startswith(b"event: ") and event.count(b"\n") == 1:
+        name, found, value = event[7:].partition(b"\ndata: ")
+        if found:
+            return name, value
     name = b""
     data: list[bytes] = []
     for line in event.split(b"\n"):

@@ -8,6 +8,7 @@ way of writing) has it taken event by event.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import msgspec
@@ -15,8 +16,8 @@ import msgspec
 from omniroute.errors import Fault
 from omniroute.formats.anthropic import faults, views
 from omniroute.formats.anthropic.incoming import DONE
-from omniroute.formats.codec import TRUNCATED, Head, Reply, malformed
-from omniroute.formats.framing import EVENT_LIMIT, SSE, Record, frame
+from omniroute.formats.codec import TRUNCATED, Head, Reply, Retell, malformed, unchanged
+from omniroute.formats.framing import Blocks, Record, frame, records
 from omniroute.formats.ir import FinishReason, Raw, Usage
 
 _encode = msgspec.json.Encoder().encode
@@ -32,8 +33,8 @@ _SILENT = ("text", "thinking")
 
 def relabel(body: bytes, model: str) -> Reply:
     try:
-        if not body.isascii():
-            body.decode()  # the decoder takes what it skips on trust
+        if not _is_text(body):
+            raise ValueError("it is not UTF-8")
         whole = views.message(body)
         fields: dict[str, Any] = {**_split(body), "model": model}
         if whole.type == "error" or bytes(whole.error):
@@ -52,16 +53,16 @@ def through(head: Head) -> Through:
 
 class Through:
     __slots__ = (
+        "_gathered",
         "_model",
         "_over",
-        "_rest",
         "_seen",
         "_spent",
-        "_sse",
         "committed",
         "fault",
         "finish",
         "produced",
+        "retell",
         "usage",
     )
 
@@ -71,31 +72,40 @@ class Through:
         self.usage: Usage | None = None
         self.finish: FinishReason | None = None
         self.fault: Fault | None = None
+        self.retell: Retell = unchanged
         self._model = Raw(_encode(model))
-        self._rest = b""
+        self._gathered = Blocks()
         self._spent: views.Spent | None = None
-        self._sse: SSE | None = None
         self._seen = False
         self._over = False
 
     def feed(self, data: bytes) -> bytes:
         if self._over:
             return b""
-        if self._sse is None:
-            if b"\r" not in data:
-                return self._blocks(self._rest + data if self._rest else data)
-            self._sse = SSE()
-            data, self._rest = self._rest + data, b""
-        return self._events(self._sse, data)
+        try:
+            block = self._gathered.feed(data)
+        except ValueError as error:
+            return self._broken(malformed(str(error)))
+        if self.committed:
+            count = block.count(_DELTA) or block.count(_SPACED)
+            if block.count(b"\n") == 3 * count and _is_text(block):
+                self.produced += count
+                return block
+        return self._one_by_one(block)
 
     def close(self) -> bytes:
-        out = self._last()
+        out = b""
+        with contextlib.suppress(ValueError, RecursionError):  # half an event is none
+            out = b"".join(map(self._event, records(self._gathered.rest())))
         if self._over:
             return out
         if self.finish is None:
-            return out + self.fail(TRUNCATED)
+            return out + self._broken(TRUNCATED)
         self._over = True
         return out + frame(_STOP, b"message_stop")
+
+    def _broken(self, fault: Fault) -> bytes:
+        return self.fail(self.retell(fault))
 
     def fail(self, fault: Fault) -> bytes:
         if self._over:
@@ -104,46 +114,22 @@ class Through:
         self.fault = fault
         return faults.event(fault)
 
-    def _blocks(self, text: bytes) -> bytes:
-        """All events that are whole now, at once."""
-        cut = text.rfind(b"\n\n") + 2
-        if cut < 2:
-            self._rest = text
-            return (
-                b"" if len(text) <= EVENT_LIMIT else self.fail(malformed(f"an event of more than {EVENT_LIMIT} bytes"))
-            )
-        self._rest = text[cut:]
-        block = text[:cut]
-        if self.committed:
-            count = block.count(_DELTA) or block.count(_SPACED)
-            if block.count(b"\n") == 3 * count:
-                self.produced += count
-                return block
-        return self._events(SSE(), block)
-
-    def _events(self, sse: SSE, data: bytes) -> bytes:
-        """The same, one by one."""
+    def _one_by_one(self, block: bytes) -> bytes:
         out: list[bytes] = []
         try:
-            out.extend(self._event(record) for record in sse.feed(data))  # those before a bad one stay
+            out.extend(self._event(record) for record in records(block))  # those before a bad one stay
         except ValueError as error:
-            out.append(self.fail(malformed(str(error))))
+            out.append(self._broken(malformed(str(error))))
         except RecursionError:
-            out.append(self.fail(malformed("it is nested too deeply")))
+            out.append(self._broken(malformed("it is nested too deeply")))
         return b"".join(out)
-
-    def _last(self) -> bytes:
-        """What an upstream sent that did not end its last event; half an event is none."""
-        sse = self._sse or SSE()
-        try:
-            return b"".join(map(self._event, (*sse.feed(self._rest), *sse.close())))
-        except (ValueError, RecursionError):
-            return b""
 
     def _event(self, record: Record) -> bytes:
         name, data = record
         if self._over or not data or data.startswith(DONE):
             return b""
+        if not _is_text(data):
+            raise ValueError("it is not UTF-8")
         if self.committed and data.startswith(_PLAIN):
             self.produced += 1
             return frame(data, b"content_block_delta")
@@ -151,9 +137,9 @@ class Through:
         if told is None:
             return frame(data, name)
         if told.type == "error":
-            return self.fail(faults.told(_any(data)))
+            return self._broken(faults.told(_any(data)))
         if told.type == "message_stop" and not self._seen:
-            return self.fail(TRUNCATED)
+            return self._broken(TRUNCATED)
         self._seen = True
         if told.type == "message_start":
             data = self._renamed(data)
@@ -194,3 +180,14 @@ class Through:
         fields = _split(data)
         message = {**_split(fields.get("message", b"{}")), "model": self._model}
         return _encode({**fields, "message": message}).replace(b"\n", b" ")
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether it is UTF-8: the decoder takes what it skips on trust."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
