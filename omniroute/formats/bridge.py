@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from omniroute.errors import Fault
-from omniroute.formats.codec import Bridge, ChatCodec, Head, Reply
+from omniroute.formats.codec import Bridge, ChatCodec, Head, Reply, Retell, unchanged
 from omniroute.formats.ir import CONTENT, Event, Failed, Finish, FinishReason, Usage, UsageSeen
 
 
 class Translated:
     """Upstream bytes to events to the client's bytes."""
 
-    __slots__ = ("_decoder", "_encoder", "committed", "fault", "finish", "produced", "usage")
+    __slots__ = ("_decoder", "_encoder", "committed", "fault", "finish", "produced", "retell", "usage")
 
     def __init__(self, upstream: ChatCodec, client: ChatCodec, head: Head, ident: str, created: int) -> None:
         self._decoder = upstream.decoder()
@@ -26,6 +26,7 @@ class Translated:
         self.usage: Usage | None = None
         self.finish: FinishReason | None = None
         self.fault: Fault | None = None
+        self.retell: Retell = unchanged
 
     def feed(self, data: bytes) -> bytes:
         events = self._decoder.feed(data)
@@ -35,15 +36,16 @@ class Translated:
         return self.take(self._decoder.close()) + self._encoder.close()
 
     def fail(self, fault: Fault) -> bytes:
-        return self.take([Failed(fault)]) + self._encoder.close()
+        self.fault = fault
+        return self._encoder.feed([Failed(fault)]) + self._encoder.close()
 
     def replay(self, events: Sequence[Event]) -> bytes:
         """The whole stream for an answer that came whole."""
         return self.take(events) + self._encoder.close()
 
     def take(self, events: Sequence[Event]) -> bytes:
-        """The client's bytes for events, noting what they tell."""
-        for event in events:
+        """The client's bytes for events of the upstream, noting what they tell."""
+        for at, event in enumerate(events):
             if isinstance(event, CONTENT):
                 self.committed = True
                 self.produced += 1
@@ -52,7 +54,8 @@ class Translated:
             elif isinstance(event, Finish):
                 self.finish = event.reason
             elif isinstance(event, Failed):
-                self.fault = event.fault
+                self.fault = self.retell(event.fault)
+                return self._encoder.feed([*events[:at], Failed(self.fault)])
         return self._encoder.feed(events)
 
 

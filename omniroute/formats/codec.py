@@ -7,7 +7,7 @@ configuration, no randomness, and so they can be tested with files alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -45,7 +45,18 @@ TRUNCATED = Fault(kind="server", status=502, message="the answer broke off befor
 
 def malformed(why: str) -> Fault:
     """What a decoder says of bytes that are not its format's."""
-    return Fault(kind="server", status=502, message=f"the answer is not what it should be: {why}", code="upstream_malformed")
+    return Fault(
+        kind="server", status=502, message=f"the answer is not what it should be: {why}", code="upstream_malformed"
+    )
+
+
+Retell = Callable[[Fault], Fault]
+"""How a fault that the upstream told of itself is told to the client: by name, and without what a stranger may not say."""
+
+
+def unchanged(fault: Fault) -> Fault:
+    """Tells it as it was."""
+    return fault
 
 
 class Decoder(Protocol):
@@ -81,6 +92,7 @@ class Bridge(Protocol):
     usage: Usage | None
     finish: FinishReason | None
     fault: Fault | None
+    retell: Retell
 
     def feed(self, data: bytes) -> bytes: ...
 

@@ -6,6 +6,8 @@ may make good.
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from omniroute.errors import Unsupported
@@ -16,7 +18,7 @@ from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Deadlines, Target
 from omniroute.upstream import transport
-from omniroute.upstream.client import Client, classify, refusal
+from omniroute.upstream.client import Client, classify, refusal, retold
 
 REPLY_LIMIT = 64 * 1024 * 1024
 """Bytes of a whole answer. Generated images are the largest there are, some tens of megabytes."""
@@ -141,6 +143,7 @@ async def stream(
     if not _is_stream(reply, codec):
         return await _whole_as_stream(call, reply, codec, head, provider)
     way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at))
+    way.retell = partial(retold, provider=provider)
     first = b""
     ended = False
     while not (ended or way.committed or way.fault or (last and first)):
@@ -156,6 +159,7 @@ async def _whole_as_stream(call: Call, reply: transport.Reply, codec: ChatCodec,
     """Some upstreams answer whole although a stream was asked for; events make one of it."""
     body = await reply.read(REPLY_LIMIT)
     way = bridge.Translated(codec, call.codec, head, call.id, int(call.started_at))
+    way.retell = partial(retold, provider=provider)
     try:
         first = way.replay(codec.decode_reply(body))
     except ValueError as error:

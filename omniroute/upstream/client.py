@@ -73,23 +73,26 @@ async def refusal(reply: Reply, codec: ChatCodec, provider: str, now: float) -> 
 
 
 def classify(fault: Fault, provider: str, wait: float | None = None) -> UpstreamError:
-    """The error that a provider's own words make. The message says who spoke; control characters are dropped and
-    length is bounded, for the words are a stranger's."""
+    """The error that a provider's own words make."""
+    told = retold(fault, provider)
+    if wait is not None:
+        told = msgspec.structs.replace(told, retry_after=wait)
+    return UpstreamError(kind_of(told), told)
+
+
+def retold(fault: Fault, provider: str) -> Fault:
+    """What a provider said, in words that can be handed on: they say who spoke, control characters are dropped and
+    length is bounded, for the words are a stranger's. To tell it again changes nothing."""
+    name = f"[{provider}] "
+    if fault.message.startswith(name):
+        return fault
     text = "".join(char for char in fault.message if char.isprintable() or char in "\n\t")[:LONGEST_MESSAGE]
-    told = msgspec.structs.replace(
-        fault,
-        message=f"[{provider}] {text}" if text else f"[{provider}] answered with status {fault.status}",
-        retry_after=wait if wait is not None else fault.retry_after,
-    )
-    return UpstreamError(kind_of(fault), told)
+    return msgspec.structs.replace(fault, message=name + (text or f"answered with status {fault.status}"))
 
 
 def named(error: UpstreamError, provider: str) -> UpstreamError:
-    """A failure of the way there or back, which says of no provider whose it was, with the provider's name."""
-    name = f"[{provider}] "
-    if error.fault.message.startswith(name):
-        return error
-    return UpstreamError(error.kind, msgspec.structs.replace(error.fault, message=name + error.fault.message))
+    """A failure on the way there or back, told with the provider's name; its kind stays."""
+    return UpstreamError(error.kind, retold(error.fault, provider))
 
 
 def kind_of(fault: Fault) -> UpstreamKind:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Fault
-from omniroute.formats.codec import TRUNCATED, Head, Reply, malformed
+from omniroute.formats.codec import TRUNCATED, Head, Reply, Retell, malformed, unchanged
 from omniroute.formats.framing import Blocks, Record, frame, records
 from omniroute.formats.ir import FinishReason, Raw, Usage
 from omniroute.formats.openai_chat import faults, views
@@ -63,6 +63,7 @@ class Through:
         "fault",
         "finish",
         "produced",
+        "retell",
         "usage",
     )
 
@@ -72,6 +73,7 @@ class Through:
         self.usage: Usage | None = None
         self.finish: FinishReason | None = None
         self.fault: Fault | None = None
+        self.retell: Retell = unchanged
         self._keep_usage = keep_usage
         self._model = b'"model":' + _encode(model)
         self._theirs = self._model
@@ -85,7 +87,7 @@ class Through:
         try:
             block = self._gathered.feed(data)
         except ValueError as error:
-            return self.fail(malformed(str(error)))
+            return self._broken(malformed(str(error)))
         if self.committed:
             out = block.replace(self._theirs, self._model)
             count = out.count(self._model)
@@ -101,9 +103,12 @@ class Through:
         if self._over:
             return out
         if self.finish is None:
-            return out + self.fail(TRUNCATED)
+            return out + self._broken(TRUNCATED)
         self._over = True
         return out + _END
+
+    def _broken(self, fault: Fault) -> bytes:
+        return self.fail(self.retell(fault))
 
     def fail(self, fault: Fault) -> bytes:
         if self._over:
@@ -117,9 +122,9 @@ class Through:
         try:
             out.extend(self._event(record) for record in records(block))  # those before a bad one stay
         except ValueError as error:
-            out.append(self.fail(malformed(str(error))))
+            out.append(self._broken(malformed(str(error))))
         except RecursionError:
-            out.append(self.fail(malformed("it is nested too deeply")))
+            out.append(self._broken(malformed("it is nested too deeply")))
         return b"".join(out)
 
     def _event(self, record: Record) -> bytes:
@@ -128,7 +133,7 @@ class Through:
             return b""
         if data.startswith(DONE):
             if not self._seen:
-                return self.fail(TRUNCATED)
+                return self._broken(TRUNCATED)
             self._over = True
             return _END
         if not _is_text(data):
@@ -136,14 +141,14 @@ class Through:
         chunk = views.chunk(data)
         fault = fault_in(chunk, data, name)
         if fault is not None:
-            return self.fail(fault)
+            return self._broken(fault)
         for choice in chunk.choices or ():
             self._seen = True
             if choice.delta is not None and views.says(choice.delta):
                 self.committed = True
                 self.produced += 1
             if choice.finish_reason == "error":
-                return self.fail(BROKEN)
+                return self._broken(BROKEN)
             if choice.finish_reason and not choice.index:
                 self.finish = views.finish(choice.finish_reason)
         spent = views.spent(chunk)
