@@ -35,6 +35,7 @@ from omniroute.state.memory import MemoryBreakers, MemoryCounters
 from omniroute.state.sqlite import SqliteLedger
 from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
+from omniroute.upstream.dial import tls_context
 from omniroute.upstream.fallback import Fallback
 from omniroute.upstream.wire import Wire
 
@@ -58,7 +59,8 @@ class Service:
             clock=clock,
             random=random.Random(),
         )
-        self.client = Client({"httptools": Wire(), "httpx": Fallback(), "demo": Demo()})
+        tls = tls_context()
+        self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()})
         self.gate = Gate(self.live, self.state, self.client)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)

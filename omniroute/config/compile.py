@@ -48,6 +48,7 @@ from omniroute.routing.tables import (
     Endpoint,
     Gateway,
     Listed,
+    Origin,
     Policy,
     Principal,
     Retry,
@@ -307,7 +308,7 @@ def _wildcards(aliases: Mapping[str, str]) -> list[Alias]:
 def _endpoint(url: str) -> Endpoint:
     parts = urlsplit(url)
     port = parts.port or DEFAULT_PORTS[parts.scheme]
-    return Endpoint(scheme=parts.scheme, host=parts.hostname or "", port=port, base_path=parts.path.rstrip("/"))
+    return Endpoint(origin=Origin(parts.scheme, parts.hostname or "", port), base_path=parts.path.rstrip("/"))
 
 
 def _deadlines(spec: TimeoutsSpec) -> Deadlines:

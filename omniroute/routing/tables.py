@@ -61,22 +61,28 @@ class Connection(Table, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...]
 
 
-class Endpoint(Table, frozen=True):
-    """Where a provider speaks one format."""
+class Origin(msgspec.Struct, frozen=True):
+    """Where connections go; the key of a pool, so that equal origins share connections across reloads."""
 
     scheme: str
     host: str
     port: int
+
+
+class Endpoint(Table, frozen=True):
+    """Where a provider speaks one format."""
+
+    origin: Origin
     base_path: str
 
 
-class Deadlines(Table, frozen=True):
-    """Seconds; see `upstream/transport.py`."""
+class Deadlines(msgspec.Struct, frozen=True):
+    """Seconds: to connect, to the first byte of the answer, between two bytes of it, for all of it."""
 
-    connect: float
-    first_byte: float
-    idle: float
-    total: float
+    connect: float = 5.0
+    first_byte: float = 300.0
+    idle: float = 120.0
+    total: float = 900.0
 
 
 Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used"]

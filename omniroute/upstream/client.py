@@ -13,9 +13,8 @@ import msgspec
 from omniroute.errors import Fault, UpstreamError, UpstreamKind
 from omniroute.formats.codec import ChatCodec
 from omniroute.routing.tables import Connection, Deadlines, Endpoint, Upstream
-from omniroute.upstream import transport
 from omniroute.upstream.auth import sign
-from omniroute.upstream.transport import Headers, Origin, Reply, Request, Transport
+from omniroute.upstream.transport import Headers, Reply, Request, Transport
 
 ERROR_LIMIT = 64 * 1024
 """Bytes of an error body that are read; what a provider says beyond is not worth the wait."""
@@ -52,12 +51,12 @@ class Client:
     ) -> Reply:
         """Asks one connection of an upstream. Raises UpstreamError where there is no answer."""
         request = Request(
-            Origin(endpoint.scheme, endpoint.host, endpoint.port),
+            endpoint.origin,
             "POST",
             endpoint.base_path + path,
             (*upstream.headers, *connection.headers, *headers, *sign(connection.auth)),
             body,
-            transport.Deadlines(deadlines.connect, deadlines.first_byte, deadlines.idle, deadlines.total),
+            deadlines,
         )
         return await self._transports[upstream.transport].send(request)
 

@@ -11,24 +11,11 @@ from typing import Protocol
 
 import msgspec
 
+from omniroute.routing.tables import Deadlines, Origin
+
+__all__ = ["Deadlines", "Headers", "Origin", "Reply", "Request", "Transport"]
+
 Headers = tuple[tuple[bytes, bytes], ...]
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """Where connections go; the key of a pool, so equal origins share connections across reloads."""
-
-    scheme: str
-    host: str
-    port: int
-
-
-class Deadlines(msgspec.Struct, frozen=True):
-    """Seconds: to connect, to the first byte of the answer, between two bytes of it, for all of it."""
-
-    connect: float = 5.0
-    first_byte: float = 60.0
-    idle: float = 120.0
-    total: float = 900.0
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -62,7 +49,8 @@ class Reply(Protocol):
 
 
 class Transport(Protocol):
-    """Sends requests. Raises `UpstreamError` with kind `timeout` or `connect`; a status is never an exception here."""
+    """Sends requests. Raises `UpstreamError`: `timeout` or `connect`, `truncated` or `malformed` for a head that is none,
+    `invalid` for a request that cannot be sent; a status is never an exception here."""
 
     async def send(self, request: Request) -> Reply: ...
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from omniroute.catalog import Model
 from omniroute.formats.patch import NONE
-from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Retry, Route, Target, Upstream
+from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Origin, Retry, Route, Target, Upstream
 from omniroute.state.base import Clock, Profile, State
 from omniroute.state.memory import MemoryBreakers, MemoryCounters, MemoryLedger
 
@@ -24,7 +24,7 @@ def connection(name: str, **more: Any) -> Connection:
 def upstream(name: str, *connections: Connection, selection: Any = "fill-first") -> Upstream:
     return Upstream(
         name=name,
-        endpoints={"openai_chat": Endpoint(scheme="http", host="127.0.0.1", port=1, base_path="/v1")},
+        endpoints={"openai_chat": Endpoint(origin=Origin("http", "127.0.0.1", 1), base_path="/v1")},
         connections=connections or (connection(f"{name}.main"),),
         selection=selection,
         headers=(),
