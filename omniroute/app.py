@@ -21,10 +21,11 @@ from litestar import Litestar, asgi
 
 from omniroute import api, catalog
 from omniroute.api.password import FirstPassword
-from omniroute.config import bundle, watch
+from omniroute.config import bundle, secrets, watch
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides, overridden
+from omniroute.config.spec import reference
 from omniroute.errors import ConfigError, Problem
 from omniroute.relay.asgi import Application, Receive, Scope, Send
 from omniroute.relay.ingress import ENDPOINTS, Gate, in_client_shape
@@ -65,6 +66,7 @@ class Service:
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
         self._reloading = asyncio.Lock()
+        self._refused: tuple[Path, ...] = ()
 
     def _read(self) -> Bundle:
         return overridden(bundle.read(self.path, self.catalog, insecure=True), self.overrides)
@@ -78,8 +80,13 @@ class Service:
         return len(self.catalog.providers)
 
     def describe(self) -> Mapping[str, Any]:
-        """The running configuration as it is written, with references where secrets are."""
-        described: Mapping[str, Any] = msgspec.to_builtins(self.bundle.spec)
+        """The running configuration as it is written, with references where secrets are. The one secret that may stand
+        in a file itself, the password's hash, is left out."""
+        spec = self.bundle.spec
+        stored = spec.auth.password_hash
+        if stored is not None and reference(stored) is None:
+            spec = msgspec.structs.replace(spec, auth=msgspec.structs.replace(spec.auth, password_hash="<argon2id>"))
+        described: Mapping[str, Any] = msgspec.to_builtins(spec)
         return described
 
     def password_hash(self) -> str | None:
@@ -99,8 +106,10 @@ class Service:
                 gateway = await asyncio.to_thread(self._compile, read, generation=revision.generation + 1, now=now)
             except ConfigError as error:
                 self.live.refuse(error.problems, now)
+                self._refused = bundle.places(self.path)
                 log.error("the configuration was not reloaded, revision %s goes on: %s", revision.label, error)
                 return error.problems
+            self._refused = ()
             if (read.digest, gateway.secrets) == (revision.digest, running.secrets):
                 self.live.confirm(now)
                 return ()
@@ -109,10 +118,14 @@ class Service:
             log.info("revision %s runs, generation %d", gateway.revision.label, gateway.revision.generation)
             return ()
 
+    def _watched(self) -> tuple[Path, ...]:
+        """Where an edit may be made: in the files that run, and as long as they are refused also in those on disk."""
+        return (*self.bundle.files, *self.bundle.watched, *secrets.files(self.bundle), *self._refused)
+
     @asynccontextmanager
     async def lifespan(self, _app: Litestar) -> AsyncIterator[None]:
         """Watches the files while the server runs; at its end closes what is open and writes down what is owed."""
-        watching = asyncio.create_task(watch.watch(lambda: (*self.bundle.files, *self.bundle.watched), self.reload))
+        watching = asyncio.create_task(watch.watch(self._watched, self.reload))
         try:
             yield
         finally:
