@@ -41,6 +41,7 @@ from omniroute.upstream.fallback import Fallback
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
+_LEFT_OUT = "<argon2id>"
 
 
 class Service:
@@ -85,7 +86,7 @@ class Service:
         spec = self.bundle.spec
         stored = spec.auth.password_hash
         if stored is not None and reference(stored) is None:
-            spec = msgspec.structs.replace(spec, auth=msgspec.structs.replace(spec.auth, password_hash="<argon2id>"))
+            spec = msgspec.structs.replace(spec, auth=msgspec.structs.replace(spec.auth, password_hash=_LEFT_OUT))
         described: Mapping[str, Any] = msgspec.to_builtins(spec)
         return described
 

@@ -113,6 +113,17 @@ def load(path: Path) -> Bundle:
     )
 
 
+def places(path: Path) -> tuple[Path, ...]:
+    """The files, and the directories in which another may appear, of a configuration that need not be sound: where to
+    look for the edit that makes it so."""
+    try:
+        main = Document.parse(_content(path, str(path)), str(path))
+    except ConfigError:
+        return (path,)
+    includes = _Includes(path, main)
+    return (path, *includes.files, *includes.directories)
+
+
 def _misfits(document: Document, root: type[Spec]) -> list[Problem]:
     """What does not fit the types. The quick check decides, the thorough one explains."""
     if not document.has_nulls:

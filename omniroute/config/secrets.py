@@ -100,6 +100,12 @@ def missing(bundle: Bundle) -> list[Problem]:
     return resolver.problems
 
 
+def files(bundle: Bundle) -> tuple[Path, ...]:
+    """The files that hold secrets of a configuration."""
+    found = (reference(text) for _, text in _references(bundle))
+    return tuple(Path(each[1]) for each in found if each is not None and each[0] == "file")
+
+
 def _references(bundle: Bundle) -> Iterator[tuple[Place, str]]:
     """Every field that may hold a reference, where it is there."""
     spec = bundle.spec

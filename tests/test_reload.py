@@ -1,0 +1,302 @@
+"""A configuration that changes while it is in use: nobody notices, except that answers come from somewhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.gateway import Gateway
+from support.load import Load
+from support.upstream import Upstream
+
+from omniroute.app import Service
+from omniroute.config import bundle
+from omniroute.config.overrides import Overrides
+from omniroute.routing.tables import Gateway as Snapshot
+
+KEY = "sk-omni-of-the-administrator"
+CONFIG = f"""\
+version: 1
+server: {{data_dir: "{{data_dir}}"}}
+providers: {{demo: {{}}}}
+keys: {{admin: {{digest: "sha256:{sha256(KEY.encode()).hexdigest()}", roles: [client, admin.write]}}}}
+"""
+BROKEN = {
+    "OR101": ("aliases: {asked: demo/echo}\nalises: {}\n", 6, 1),
+    "OR202": ("aliases: {asked: dmo/echo}\n", 5, 18),
+    "OR005": ("aliases: {asked: demo/echo}\naliases: {}\n", 6, 1),
+    "OR004": ("aliases: {asked: demo/echo\n", 5, 10),
+    "OR103": ("aliases: [asked]\n", 5, 10),
+}
+
+
+def leading_to(model: str) -> str:
+    return f"{CONFIG}aliases: {{asked: demo/{model}}}\n"
+
+
+def api(gateway: Gateway, method: str, path: str) -> tuple[int, Any]:
+    """Status and JSON of a call of the management plane."""
+    request = urllib.request.Request(
+        gateway.url + path,
+        method=method,
+        headers={"authorization": f"Bearer {KEY}"},
+        data=b"" if method == "POST" else None,
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def status(gateway: Gateway) -> Any:
+    code, told = api(gateway, "GET", "/api/config/status")
+    assert code == 200
+    return told
+
+
+def until(true: Callable[[], bool], seconds: float = 2.0) -> float:
+    """How long it takes until something is so; fails where it takes too long."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < seconds
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def serving(gateway: Gateway, model: str) -> Callable[[], bool]:
+    """Whether `asked` leads to a model of the demo provider."""
+
+    def now() -> bool:
+        body = {"model": "asked", "messages": [{"role": "user", "content": "hi"}]}
+        request = urllib.request.Request(
+            f"{gateway.url}/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.headers["x-omniroute-model"] == model
+
+    return now
+
+
+class Vitals:
+    """What must not grow in a process."""
+
+    def __init__(self, pid: int) -> None:
+        process = Path(f"/proc/{pid}")
+        self.descriptors = len(list((process / "fd").iterdir()))
+        self.threads = len(list((process / "task").iterdir()))
+        self.megabytes = int((process / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+# ---------------------------------------------------------------------------------------------------------- under load
+
+
+def test_an_edit_changes_the_routing_within_two_seconds_and_no_request_fails():
+    with Gateway(leading_to("echo")) as gateway, Load(gateway.port, "asked") as load:
+        for model in ("agent", "echo", "agent"):
+            load.more(20)
+            gateway.write(leading_to(model))
+            written = time.monotonic()
+            until(lambda model=model: load.answers[-1].model == model)
+            load.more(20)
+            late = [answer for answer in load.answers if answer.at > written + 2.0 and answer.model != model]
+            assert late == []
+    assert load.failures() == []
+    assert len({answer.revision for answer in load.answers}) == 2
+
+
+def test_a_storm_of_good_and_broken_edits_fails_no_request_and_leaves_nothing_behind(tmp_path):
+    models = ("echo", "agent")
+    spoilt = list(BROKEN.items())
+    with Gateway(leading_to("echo")) as gateway, Load(gateway.port, "asked", threads=3) as load:
+        labels = {}
+        for model in models:
+            gateway.write(leading_to(model))
+            labels[bundle.load(gateway.path).digest[:12]] = model
+        settled = None
+        for number in range(150):
+            model = models[number % 2]
+            code, (lines, line, column) = spoilt[number % len(spoilt)]
+            gateway.write(leading_to(model))
+            if number % 25 == 24:  # by itself, as it notices the file
+                until(lambda model=model: labels.get(status(gateway)["revision"]) == model)
+            told, answer = api(gateway, "POST", "/api/config/reload")
+            assert (told, labels[answer["revision"]]) == (200, model)
+            gateway.write(CONFIG + lines)
+            told, answer = api(gateway, "POST", "/api/config/reload")
+            assert told == 422
+            places = [(one["code"], one["line"], one["col"]) for one in answer["error"]["problems"]]
+            assert (code, line, column) in places
+            if number % 25 == 0:
+                now = status(gateway)
+                assert (now["status"], labels[now["revision"]]) == ("failed", model)
+                assert now["problems"] == answer["error"]["problems"]
+                assert f"{gateway.path}:{line}:{column} {code}" in gateway.said()
+            if number == 50:
+                settled = Vitals(gateway.process.pid)
+        after = Vitals(gateway.process.pid)
+    assert load.failures() == []
+    assert {answer.revision for answer in load.answers} == set(labels)
+    assert [answer for answer in load.answers if labels[answer.revision] != answer.model] == []
+    assert settled is not None
+    assert after.descriptors <= settled.descriptors + 8  # connections of the load come and go
+    assert after.threads <= settled.threads + 2
+    assert after.megabytes < settled.megabytes + 8
+
+
+# --------------------------------------------------------------------------------------------------------- its triggers
+
+
+def test_sighup_reads_files_that_nothing_watches(tmp_path):
+    gateway = Gateway(leading_to("echo"))
+    real = tmp_path / "elsewhere.yaml"
+    gateway.path.rename(real)
+    gateway.path.symlink_to(real)
+    with gateway:
+        real.write_text(real.read_text().replace("demo/echo", "demo/agent"))
+        time.sleep(0.6)
+        assert serving(gateway, "echo")()
+        gateway.process.send_signal(signal.SIGHUP)
+        until(serving(gateway, "agent"))
+
+
+def test_the_swap_of_a_config_map_is_taken_up(tmp_path):
+    gateway = Gateway(leading_to("echo"))
+    folder, text = gateway.folder, gateway.path.read_text()
+    for version, model in (("..1", "echo"), ("..2", "agent"), ("..3", "echo")):
+        (folder / version).mkdir()
+        (folder / version / "omniroute.yaml").write_text(text.replace("demo/echo", f"demo/{model}"))
+    gateway.path.unlink()
+    (folder / "..data").symlink_to("..1")
+    gateway.path.symlink_to("..data/omniroute.yaml")
+    with gateway:
+        for version, model in (("..2", "agent"), ("..3", "echo")):
+            (folder / "..data_tmp").symlink_to(version)
+            (folder / "..data_tmp").replace(folder / "..data")
+            until(serving(gateway, model))
+
+
+def test_included_files_are_taken_up_when_they_change_come_and_go():
+    gateway = Gateway(f"{CONFIG}include: [parts/*.yaml]\n")
+    parts = gateway.folder / "parts"
+    parts.mkdir()
+    with gateway:
+        (parts / "names.yaml").write_text("aliases: {asked: demo/agent}\n")
+        until(lambda: status(gateway)["generation"] == 2)
+        assert serving(gateway, "agent")()
+        (parts / "names.yaml").write_text("aliases: {asked: demo/echo}\n")
+        until(serving(gateway, "echo"))
+        (parts / "more.yaml").write_text("aliases: {asked: demo/agent}\n")
+        until(lambda: status(gateway)["status"] == "failed")
+        assert [(one["code"], Path(one["file"]).name) for one in status(gateway)["problems"]] == [
+            ("OR012", "names.yaml")
+        ]
+        (parts / "names.yaml").unlink()
+        until(serving(gateway, "agent"))
+
+
+def test_a_file_that_an_edit_has_just_included_is_watched_although_it_is_broken():
+    with Gateway(leading_to("echo")) as gateway:
+        parts = gateway.folder / "parts"
+        parts.mkdir()
+        (parts / "names.yaml").write_text("aliases: {asked: dmo/agent}\n")
+        gateway.write(f"{CONFIG}include: [parts/*.yaml]\n")
+        until(lambda: status(gateway)["status"] == "failed")
+        (parts / "names.yaml").write_text("aliases: {asked: demo/agent}\n")
+        until(serving(gateway, "agent"))
+
+
+def test_a_file_that_an_edit_includes_before_it_is_there_is_waited_for():
+    with Gateway(leading_to("echo")) as gateway:
+        parts = gateway.folder / "parts"
+        parts.mkdir()
+        gateway.write(f"{CONFIG}include: [parts/names.yaml]\n")
+        until(lambda: status(gateway)["status"] == "failed")
+        (parts / "names.yaml").write_text("aliases: {asked: demo/agent}\n")
+        until(serving(gateway, "agent"))
+
+
+def test_a_secret_that_is_rotated_is_taken_up_by_itself(tmp_path):
+    secret = tmp_path / "key"
+    secret.write_text("sk-first")
+    nodes = (
+        "lab: {type: openai-compatible, base_url: %s/v1, connections: {main: {api_key: '${file:%s}'}}, models: {m: {}}}"
+    )
+    with Upstream() as upstream:
+        config = CONFIG.replace("demo: {}", nodes % (upstream.url, secret)) + "aliases: {asked: lab/m}\n"
+        with Gateway(config) as gateway:
+            secret.write_text("sk-second")
+            until(lambda: status(gateway)["generation"] == 2)
+            with Load(gateway.port, "asked", threads=1):
+                pass
+        assert {asked.headers["authorization"] for asked in upstream.asked} == {"Bearer sk-second"}
+
+
+def test_the_same_content_is_no_new_generation():
+    with Gateway(leading_to("echo")) as gateway:
+        before = status(gateway)
+        gateway.write(leading_to("echo"))
+        until(lambda: status(gateway)["lastAttemptAt"] != before["lastAttemptAt"])
+        assert api(gateway, "POST", "/api/config/reload")[1]["changed"] is False
+        after = status(gateway)
+        assert (after["generation"], after["loadedAt"]) == (1, before["loadedAt"])
+
+
+def test_noise_beside_the_configuration_costs_no_reading():
+    with Gateway(leading_to("echo")) as gateway:
+        time.sleep(0.5)
+        before = status(gateway)["lastAttemptAt"]
+        with (
+            (gateway.folder / "other.log").open("a") as log,
+            closing((gateway.folder / "other.sqlite").open("wb")) as data,
+        ):
+            for number in range(100):
+                log.write("a line\n")
+                log.flush()
+                data.write(b"x" * number)
+                data.flush()
+                time.sleep(0.01)
+        assert status(gateway)["lastAttemptAt"] == before
+        assert "change" not in gateway.said()
+        gateway.write(leading_to("agent"))
+        until(serving(gateway, "agent"))
+
+
+# ----------------------------------------------------------------------------------------------------------- in process
+
+
+@pytest.fixture
+def service(tmp_path):
+    file = tmp_path / "omniroute.yaml"
+    file.write_text(f"version: 1\nserver: {{data_dir: '{tmp_path}/data'}}\nproviders: {{demo: {{}}}}\n")
+    service = Service(file, Overrides())
+    yield service
+    asyncio.run(service.client.close())
+    assert service.state.ledger.close()
+
+
+def test_three_hundred_reloads_leave_one_snapshot_and_no_task(service):
+    text = service.path.read_text()
+
+    async def storm():
+        for number in range(300):
+            service.path.write_text(f"{text}aliases: {{a{number}: demo/{('echo' if number % 3 else 'nothing',)}}}\n")
+            await service.reload()
+        return len(asyncio.all_tasks())
+
+    assert asyncio.run(storm()) == 1
+    gc.collect()
+    assert [each for each in gc.get_objects() if type(each) is Snapshot] == [service.live.current]
