@@ -348,7 +348,7 @@ class ProviderSpec(Node, frozen=True, kw_only=True):
     timeouts: Annotated[TimeoutsSpec, Meta(description="How long a call may take.")] = TimeoutsSpec()
     transport: Annotated[
         Literal["httptools", "httpx"],
-        Meta(description="The HTTP client: httptools is fast, httpx knows HTTP/2."),
+        Meta(description="The HTTP client: httptools is fast, httpx is slower and for a provider that troubles it."),
     ] = "httptools"
     quirks: Annotated[QuirksSpec, Meta(description="What it wants otherwise than its format says.")] = QuirksSpec()
 
