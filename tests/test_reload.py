@@ -6,16 +6,19 @@ import asyncio
 import gc
 import json
 import os
+import random
+import re
 import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.gateway import Gateway
 from support.load import Load
@@ -23,8 +26,11 @@ from support.upstream import Upstream
 
 from omniroute.app import Service
 from omniroute.config import bundle
+from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides
+from omniroute.routing.tables import ANONYMOUS, Policy, Revision, Subject
 from omniroute.routing.tables import Gateway as Snapshot
+from omniroute.secret import Secret
 
 KEY = "sk-omni-of-the-administrator"
 CONFIG = f"""\
@@ -127,7 +133,7 @@ def test_a_storm_of_good_and_broken_edits_fails_no_request_and_leaves_nothing_be
             gateway.write(leading_to(model))
             labels[bundle.load(gateway.path).digest[:12]] = model
         settled = None
-        for number in range(150):
+        for number in range(300):
             model = models[number % 2]
             code, (lines, line, column) = spoilt[number % len(spoilt)]
             gateway.write(leading_to(model))
@@ -145,10 +151,11 @@ def test_a_storm_of_good_and_broken_edits_fails_no_request_and_leaves_nothing_be
                 assert (now["status"], labels[now["revision"]]) == ("failed", model)
                 assert now["problems"] == answer["error"]["problems"]
                 assert f"{gateway.path}:{line}:{column} {code}" in gateway.said()
-            if number == 50:
+            if number == 100:
                 settled = Vitals(gateway.process.pid)
         after = Vitals(gateway.process.pid)
     assert load.failures() == []
+    assert len(load.answers) > 200
     assert {answer.revision for answer in load.answers} == set(labels)
     assert [answer for answer in load.answers if labels[answer.revision] != answer.model] == []
     assert settled is not None
@@ -300,3 +307,124 @@ def test_three_hundred_reloads_leave_one_snapshot_and_no_task(service):
     assert asyncio.run(storm()) == 1
     gc.collect()
     assert [each for each in gc.get_objects() if type(each) is Snapshot] == [service.live.current]
+
+
+def invented(chance: random.Random) -> str:
+    """A sound configuration of some size. JSON is YAML."""
+    nodes = {
+        f"node-{number}": {
+            "type": chance.choice(["openai-compatible", "anthropic-compatible"]),
+            "base_url": f"https://host-{chance.randrange(5)}.example.com/v{chance.randrange(3)}",
+            "connections": {
+                f"c{each}": {"api_key": "${env:SOME_KEY}", "priority": each, "weight": chance.randrange(1, 9)}
+                for each in range(chance.randrange(1, 4))
+            },
+            "selection": chance.choice(["fill-first", "random", "weighted"]),
+            "models": {f"m{number}-{each}": {"context": chance.randrange(1, 9) * 1000} for each in range(2)},
+            "timeouts": {"total": f"{chance.randrange(1, 90)}s"},
+            "quirks": {"drop": chance.sample(["store", "seed", "metadata"], 2)},
+        }
+        for number in range(chance.randrange(1, 4))
+    }
+    models = [f"{node}/{model}" for node, told in nodes.items() for model in told["models"]]
+    combos: dict[str, Any] = {}
+    for number in range(chance.randrange(4)):
+        targets = chance.sample([*models, "demo/echo", *combos], chance.randrange(1, 3))
+        combos[f"combo-{number}"] = {
+            "strategy": chance.choice(["priority", "weighted", "round-robin", "random"]),
+            "targets": [{"model": target, "weight": chance.randrange(1, 9)} for target in targets],
+            "retry": {"attempts": chance.randrange(3)},
+        }
+    names = [*models, *combos]
+    keys = {
+        f"key-{number}": {
+            "digest": f"sha256:{chance.randbytes(32).hex()}",
+            "tags": {"team": chance.choice("ab")},
+            **({"allow": [chance.choice(names)]} if chance.random() < 0.5 else {}),
+        }
+        for number in range(chance.randrange(3))
+    }
+    rules = [
+        {"max_tokens": {"output": chance.randrange(1, 99)}},
+        {"deny_models": {"patterns": [chance.choice(models)], "reason": "no"}},
+        {"allow_models": {"patterns": ["node-*", "demo/*"]}},
+    ]
+    policies = {
+        f"policy-{number}": {
+            "priority": chance.randrange(3),
+            "match": {"tags": {"team": chance.choice("ab")}, "models": [chance.choice(names)]},
+            "rules": chance.sample(rules, chance.randrange(1, 4)),
+        }
+        for number in range(chance.randrange(3))
+    }
+    return json.dumps(
+        {
+            "version": 1,
+            "server": {"data_dir": "{data_dir}", "body_limit": f"{chance.randrange(1, 9)}MiB"},
+            "auth": {"require_api_key": chance.random() < 0.5},
+            "providers": {"demo": {}, **nodes},
+            "aliases": {f"alias-{number}": chance.choice(names) for number in range(chance.randrange(3))},
+            "combos": combos,
+            "keys": keys,
+            "policies": policies,
+            "resilience": {"profiles": {"api_key": {"failure_threshold": chance.randrange(1, 9)}}},
+            "pricing": {chance.choice(models): {"input": chance.randrange(9)}},
+        }
+    )
+
+
+def effective(value: Any, subjects: list[Subject]) -> Any:
+    """A snapshot as plain data that can be compared: what cannot be looked into is asked about everything there is."""
+    match value:
+        case Revision():
+            return value.digest, value.source
+        case Secret():
+            return value.reveal()
+        case re.Pattern():
+            return value.pattern
+        case Policy():
+            targets = [subject.model for subject in subjects]
+            return (
+                value.name,
+                value.max_output,
+                [value.matches(subject) for subject in subjects],
+                [[refuse(target) for target in targets] for refuse in value.refuse],
+            )
+        case msgspec.Struct():
+            return {name: effective(getattr(value, name), subjects) for name in value.__struct_fields__}
+        case Mapping():
+            return [(effective(key, subjects), effective(each, subjects)) for key, each in value.items()]
+        case tuple() | list():
+            return [effective(each, subjects) for each in value]
+        case _:
+            return value
+
+
+def everybody(snapshot: Snapshot) -> list[Subject]:
+    """Every caller with every name that leads somewhere."""
+    callers = [ANONYMOUS, *snapshot.principals.values()]
+    return [Subject(principal=who, operation="chat", model=name) for who in callers for name in snapshot.routes]
+
+
+def test_a_reload_gives_the_snapshot_that_a_fresh_start_would(service, monkeypatch):
+    monkeypatch.setenv("SOME_KEY", "sk-some")
+    seed = 20261121
+    chance = random.Random(seed)
+    previous: Any = None
+
+    async def go():
+        nonlocal previous
+        for number in range(300):
+            text = invented(chance).replace("{data_dir}", str(service.path.parent / "data"))
+            service.path.write_text(text)
+            assert await service.reload() == (), f"seed {seed}, configuration {number}"
+            fresh = compile_gateway(bundle.read(service.path, service.catalog), service.catalog)
+            running = service.live.current
+            subjects = everybody(fresh)
+            told = effective(running, subjects)
+            assert told == effective(fresh, subjects), f"seed {seed}, configuration {number}"
+            assert told != previous
+            assert running.revision.generation == number + 2
+            previous = told
+
+    asyncio.run(go())
