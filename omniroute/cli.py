@@ -96,11 +96,16 @@ def init(arguments: argparse.Namespace) -> int:
     from importlib.resources import files
 
     target: Path = arguments.path
-    if target.exists():
-        print(f"{target} is there already; nothing was changed", file=sys.stderr)
+    starter = files("omniroute.config").joinpath("starter.yaml").read_text()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x") as file:  # not even through a link that leads nowhere
+            file.write(starter)
+    except OSError as error:
+        there = target.is_symlink() or target.exists()
+        reason = "it is there already" if there else error.strerror
+        print(f"{target} was not written: {reason}", file=sys.stderr)
         return ERRORS
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(files("omniroute.config").joinpath("starter.yaml").read_text())
     print(f"wrote {target}; start with: omniroute serve --config {target}")
     return FINE
 
@@ -144,6 +149,7 @@ def explain_model(arguments: argparse.Namespace) -> int:
     from omniroute.config import bundle
     from omniroute.config.compile import compile_gateway
     from omniroute.errors import CallError, ConfigError
+    from omniroute.relay.admit import check_model
     from omniroute.routing.explain import explain
     from omniroute.routing.plan import applicable
     from omniroute.routing.tables import ANONYMOUS
@@ -156,6 +162,7 @@ def explain_model(arguments: argparse.Namespace) -> int:
         if arguments.key and caller is ANONYMOUS:
             print(f"there is no key named {arguments.key!r} in the file", file=sys.stderr)
             return USAGE
+        check_model(caller, arguments.model)
         policies = applicable(gateway, caller, "chat", arguments.model)
         told = explain(gateway, memory_state(), arguments.model, arguments.format, policies)
     except ConfigError as error:
