@@ -1,15 +1,20 @@
 """The server's side of a connection: uvicorn's protocol, with the limits that it lacks.
 
 uvicorn starts a timer only after a response, so a client that sends its head one byte a minute would hold a connection
-for ever, and its parser takes heads of any size.  Here a head has a deadline and a size, and the number of connections
-has a bound.  The deadline is a mark of time that a sweep over all connections looks at once a second: a timer for each
-request would cost each request something.
+for ever, and so would one that reads nothing of its answer; and its parser takes heads of any size.  Here a head has a
+deadline and a size, whatever is not read has a deadline, and the number of connections has a bound.  The deadlines are
+marks of time that a sweep over all connections looks at once a second: a timer for each request would cost each request
+something.
+
+What cannot be understood is answered in turn, after the requests that came before it, and ends the connection: nothing
+behind it reaches a handler.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
+import sys
 from collections import Counter
 from typing import Any, ClassVar, cast
 
@@ -20,6 +25,9 @@ from omniroute.relay.guard import KEY, Guard
 
 HEAD_SECONDS = 10.0
 """For the first byte of a connection, and for each head from its first byte to its last."""
+STALL_SECONDS = 300.0
+"""For a client that takes nothing of what waits for it."""
+SWEEP_SECONDS = 1.0
 LINE_LIMIT = 8 * 1024
 HEAD_LIMIT = 32 * 1024
 FIELD_LIMIT = 100
@@ -43,26 +51,54 @@ class _Answered:
     """Stands for a request that needs no more of its body: what the parser still finds is dropped."""
 
     response_complete = True
+    more_body = False
     message_event = asyncio.Event()
 
 
-_ANSWERED = _Answered()
+_ANSWERED = cast("RequestResponseCycle", _Answered())
+
+
+class _Body:
+    """Hears the body of one request for a listener, and nothing behind it."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._over = False
+
+    def on_body(self, body: bytes) -> None:
+        if not self._over:
+            self._listener.on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._over:
+            self._over = True
+            self._listener.on_message_complete()
 
 
 class Listener(HttpToolsProtocol):
-    """One connection of a client."""
+    """One connection of a client.
+
+    `_since` is when the client began to send something that is not whole yet while nothing of it is being served: a
+    head, the rest of a body that nobody wants, stray bytes. `_served` is the request that is being answered, which
+    with pipelining is not the one that was parsed last.
+    """
 
     _each: ClassVar[Counter[str]] = Counter()
-    _head_since = 0.0
+    _since = 0.0
+    _stalled = 0.0
+    _in_head = True
     _head_bytes = 0
-    _refused = False
+    _before = 0
+    _data = b""
+    _refused = 0
+    _served: RequestResponseCycle = _ANSWERED
     _counted = ""
     _guards: list[Guard]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn itself
         super().connection_made(transport)
         self._guards = []
-        self._head_since = self.loop.time()
+        self._since = self.loop.time()
         address = self.client[0] if self.client else ""
         if address and not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
             self._counted = address
@@ -71,6 +107,8 @@ class Listener(HttpToolsProtocol):
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if not self._served.response_complete:
+            self._served.disconnected = True
         for guard in self._guards:
             guard.trip("client_gone")
         if self._counted:
@@ -82,60 +120,126 @@ class Listener(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        if self._head_since:
+        if not self._since and self._served.response_complete:
+            self._since = self.loop.time()
+        if self._in_head:
             self._head_bytes += len(data)
+        self._data = data
         super().data_received(data)
-        if self._head_since and self._head_bytes > HEAD_LIMIT:
+        self._data = b""
+        if self._in_head and self._head_bytes - self._before > HEAD_LIMIT:
             self._refuse(431)
 
+    def pause_writing(self) -> None:
+        self._stalled = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stalled = 0.0
+        super().resume_writing()
+
+    # What the parser calls.
+
     def on_message_begin(self) -> None:
-        self._head_since = self.loop.time()
+        self._in_head = True
+        self._head_bytes = self._before = len(self._data)  # of which some may belong to what came before
         super().on_message_begin()
         self.scope[KEY] = self._guards  # type: ignore[literal-required]  # a word to our own application only
 
     def on_headers_complete(self) -> None:
-        self._head_since = 0.0
-        if len(self.url) > LINE_LIMIT:
+        self._in_head = False
+        self._since = 0.0
+        if self._refused:
+            return
+        if self.parser.get_http_version() not in ("1.1", "1.0"):
+            self._refuse(400)
+        elif len(self.url) > LINE_LIMIT:
             self._refuse(414)
         elif len(self.headers) > FIELD_LIMIT or (self._head_bytes > HEAD_LIMIT and self._size() > HEAD_LIMIT):
             self._refuse(431)
         else:
             super().on_headers_complete()
-        self._head_bytes = 0
+
+    def on_message_complete(self) -> None:
+        self._since = 0.0
+        super().on_message_complete()
+
+    def _size(self) -> int:
+        return sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """The parser has stopped behind a head that asks for another protocol, as Java's HTTP client does of every
+        server. It need not be granted, but the body must not be lost: another parser takes it from here."""
+        stopped = sys.exception()
+        assert stopped is not None
+        cycle = self.cycle
+        cycle.keep_alive = False
+        framing = [header for header in self.headers if header[0] in (b"content-length", b"transfer-encoding")]
+        cycle.more_body = bool(framing)
+        fields = b"".join(b"%b: %b\r\n" % header for header in framing)
+        self.parser = type(self.parser)(_Body(self))
+        super().data_received(b"POST / HTTP/1.1\r\n%b\r\n%b" % (fields, self._data[stopped.args[0] :]))
+
+    # Answers, and refusals in their turn.
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._served.more_body:
+            self._since = self.loop.time()
+        if self._refused and self._served.response_complete:
+            self._tell()
 
     def send_400_response(self, msg: str) -> None:
         del msg  # it names the parser's trouble, which helps nobody but an attacker
         self._refuse(400)
 
-    def _size(self) -> int:
-        return sum(len(name) + len(value) + 4 for name, value in self.headers)
-
     def _refuse(self, status: int) -> None:
-        """Says why, and closes; what comes after is not read."""
+        """Says why, and closes, as soon as what was asked before has been answered; what comes after is not read."""
         if self._refused:
             return
-        self._refused = True
-        self.cycle = cast("RequestResponseCycle", _ANSWERED)
-        reason, code, message = TOLD[status]
+        self._refused = status
+        self.cycle = _ANSWERED
+        if self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()  # it is this one whose body is wrong
+        served = self._served
+        if served.more_body:
+            # It is the body of the one that is being answered. The refusal is its answer, unless it has one already.
+            if not served.response_started:
+                self._tell()
+            served.disconnected = True
+            self.transport.close()
+        elif served.response_complete:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.transport.is_closing():
+            return
+        reason, code, message = TOLD[self._refused]
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
         body = msgspec.json.encode({"error": error})
-        head = f"HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        head = f"HTTP/1.1 {self._refused} {reason}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
         self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
         self.transport.close()
 
     def sweep(self, now: float) -> None:
-        """Closes the connection if its head is overdue, and has the guard look at the body."""
-        if self._head_since and now - self._head_since > HEAD_SECONDS:
+        """Closes the connection if the client is overdue, with sending or with reading; the guards look at bodies."""
+        if self._since and self._served.response_complete and now - self._since > HEAD_SECONDS:
             self.transport.close()
+        if self._stalled and now - self._stalled > STALL_SECONDS:
+            self.transport.abort()
         for guard in list(self._guards):
             guard.sweep(now)
 
 
 async def sweep_forever(connections: set[Any]) -> None:
-    """Looks after the heads of all connections."""
+    """Looks after the deadlines of all connections."""
     now = asyncio.get_running_loop().time
     while True:
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(SWEEP_SECONDS)
         for connection in list(connections):
             if isinstance(connection, Listener):
                 connection.sweep(now())

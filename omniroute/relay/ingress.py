@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from omniroute.errors import CallError, Fault, MethodNotAllowed, TooLarge, UnsupportedMedia, UpstreamError
+from omniroute.errors import BadRequest, CallError, Fault, MethodNotAllowed, TooLarge, UnsupportedMedia, UpstreamError
 from omniroute.formats import CHAT
 from omniroute.relay import admit, counting, headers, listing, meter, pump, relay
 from omniroute.relay.asgi import Application, Receive, Scope, Send, respond
@@ -172,13 +172,15 @@ async def _read(call: Call, receive: Receive, limit: int) -> bytes:
             raise UnsupportedMedia("The body must be JSON: send `Content-Type: application/json`.")
     message = await receive()
     body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
+    if message["type"] == "http.request" and not message["more_body"]:
         if len(body) > limit:
             raise _too_large(limit)
         return body
     parts = [body]
     size = len(body)
-    while message.get("more_body") and size <= limit:
+    while message.get("more_body", True) and size <= limit:
+        if message["type"] != "http.request":
+            raise BadRequest("The body broke off.", code="body_incomplete")
         message = await receive()
         parts.append(message.get("body", b""))
         size += len(parts[-1])
