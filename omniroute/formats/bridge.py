@@ -16,12 +16,13 @@ from omniroute.formats.ir import CONTENT, Event, Failed, Finish, FinishReason, U
 class Translated:
     """Upstream bytes to events to the client's bytes."""
 
-    __slots__ = ("_decoder", "_encoder", "committed", "fault", "finish", "produced", "retell", "usage")
+    __slots__ = ("_decoder", "_encoder", "committed", "fault", "finish", "over", "produced", "retell", "usage")
 
     def __init__(self, upstream: ChatCodec, client: ChatCodec, head: Head, ident: str, created: int) -> None:
         self._decoder = upstream.decoder()
         self._encoder = client.encoder(head, ident, created)
         self.committed = False
+        self.over = False
         self.produced = 0
         self.usage: Usage | None = None
         self.finish: FinishReason | None = None
@@ -37,6 +38,7 @@ class Translated:
 
     def fail(self, fault: Fault) -> bytes:
         self.fault = fault
+        self.over = True
         return self._encoder.feed([Failed(fault)]) + self._encoder.close()
 
     def replay(self, events: Sequence[Event]) -> bytes:
@@ -53,8 +55,10 @@ class Translated:
                 self.usage = event.usage
             elif isinstance(event, Finish):
                 self.finish = event.reason
+                self.over = True
             elif isinstance(event, Failed):
                 self.fault = self.retell(event.fault)
+                self.over = True
                 return self._encoder.feed([*events[:at], Failed(self.fault)])
         return self._encoder.feed(events)
 

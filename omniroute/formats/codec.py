@@ -22,12 +22,14 @@ Fields = dict[str, Any]
 class Head(msgspec.Struct):
     """What one cheap look at a request tells: enough to route it, and to forward it without looking further.
 
-    `fields` are raw slices of the body by top-level key; `model` and `stream` are decoded and checked.
+    `fields` are raw slices of the body by top-level key; `model` and `stream` are decoded and checked. `body` is the
+    whole of it, for who looks further.
     """
 
     model: str
     stream: bool
     fields: dict[str, Raw]
+    body: bytes = b""
 
 
 class Reply(msgspec.Struct):
@@ -82,12 +84,14 @@ class Encoder(Protocol):
 class Bridge(Protocol):
     """One streamed answer on its way: upstream bytes in, client bytes out, and what was seen meanwhile.
 
-    `committed` turns true with the first content; until then nothing needs to have been sent. `fault` is set when
+    `committed` turns true with the first content; until then nothing needs to have been sent. `over` turns true when
+    the client's bytes have come to their legal end, whatever else the upstream may send. `fault` is set when
     the upstream said that it failed or stopped short. `produced` counts the pieces of content, for estimates: about a
     token each.
     """
 
     committed: bool
+    over: bool
     produced: int
     usage: Usage | None
     finish: FinishReason | None

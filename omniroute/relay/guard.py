@@ -56,6 +56,8 @@ class Guard:
         return True
 
     def release(self) -> None:
-        """The request is done."""
-        self._slot.clear()
-        self._task = None
+        """The request is done, or the client has all of its answer, and what it does now is no reason to stop. Only the
+        first call counts: at the second the connection may be at the next request already."""
+        if self._task is not None:
+            self._slot.clear()
+            self._task = None

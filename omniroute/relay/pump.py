@@ -7,6 +7,7 @@ one module that writes to the client, and the commit point of a stream is its fi
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from omniroute.errors import Fault, UpstreamError
 from omniroute.relay import headers
@@ -14,7 +15,10 @@ from omniroute.relay.asgi import respond
 from omniroute.relay.attempt import Opened
 from omniroute.relay.call import Call
 from omniroute.upstream.client import classify, named
+from omniroute.upstream.transport import Reply
 
+LINGER = 0.25
+"""Seconds that a provider has to end an answer in which all has been said, for its connection to serve again."""
 STOPPING = Fault(kind="unavailable", status=503, message="The gateway is shutting down.", code="shutting_down")
 """What the clients of streams are told that a draining server can wait for no longer."""
 
@@ -68,26 +72,34 @@ async def stream(call: Call, opened: Opened, provider: str) -> UpstreamError | N
         await respond(send, 200, headers.stream(call), opened.first)
         return None
     await send({"type": "http.response.start", "status": 200, "headers": headers.stream(call)})
-    await send({"type": "http.response.body", "body": opened.first, "more_body": True})
-    pulse = Pulse(call)
-    try:
-        failure, rest = await _relay(call, opened, provider, pulse)
-    finally:
-        pulse.stop()
+    failure: UpstreamError | None = None
+    rest = opened.first
+    if not way.over:
+        await send({"type": "http.response.body", "body": rest, "more_body": True})
+        pulse = Pulse(call)
+        try:
+            failure, rest = await _relay(call, opened, provider, pulse)
+        finally:
+            pulse.stop()
     if failure is None and way.fault is not None:
         failure = classify(way.fault, provider)
     call.fault = failure.fault if failure else None
     await send({"type": "http.response.body", "body": rest})
+    if failure is None:
+        await _let_end(call, opened.reply)
     return failure
 
 
 async def _relay(call: Call, opened: Opened, provider: str, pulse: Pulse) -> tuple[UpstreamError | None, bytes]:
-    """The loop. Gives what is left to send, and the failure that ended it if one did."""
+    """The loop, until the answer is at its legal end: clients leave there, and what the upstream does then is not
+    theirs. Gives what is left to send, and the failure that ended it if one did."""
     way = opened.bridge
     send, reply, now = call.send, opened.reply, asyncio.get_running_loop().time
     try:
         while data := await reply.chunk():
             piece = way.feed(data)
+            if way.over:
+                return None, piece
             if piece:
                 pulse.last = now()
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -99,3 +111,16 @@ async def _relay(call: Call, opened: Opened, provider: str, pulse: Pulse) -> tup
             await send({"type": "http.response.body", "body": way.fail(STOPPING)})
         raise
     return None, way.close()
+
+
+async def _let_end(call: Call, reply: Reply) -> None:
+    """Reads to the end of the upstream's bytes, which is usually there already: only then is its connection free. The
+    answer was whole before, so nothing that happens here is a failure."""
+    call.guard.release()
+    timer = asyncio.get_running_loop().call_later(LINGER, reply.close)
+    try:
+        with suppress(UpstreamError):
+            while await reply.chunk():
+                pass
+    finally:
+        timer.cancel()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Self
 
@@ -47,7 +49,9 @@ keys: {{rig: {{digest: "sha256:{digest}"}}{keys}}}
 # A name of its own for each request that is looked for in the ledger.
 aliases: {{"open-*": open/chat, "anth-*": anth/chat{aliases}}}
 # Connections that failed in one test are not to rest in the next.
-resilience: {{profiles: {{api_key: {{failure_threshold: 1000, cooldown: 0s, honour_retry_after: false}}}}}}
+resilience:
+  profiles:
+    api_key: {{failure_threshold: 1000, cooldown: 1ms, max_cooldown: 1ms, reset_timeout: 1ms, honour_retry_after: false}}
 {more}
 """
 
@@ -65,6 +69,7 @@ class Rig:
         self._stack = ExitStack()
         self._config = {"aliases": aliases, "keys": keys, "server": server, "auth": auth, "digest": digest(KEY)}
         self._more = more
+        self._books: dict[str, dict[str, Any]] = {}
         self._environment = KEYS | environment
 
     def __enter__(self) -> Self:
@@ -76,7 +81,8 @@ class Rig:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        with self._stack:
+            self._audit()
 
     def sdk(self, name: str, key: str = KEY, **options: Any) -> Any:
         """A client of its own, closed with the rig."""
@@ -99,11 +105,40 @@ class Rig:
         (one,) = self.upstream.asked
         return one
 
-    def row(self, requested: str) -> dict[str, Any]:
-        """The one row in the ledger of the requests for a name; a moment passes until it is written."""
+    def books(self, requested: str, **expected: Any) -> None:
+        """Expects exactly one row in the ledger for all requests that asked for this name, with these values. Rows are
+        written a moment later, so all of them are looked at when the rig is taken down."""
+        assert requested not in self._books, f"{requested} is asked for twice"
+        self._books[requested] = expected
+
+    def _audit(self) -> None:
         deadline = time.monotonic() + 5
-        while not (found := [row for row in self.gateway.rows() if row["requested"] == requested]):
-            assert time.monotonic() < deadline, f"no row for {requested}"
-            time.sleep(0.02)
-        (one,) = found
-        return one
+        while True:
+            rows = self.gateway.rows()
+            missing = self._books.keys() - {row["requested"] for row in rows}
+            if not missing or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        wrong = [f"{name}: no row" for name in missing]
+        seen: set[str] = set()
+        for row in rows:
+            name = row["requested"]
+            if name in seen and name in self._books:
+                wrong.append(f"{name}: more than one row")
+            seen.add(name)
+            for column, value in self._books.get(name, {}).items():
+                found = _value(column, row)
+                if not (value(found) if callable(value) else found == value):
+                    wrong.append(f"{name}: {column} is {found!r}, not {value!r}")
+        assert not wrong, "the ledger is wrong:\n" + "\n".join(wrong)
+
+
+def _value(column: str, row: dict[str, Any]) -> Any:
+    """A column as a test thinks of it; `outcomes` and `targets` are those of the attempts."""
+    if column in ("outcomes", "targets"):
+        return [attempt[column.removesuffix("s")] for attempt in json.loads(row["attempts"])]
+    if column == "losses":
+        return json.loads(row[column])
+    if column == "cost":
+        return None if row[column] is None else Decimal(row[column])
+    return row[column]

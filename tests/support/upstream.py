@@ -76,6 +76,8 @@ class Upstream:
         self.hung_up = 0
         """Connections that the other side closed while an answer was on its way."""
         self.open = 0
+        self.connections = 0
+        """That were ever made."""
         self.busy = 0
         """Connections with an answer on its way."""
         self.written = 0
@@ -115,6 +117,7 @@ class Upstream:
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
+        self.connections += 1
         begun: bytes | None = b""
         try:
             while begun is not None:

@@ -55,12 +55,12 @@ class Through:
     __slots__ = (
         "_gathered",
         "_model",
-        "_over",
         "_seen",
         "_spent",
         "committed",
         "fault",
         "finish",
+        "over",
         "produced",
         "retell",
         "usage",
@@ -77,10 +77,10 @@ class Through:
         self._gathered = Blocks()
         self._spent: views.Spent | None = None
         self._seen = False
-        self._over = False
+        self.over = False
 
     def feed(self, data: bytes) -> bytes:
-        if self._over:
+        if self.over:
             return b""
         try:
             block = self._gathered.feed(data)
@@ -97,20 +97,20 @@ class Through:
         out = b""
         with contextlib.suppress(ValueError, RecursionError):  # half an event is none
             out = b"".join(map(self._event, records(self._gathered.rest())))
-        if self._over:
+        if self.over:
             return out
         if self.finish is None:
             return out + self._broken(TRUNCATED)
-        self._over = True
+        self.over = True
         return out + frame(_STOP, b"message_stop")
 
     def _broken(self, fault: Fault) -> bytes:
         return self.fail(self.retell(fault))
 
     def fail(self, fault: Fault) -> bytes:
-        if self._over:
+        if self.over:
             return b""
-        self._over = True
+        self.over = True
         self.fault = fault
         return faults.event(fault)
 
@@ -126,7 +126,7 @@ class Through:
 
     def _event(self, record: Record) -> bytes:
         name, data = record
-        if self._over or not data or data.startswith(DONE):
+        if self.over or not data or data.startswith(DONE):
             return b""
         if not _is_text(data):
             raise ValueError("it is not UTF-8")
@@ -163,7 +163,7 @@ class Through:
                 self._spend(told.usage)
             case "message_stop":
                 self.finish = self.finish or "stop"
-                self._over = True
+                self.over = True
 
     def _say(self, says: bool) -> None:
         if says:

@@ -56,12 +56,12 @@ class Through:
         "_gathered",
         "_keep_usage",
         "_model",
-        "_over",
         "_seen",
         "_theirs",
         "committed",
         "fault",
         "finish",
+        "over",
         "produced",
         "retell",
         "usage",
@@ -79,10 +79,10 @@ class Through:
         self._theirs = self._model
         self._gathered = Blocks()
         self._seen = False
-        self._over = False
+        self.over = False
 
     def feed(self, data: bytes) -> bytes:
-        if self._over:
+        if self.over:
             return b""
         try:
             block = self._gathered.feed(data)
@@ -100,20 +100,20 @@ class Through:
         out = b""
         with contextlib.suppress(ValueError, RecursionError):  # half an event is none
             out = b"".join(map(self._event, records(self._gathered.rest())))
-        if self._over:
+        if self.over:
             return out
         if self.finish is None:
             return out + self._broken(TRUNCATED)
-        self._over = True
+        self.over = True
         return out + _END
 
     def _broken(self, fault: Fault) -> bytes:
         return self.fail(self.retell(fault))
 
     def fail(self, fault: Fault) -> bytes:
-        if self._over:
+        if self.over:
             return b""
-        self._over = True
+        self.over = True
         self.fault = fault
         return faults.event(fault)
 
@@ -129,12 +129,12 @@ class Through:
 
     def _event(self, record: Record) -> bytes:
         name, data = record
-        if self._over or not data:
+        if self.over or not data:
             return b""
         if data.startswith(DONE):
             if not self._seen:
                 return self._broken(TRUNCATED)
-            self._over = True
+            self.over = True
             return _END
         if not _is_text(data):
             raise ValueError("it is not UTF-8")
