@@ -1,5 +1,7 @@
 """What a legal stream of Anthropic's messages is, written down as strictly as its strictest client reads it."""
 
+import re
+
 import msgspec
 
 REASONS = {
@@ -149,3 +151,68 @@ class _Reader:
         assert told == {"type": "message_stop"}
         assert self.seen.reason is not None, "it stops without a reason"
         self.over = True
+
+
+def request(body) -> None:
+    """Fails where a request breaks a rule that the API is known to refuse it for."""
+    assert body["max_tokens"] >= 0
+    messages = body["messages"]
+    assert messages[0]["role"] == "user"
+    ids, awaited, marks = set(), [], _marks(body.get("tools", ())) + _marks(body.get("system", ()))
+    for before, message in zip([None, *messages], messages, strict=False):
+        role = message["role"]
+        content = message["content"]
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        assert blocks, "a message is empty"
+        marks += _marks(blocks)
+        if before is not None:
+            assert role != before["role"], "one speaker twice"
+        if role == "system":
+            assert before["role"] == "user"
+        elif before is not None and before["role"] == "system":
+            assert role == "assistant"
+        results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+        if results:
+            assert role == "user"
+            assert [block["type"] for block in blocks[: len(results)]] == ["tool_result"] * len(results)
+        assert sorted(results) == sorted(awaited), "calls and results do not fit"
+        awaited = [block["id"] for block in blocks if block["type"] == "tool_use"]
+        for ident in awaited:
+            assert re.fullmatch("[a-zA-Z0-9_-]+", ident)
+            assert ident not in ids
+            ids.add(ident)
+        for block in blocks:
+            _block(block, role)
+    assert not awaited, "the last calls have no results"
+    assert marks <= 4
+    _settings(body)
+
+
+def _marks(blocks):
+    return sum("cache_control" in block for block in blocks if isinstance(block, dict))
+
+
+def _block(block, role):
+    kind = block["type"]
+    if kind == "text":
+        assert block["text"].strip(), "a text is empty"
+    elif kind in ("thinking", "redacted_thinking"):
+        assert role == "assistant"
+        assert not (block.get("signature") or block.get("data")).startswith("omniroute.")
+    elif kind == "tool_use":
+        assert role == "assistant"
+        assert isinstance(block["input"], dict)
+
+
+def _settings(body):
+    thinking = body.get("thinking", {"type": "disabled"})
+    if thinking["type"] == "enabled":
+        assert 1024 <= thinking["budget_tokens"] < body["max_tokens"]
+    if thinking["type"] in ("enabled", "adaptive"):
+        assert "temperature" not in body
+        assert "top_k" not in body
+        assert body.get("top_p", 1) >= 0.95
+        assert body.get("tool_choice", {"type": "auto"})["type"] in ("auto", "none")
+    assert 0 <= body.get("temperature", 1) <= 1
+    assert all(sequence.strip() for sequence in body.get("stop_sequences", ()))
+    assert "tools" in body or "tool_choice" not in body

@@ -164,6 +164,9 @@ class Answer:
         if not self._started:
             self.start(views.Message(), events)
         told = views.block(raw)
+        if not told.type:
+            raise ValueError("a block has no type")
+        bytes(raw).decode()  # the decoder takes what it skips on trust
         block = self._blocks[index] = _Block(told.type, raw)
         match told.type:
             case "text":

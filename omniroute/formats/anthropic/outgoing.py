@@ -144,7 +144,8 @@ def _wanted(choice: ToolChoice | None) -> Fields:
 
 def _sampling(asked: Sampling, known: Traits, ledger: Ledger, *, thinks: bool) -> Fields:
     for name in WITHOUT:
-        if getattr(asked, name) not in (None, False):
+        value = getattr(asked, name)
+        if value is not None and value is not False:
             ledger.lose(name, f"sampling.{name}", "dropped: there is no such field")
     if asked.n not in (None, 1):
         ledger.lose("n", "sampling.n", "dropped: there is one answer")

@@ -152,6 +152,7 @@ class Transcript:
 
     def _others(self, turns: Sequence[Turn], first: int) -> None:
         """The turns up to the assistant's next one: results, then what the user said, then what the system said."""
+        self._take_back()
         results: list[Any] = []
         blocks: list[Any] = []
         for at, turn in enumerate(turns, first):
@@ -180,11 +181,22 @@ class Transcript:
             start -= 1
         return turns[start:] if start else ()
 
+    def _take_back(self) -> None:
+        """Makes the user say what the system just said, for the assistant did not say anything after it."""
+        if self._messages and self._messages[-1]["role"] == "system":
+            blocks = self._messages.pop()["content"]
+            self._say("user", [self._quoted(block, "turns") for block in blocks])
+
     def _asked(self, turn: Turn, block: Block, place: str) -> list[Any]:
-        if turn.role == "system" and isinstance(block, Text) and block.text.strip():
+        written = self._parts(block, place)
+        return [self._quoted(one, place) for one in written] if turn.role == "system" else written
+
+    def _quoted(self, block: Any, place: str) -> Any:
+        """The system's words as the user's."""
+        if isinstance(block, dict) and block["type"] == "text":
             self._ledger.lose("system_turn", place, "told in a user's message")
-            return [marked(text_block(f"<system>\n{block.text}\n</system>"), block.cache, self._ledger)]
-        return self._parts(block, place)
+            block["text"] = f"<system>\n{block['text']}\n</system>"
+        return block
 
     def _unanswered(self, results: list[Any]) -> list[Any]:
         """Results for the calls that `results` leaves without one."""
