@@ -54,7 +54,9 @@ def serve(arguments: argparse.Namespace) -> int:
         return server.run(_path(arguments), overrides, said.log_level or "INFO")
     except ConfigError as error:
         _report(error.problems, arguments)
-        return REFUSED
+    except server.CannotListen as error:
+        print(f"{error}; `--port` takes another port, `--host` another address", file=sys.stderr)
+    return REFUSED
 
 
 def validate(arguments: argparse.Namespace) -> int:

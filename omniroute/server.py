@@ -23,6 +23,7 @@ from omniroute.listener import Listener, sweep_forever
 
 log = logging.getLogger("omniroute")
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+BACKLOG = 2048
 KEEP_ALIVE = 30
 """Seconds that an idle client connection stays open."""
 
@@ -52,16 +53,19 @@ class Server(uvicorn.Server):
         task.add_done_callback(self._reloads.discard)
 
 
+class CannotListen(Exception):
+    """The address is taken, or is not one of this machine."""
+
+
 def run(path: Path, overrides: Overrides, level: str) -> int:
     """Serves until a signal ends it. Raises ConfigError where the files do not make a gateway, or make one that would
-    be open to strangers."""
+    be open to strangers, and CannotListen where they make one that nobody could reach."""
     logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
     service = Service(path, overrides)
     settings = service.bundle.spec.server
+    sockets = _listening(settings.host, settings.port)
     config = uvicorn.Config(
         service.app(),
-        host=settings.host,
-        port=settings.port,
         loop="uvloop",
         http=Listener,
         ws="none",
@@ -74,16 +78,27 @@ def run(path: Path, overrides: Overrides, level: str) -> int:
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=round(seconds(settings.drain_timeout)),
     )
-    _greet(service)
-    Server(config, service).run()
+    _greet(service, sockets[0].getsockname()[1])
+    Server(config, service).run(sockets)
     return 0
 
 
-def _greet(service: Service) -> None:
+def _listening(host: str, port: int) -> list[socket.socket]:
+    """A socket for each address that the host has; opened here and not by uvicorn, which has no words for why not."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        places = dict.fromkeys((family, address) for family, _, _, _, address in found)
+        return [socket.create_server(address, family=family, backlog=BACKLOG) for family, address in places]
+    except OSError as error:
+        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+def _greet(service: Service, port: int) -> None:
     """What the operator wants to know at the start. A password that was made up is told on a terminal only, never
     into a log that is kept."""
-    settings, revision = service.bundle.spec.server, service.live.current.revision
-    log.info("OmniRoute %s on http://%s:%d, revision %s", __version__, settings.host, settings.port, revision.label)
+    host, revision = service.bundle.spec.server.host, service.live.current.revision
+    shown = f"[{host}]" if ":" in host else host
+    log.info("OmniRoute %s on http://%s:%d, revision %s", __version__, shown, port, revision.label)
     if service.overrides.insecure:
         log.warning("started with --insecure: whoever can reach this address can use every provider behind it")
     access = service.live.current.access

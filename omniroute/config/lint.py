@@ -602,15 +602,16 @@ def open_to_strangers(subject: Subject) -> Iterator[Problem]:
         yield report("OR305", ("server", "host"), message, hint)
 
 
-def exposure(spec: Spec, host: str) -> list[str]:
-    """What is missing for listening on this host: nothing on loopback, everything that keeps strangers out elsewhere."""
+def exposure(spec: Spec, host: str, *, password: bool = False) -> list[str]:
+    """What is missing for listening on this host: nothing on loopback, everything that keeps strangers out elsewhere.
+    `password` says that there is one beside the file."""
     if is_loopback(host):
         return []
     auth = spec.auth
     needed = {
         "`auth.require_api_key: true`": auth.require_api_key,
         "at least one entry in `keys`": bool(spec.keys),
-        "`auth.password_hash`": auth.password_hash is not None,
+        "`auth.password_hash`": password or auth.password_hash is not None,
         "`auth.require_login: true`": auth.require_login,
     }
     return [what for what, there in needed.items() if not there]

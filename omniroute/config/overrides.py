@@ -33,7 +33,7 @@ def overridden(bundle: Bundle, overrides: Overrides) -> Bundle:
             auth=msgspec.structs.replace(spec.auth, **_said(require_api_key=overrides.require_api_key)),
         ),
     )
-    lacking = exposure(changed.spec, changed.spec.server.host)
+    lacking = exposure(changed.spec, changed.spec.server.host, password=overrides.initial_password is not None)
     if lacking and not overrides.insecure:
         message = f"`{changed.spec.server.host}` is more than this machine, and there lacks: {', '.join(lacking)}"
         hint = "or listen on 127.0.0.1; `--insecure` is for closed test networks"

@@ -69,6 +69,11 @@ class Gateway:
 
     def __enter__(self) -> Self:
         self.log = (self.folder / "log").open("w+")
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Starts it, for the first time or once more, and waits until it answers."""
         command = [sys.executable, "-m", "omniroute", "serve", "--config", str(self.path), "--port", str(self.port)]
         self.process = subprocess.Popen(
             [*command, *self.options],
@@ -78,7 +83,6 @@ class Gateway:
             stderr=subprocess.STDOUT,
         )
         self.wait()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
