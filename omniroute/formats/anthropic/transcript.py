@@ -165,7 +165,7 @@ class Transcript:
                 if not isinstance(block, ToolResult):
                     blocks += self._asked(turn, block, f"turns[{at}].blocks[{position}]")
         results += self._unanswered(results)
-        if not results and not blocks:
+        if not results and not blocks and not (self._messages and self._messages[-1]["role"] == "user"):
             blocks.append(text_block(EMPTY))
             self._ledger.lose("empty_turn", f"turns[{first}]", "told in words: a message cannot be empty")
         self._say("user", results + blocks)

@@ -1,0 +1,141 @@
+"""Every client's format before every upstream's, over all recorded cases.
+
+A case that some client sent is sent on to each other format; one that some upstream answered is told to clients of
+each other format. What comes out is a file to review, so that a change of one codec shows what it does to all pairs.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+from automata_anthropic import anthropic as anthropic_automaton
+from automata_anthropic import request as anthropic_request
+from automata_openai import openai_chat as openai_automaton
+from stories import story
+
+from omniroute.formats import CHAT, bridge, patch
+from omniroute.formats.codec import Head
+from omniroute.formats.fold import fold
+from omniroute.formats.ir import Finish, Raw, Refusal, Text, ToolCall, UsageSeen
+
+HERE = Path(__file__).parent
+MATRIX = HERE / "matrix"
+MODELS = {"openai_chat": "gpt-5", "anthropic": "claude-sonnet-5"}
+AUTOMATA = {"openai_chat": openai_automaton, "anthropic": anthropic_automaton}
+PAIRS = [(client, upstream) for client in CHAT for upstream in CHAT if client != upstream]
+
+
+def recorded(kind: str, part: str) -> Iterator[tuple[str, str, Path]]:
+    """The cases that have a file of a name, of one format, each with the other formats."""
+    for one, other in PAIRS:
+        near = one if part == "client" else other
+        for path in sorted((HERE / near).glob(f"*/{kind}")):
+            yield one, other, path
+
+
+def params(kind: str, part: str):
+    return [
+        pytest.param(client, upstream, path, id=f"{path.parent.name}.{client}-{upstream}")
+        for client, upstream, path in recorded(kind, part)
+    ]
+
+
+def pretty(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
+
+
+def head(client: str, *, stream: bool = True) -> Head:
+    options = {"stream_options": Raw(b'{"include_usage":true}')} if client == "openai_chat" else {}
+    return Head("coding", stream, options)
+
+
+def streamed(client: str, upstream: str, *pieces: bytes):
+    way = bridge.stream(CHAT[upstream], CHAT[client], head(client), "id", 1700000000)
+    return way, b"".join(way.feed(piece) for piece in pieces) + way.close()
+
+
+@pytest.mark.parametrize(("client", "upstream", "path"), params("request.json", "client"))
+def test_a_request_is_sent_on_as_reviewed(client, upstream, path, golden):
+    chat = CHAT[client].decode_request(CHAT[client].peek(path.read_bytes()))
+    fields, losses = CHAT[upstream].encode_request(chat, MODELS[upstream])
+    body = patch.join(fields)
+    golden(MATRIX / f"{path.parent.name}.{client}-{upstream}.request.json", pretty({"body": fields, "losses": losses}))
+    sent = msgspec.json.decode(body)
+    if upstream == "anthropic":
+        anthropic_request(sent)
+    names = [call.name for turn in chat.turns for call in turn.blocks if isinstance(call, ToolCall)]
+    again = CHAT[upstream].decode_request(CHAT[upstream].peek(body))
+    assert names == [call.name for turn in again.turns for call in turn.blocks if isinstance(call, ToolCall)]
+
+
+@pytest.mark.parametrize(("client", "upstream", "path"), params("stream.txt", "upstream"))
+def test_a_stream_is_told_as_reviewed(client, upstream, path, golden):
+    stream = path.read_bytes()
+    way, out = streamed(client, upstream, stream)
+    golden(MATRIX / f"{path.parent.name}.{client}-{upstream}.stream.txt", out.decode())
+    understood = {"usage": way.usage, "finish": way.finish, "fault": way.fault, "committed": way.committed}
+    golden(MATRIX / f"{path.parent.name}.{client}-{upstream}.understood.json", pretty(understood))
+    seen = AUTOMATA[client](out)
+    assert (seen.error is None) == (way.fault is None)
+    for at in range(0, len(stream), 7):
+        assert streamed(client, upstream, stream[:at], stream[at:])[1] == out
+
+
+@pytest.mark.parametrize(("client", "upstream", "path"), params("reply.json", "upstream"))
+def test_a_whole_answer_is_told_as_reviewed(client, upstream, path, golden):
+    reply = bridge.whole(CHAT[upstream], CHAT[client], path.read_bytes(), head(client), "id", 1700000000)
+    if reply.fault is not None:
+        assert reply.body == b""
+        return
+    golden(MATRIX / f"{path.parent.name}.{client}-{upstream}.reply.json", pretty(Raw(reply.body)))
+    told = fold(CHAT[upstream].decode_reply(path.read_bytes()))
+    again = fold(CHAT[client].decode_reply(reply.body))
+    assert _calls(again) == _calls(told)
+    assert "".join(block.text for block in again.blocks if isinstance(block, Text)).startswith(
+        "".join(block.text for block in told.blocks if isinstance(block, Text))
+    )
+    if told.usage is not None:
+        assert (again.usage.input, again.usage.output) == (told.usage.input, told.usage.output)
+        assert again.usage.cached == told.usage.cached
+
+
+def _calls(message):
+    return [(call.id, call.name) for call in message.blocks if isinstance(call, ToolCall)]
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
+def test_any_stream_of_an_upstream_is_a_legal_one_that_says_the_same(client, upstream):
+    random = Random(11)
+    for _ in range(1500):
+        events = story(random)
+        source = CHAT[upstream].encoder(head(upstream), "id", 1700000000)
+        stream = source.feed(events) + source.close()
+        cuts = sorted(random.randrange(len(stream) + 1) for _ in range(3))
+        pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+        way, out = streamed(client, upstream, *pieces)
+        AUTOMATA[client](out)
+        decoder = CHAT[upstream].decoder()
+        heard = decoder.feed(stream) + decoder.close()
+        told, again = fold(heard), fold(CHAT[client].decoder().feed(out))
+        assert way.fault is None
+        assert _said(again) == _said(told)
+        assert _calls(again) == _calls(told)
+        assert way.finish == next(event.reason for event in heard if isinstance(event, Finish))
+        usages = [event.usage for event in heard if isinstance(event, UsageSeen)]
+        assert way.usage == (usages[-1] if usages else None)
+        handed = CHAT[upstream].through(head(upstream))
+        kept = b"".join(handed.feed(piece) for piece in pieces) + handed.close()
+        AUTOMATA[upstream](kept)
+        assert fold(CHAT[upstream].decoder().feed(kept)).blocks == told.blocks
+        assert (handed.usage, handed.fault) == (way.usage, None)
+        assert handed.finish in (way.finish, "stop"), "only a translation knows better than the upstream"
+        assert handed.committed == way.committed
+
+
+def _said(message):
+    """Its words, but for what a format says in place of what it cannot carry."""
+    said = "".join(block.text for block in message.blocks if isinstance(block, Text | Refusal))
+    return re.sub(r"\[The answer holds [^]]*\]", "", said)
