@@ -52,17 +52,19 @@ def _reason(error: Exception) -> str:
 def _refuse_repeated_keys(body: bytes, fields: Mapping[str, Raw]) -> None:
     """msgspec keeps the last of two equal keys; who authorises and who forwards must not see different ones.
 
-    The shortest body with these fields has a known length, and one of that length has no room for another key: that
-    settles it for compact JSON, which is what most SDKs send. JSON as Python writes it has one space more after each
-    comma and colon, and is compared with just that. Any other is walked from key to key: the slice that the decoder
-    kept tells where each value ends, and a value that is not the kept one belongs to a repeated key.
+    The shortest body with these fields has a known length, and one that is hardly longer has no room for a key of them
+    once more: that settles it for compact JSON, which is what most SDKs send. JSON as Python writes it has one space
+    more after each comma and colon, and is compared with just that. Any other is walked from key to key: the slice that
+    the decoder kept tells where each value ends, and a value that is not the kept one belongs to a repeated key.
     """
-    least = 4 * len(fields) + 1  # braces, commas, the quotes and the colon of each key
-    for name, raw in fields.items():
-        least += len(name) + memoryview(raw).nbytes
-    if len(body) == least:
+    if not fields:
         return
-    if len(body) == least + 2 * len(fields) - 1:
+    least = 4 * len(fields) + 1  # braces, commas, the quotes and the colon of each key
+    least += len("".join(fields)) + len(b"".join(fields.values()))
+    room = len(body) - least
+    if room < len(',"":0') + min(map(len, fields)):
+        return
+    if room == 2 * len(fields) - 1:
         spaced = b", ".join([b'"%b": %b' % (name.encode(), raw) for name, raw in fields.items()])
         if body == b"{%b}" % spaced:
             return
@@ -76,7 +78,7 @@ def _refuse_repeated_keys(body: bytes, fields: Mapping[str, Raw]) -> None:
         if not body.startswith(value, match.end()):
             raise BadRequest(f"The key {name!r} stands twice in the body.", param=name)
         at = match.end() + len(value)
-    if fields and _end.match(body, at) is None:
+    if _end.match(body, at) is None:
         raise BadRequest("A key stands twice in the body.")
 
 
@@ -92,7 +94,7 @@ def head(body: bytes) -> Head:
         raise BadRequest("`model` must be a string.", param="model") from None
     if not name or len(name) > 256 or not name.isprintable():
         raise BadRequest("`model` must be a name of 1 to 256 printable characters.", param="model")
-    return Head(name, flag(fields, "stream"), fields)
+    return Head(name, flag(fields, "stream"), fields, body)
 
 
 def flag(fields: Mapping[str, Raw], name: str) -> bool:
@@ -106,12 +108,14 @@ def flag(fields: Mapping[str, Raw], name: str) -> bool:
         raise BadRequest(f"`{name}` must be a boolean.", param=name) from None
 
 
-def check(fields: Mapping[str, Raw], decoders: Mapping[str, msgspec.json.Decoder[Any]]) -> None:
-    """That the fields which are there have the right types; null counts as absent."""
-    for name, raw in fields.items():
-        decoder = decoders.get(name)
-        if decoder is not None and bytes(raw) != b"null":
-            read(decoder, raw, name)
+def look(decoder: msgspec.json.Decoder[T], head: Head) -> T:
+    """The body as the decoder's type, at one go. Raises BadRequest that names the exact spot."""
+    try:
+        return decoder.decode(head.body)
+    except msgspec.ValidationError as error:
+        raise _mistyped(error, "") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"The body is not valid JSON: {_reason(error)}.") from None
 
 
 def read(decoder: msgspec.json.Decoder[T], raw: Raw, place: str) -> T:
@@ -119,11 +123,15 @@ def read(decoder: msgspec.json.Decoder[T], raw: Raw, place: str) -> T:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
-        what, _, spot = str(error).partition(" - at `$")
-        place += spot.removesuffix("`")
-        raise BadRequest(f"`{place}` is not as it should be: {what}.", param=place) from None
+        raise _mistyped(error, place) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"`{place}` is not as it should be: {_reason(error)}.", param=place) from None
+
+
+def _mistyped(error: msgspec.ValidationError, place: str) -> BadRequest:
+    what, _, spot = str(error).partition(" - at `$")
+    place = (place + spot.removesuffix("`")).removeprefix(".")
+    return BadRequest(f"`{place}` is not as it should be: {what}.", param=place)
 
 
 def join(fields: Fields) -> bytes:

@@ -80,9 +80,9 @@ def test_deep_nesting_is_refused_and_not_followed():
 
 
 def test_the_head_names_model_and_stream():
-    assert patch.head(b'{"model":"m","stream":true}') == Head(
-        "m", stream=True, fields={"model": msgspec.Raw(b'"m"'), "stream": msgspec.Raw(b"true")}
-    )
+    body = b'{"model":"m","stream":true}'
+    fields = {"model": msgspec.Raw(b'"m"'), "stream": msgspec.Raw(b"true")}
+    assert patch.head(body) == Head("m", stream=True, fields=fields, body=body)
     assert patch.head(b'{"model":"m"}').stream is False
     assert patch.head(b'{"model":"m","stream":null}').stream is False
 
@@ -119,10 +119,22 @@ def test_a_wrong_type_is_told_with_its_place():
         assert refusal(patch.read, outer, msgspec.Raw(bad), "here").param == "here"
 
 
-def test_checked_fields_may_be_absent_or_null_but_not_of_another_type():
-    decoders = {"n": msgspec.json.Decoder(int)}
-    patch.check({"n": msgspec.Raw(b"null"), "other": msgspec.Raw(b'"x"')}, decoders)
-    assert refusal(patch.check, {"n": msgspec.Raw(b'"1"')}, decoders).param == "n"
+def test_what_is_wrong_anywhere_in_a_body_is_told_with_its_place():
+    class Inner(msgspec.Struct):
+        text: str
+
+    class Outer(msgspec.Struct):
+        n: int | None = None
+        parts: list[Inner] = []
+
+    def look(body):
+        return patch.look(msgspec.json.Decoder(Outer), Head("m", stream=False, fields={}, body=body))
+
+    assert look(b'{"n":1,"other":"x"}').n == 1
+    assert look(b'{"n":null}').n is None
+    assert refusal(look, b'{"n":"1"}').param == "n"
+    assert refusal(look, b'{"parts":[{"text":"a"},{"text":1}]}').param == "parts[1].text"
+    assert "deeply" in refusal(look, b'{"x":' + b"[" * 200_000).message
 
 
 def test_joining_keeps_the_bytes_of_what_was_not_touched():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, TypeVar
 
 import msgspec
@@ -103,12 +104,11 @@ class _Result(_Part, kw_only=True):
     is_error: bool | None = None
 
 
-class _Message(msgspec.Struct):
+class Message(msgspec.Struct):
     role: Role
     content: str | list[Raw] | None = None
 
 
-_messages = msgspec.json.Decoder(list[_Message])
 _kind = msgspec.json.Decoder(_Kind)
 _text = msgspec.json.Decoder(_Text)
 _image = msgspec.json.Decoder(_Image)
@@ -117,23 +117,19 @@ _thinking = msgspec.json.Decoder(_Thinking)
 _redacted = msgspec.json.Decoder(_Redacted)
 _call = msgspec.json.Decoder(_Call)
 _result = msgspec.json.Decoder(_Result)
-_system = msgspec.json.Decoder(str | list[Raw])
 _object = msgspec.json.Decoder(dict[str, Raw])
 _TTLS: dict[str, Literal["5m", "1h"]] = {"5m": "5m", "1h": "1h"}
 
 
-def read_turns(messages: Raw) -> tuple[Turn, ...]:
-    said = patch.read(_messages, messages, "messages")
-    return tuple(_turn(message, f"messages[{at}]") for at, message in enumerate(said))
+def read_turns(messages: Sequence[Message]) -> tuple[Turn, ...]:
+    return tuple([_turn(message, f"messages[{at}].content") for at, message in enumerate(messages)])
 
 
-def read_system(prompt: Raw) -> tuple[Text, ...]:
-    said = patch.read(_system, prompt, "system")
-    return tuple(_only(block, (Text,), place) for block, place in _blocks(said, "system"))
+def read_system(prompt: str | list[Raw]) -> tuple[Text, ...]:
+    return tuple(_only(block, (Text,), place) for block, place in _blocks(prompt, "system"))
 
 
-def _turn(message: _Message, place: str) -> Turn:
-    place = f"{place}.content"
+def _turn(message: Message, place: str) -> Turn:
     if message.content is None:
         if message.role != "system":
             raise missing(place)

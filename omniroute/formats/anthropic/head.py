@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -17,21 +17,27 @@ Role = Literal["user", "assistant", "system"]
 Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """An integer that can be written again: msgspec reads larger ones than it writes."""
 
-SCALARS: dict[str, msgspec.json.Decoder[Any]] = {
-    "max_tokens": msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]),
-    "temperature": msgspec.json.Decoder(float),
-    "top_p": msgspec.json.Decoder(float),
-    "top_k": msgspec.json.Decoder(Whole),
-    "stop_sequences": msgspec.json.Decoder(list[str]),
-    "service_tier": msgspec.json.Decoder(str),
-}
+
+class Scalars(msgspec.Struct, kw_only=True):
+    """The fields that are of one type for whoever reads them."""
+
+    max_tokens: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: Whole | None = None
+    stop_sequences: list[str] | None = None
+    service_tier: str | None = None
 
 
 class _Speaker(msgspec.Struct):
     role: Role
 
 
-_speakers = msgspec.json.Decoder(list[_Speaker])
+class _Request(Scalars, kw_only=True):
+    messages: list[_Speaker]
+
+
+_request = msgspec.json.Decoder(_Request)
 
 
 def peek(body: bytes) -> Head:
@@ -45,12 +51,10 @@ def peek(body: bytes) -> Head:
 def look(body: bytes) -> Head:
     """The head of a request that need not limit its answer, as one to count tokens."""
     head = patch.head(body)
-    messages = head.fields.get("messages")
-    if messages is None:
+    if "messages" not in head.fields:
         raise BadRequest("messages: Field required", param="messages")
-    if not patch.read(_speakers, messages, "messages"):
+    if not patch.look(_request, head).messages:
         raise BadRequest("messages: at least one message is required", param="messages")
-    patch.check(head.fields, SCALARS)
     return head
 
 

@@ -12,9 +12,9 @@ from typing import Literal
 import msgspec
 
 from omniroute.formats import patch
-from omniroute.formats.anthropic.conversation import CacheControl, mark, missing, read_system, read_turns
-from omniroute.formats.anthropic.head import NAME, SCALARS
-from omniroute.formats.codec import Fields, Head
+from omniroute.formats.anthropic.conversation import CacheControl, Message, mark, missing, read_system, read_turns
+from omniroute.formats.anthropic.head import NAME, Scalars
+from omniroute.formats.codec import Head
 from omniroute.formats.ir import Chat, Effort, Output, Raw, Reasoning, Sampling, Tool, ToolChoice
 
 
@@ -53,17 +53,23 @@ class _Metadata(msgspec.Struct):
     user_id: str | None = None
 
 
-_list = msgspec.json.Decoder(list[Raw])
+class _Request(Scalars, kw_only=True):
+    messages: list[Message]
+    system: str | list[Raw] | None = None
+    tools: list[Raw] | None = None
+    tool_choice: _Choice | None = None
+    thinking: _Thinking | None = None
+    output_config: _OutputConfig | None = None
+    metadata: _Metadata | None = None
+
+
+_request = msgspec.json.Decoder(_Request)
 _object = msgspec.json.Decoder(dict[str, Raw])
 _tool = msgspec.json.Decoder(_Tool)
-_choice = msgspec.json.Decoder(_Choice)
-_thinking = msgspec.json.Decoder(_Thinking)
-_output_config = msgspec.json.Decoder(_OutputConfig)
-_metadata = msgspec.json.Decoder(_Metadata)
 
 UNDERSTOOD = frozenset(
     {"model", "stream", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "metadata"}
-) | frozenset(SCALARS)
+) | frozenset(Scalars.__struct_fields__)
 MODES: dict[str, Literal["auto", "required", "one", "none"]] = {
     "auto": "auto",
     "any": "required",
@@ -74,38 +80,32 @@ THINKS = ("enabled", "adaptive", "disabled")
 
 
 def decode_request(head: Head) -> Chat:
-    fields = {name: raw for name, raw in head.fields.items() if bytes(raw) != b"null"}
-    value = {name: patch.read(decoder, fields[name], name) for name, decoder in SCALARS.items() if name in fields}
-    config = patch.read(_output_config, fields["output_config"], "output_config") if "output_config" in fields else None
-    metadata = patch.read(_metadata, fields["metadata"], "metadata") if "metadata" in fields else None
-    choice, parallel = _tool_choice(fields)
+    asked = patch.look(_request, head)
+    choice, parallel = (None, None) if asked.tool_choice is None else _tool_choice(asked.tool_choice)
     return Chat(
-        turns=read_turns(fields["messages"]),
-        system=read_system(fields["system"]) if "system" in fields else (),
-        tools=_tools(fields),
+        turns=read_turns(asked.messages),
+        system=read_system(asked.system) if asked.system else (),
+        tools=_tools(asked.tools) if asked.tools else (),
         tool_choice=choice,
         parallel_tools=parallel,
         sampling=Sampling(
-            max_tokens=value.get("max_tokens"),
-            temperature=value.get("temperature"),
-            top_p=value.get("top_p"),
-            top_k=value.get("top_k"),
-            stop=tuple(value.get("stop_sequences", ())),
+            max_tokens=asked.max_tokens,
+            temperature=asked.temperature,
+            top_p=asked.top_p,
+            top_k=asked.top_k,
+            stop=tuple(asked.stop_sequences or ()),
         ),
-        reasoning=_reasoning(fields, config),
-        output=_output(config),
+        reasoning=_reasoning(asked.thinking, asked.output_config),
+        output=_output(asked.output_config),
         stream=head.stream,
-        user=metadata.user_id if metadata else None,
-        service_tier=value.get("service_tier"),
+        user=asked.metadata.user_id if asked.metadata else None,
+        service_tier=asked.service_tier,
         vendor_format=NAME,
-        vendor=_vendor(fields),
+        vendor=_vendor(asked, head.fields),
     )
 
 
-def _tools(fields: Mapping[str, Raw]) -> tuple[Tool, ...]:
-    if "tools" not in fields:
-        return ()
-    items = patch.read(_list, fields["tools"], "tools")
+def _tools(items: list[Raw]) -> tuple[Tool, ...]:
     return tuple(_one_tool(raw, f"tools[{at}]") for at, raw in enumerate(items))
 
 
@@ -122,22 +122,18 @@ def _one_tool(raw: Raw, place: str) -> Tool:
     return Tool(tool.name, tool.description, tool.input_schema, tool.strict, cache=cache)
 
 
-def _tool_choice(fields: Mapping[str, Raw]) -> tuple[ToolChoice | None, bool | None]:
+def _tool_choice(choice: _Choice) -> tuple[ToolChoice, bool | None]:
     """The choice, and whether calls may come in parallel."""
-    if "tool_choice" not in fields:
-        return None, None
-    choice = patch.read(_choice, fields["tool_choice"], "tool_choice")
     if choice.type == "tool" and choice.name is None:
         raise missing("tool_choice.name")
     single = choice.disable_parallel_tool_use
     return ToolChoice(MODES[choice.type], choice.name), None if single is None else not single
 
 
-def _reasoning(fields: Mapping[str, Raw], config: _OutputConfig | None) -> Reasoning | None:
+def _reasoning(thinking: _Thinking | None, config: _OutputConfig | None) -> Reasoning | None:
     effort = config.effort if config else None
-    if "thinking" not in fields:
+    if thinking is None:
         return None if effort is None else Reasoning(effort=effort)
-    thinking = patch.read(_thinking, fields["thinking"], "thinking")
     if thinking.type == "enabled" and thinking.budget_tokens is None:
         raise missing("thinking.budget_tokens")
     return Reasoning(
@@ -158,14 +154,20 @@ def _output(config: _OutputConfig | None) -> Output | None:
     return Output("json_schema", schema=config.format.schema)
 
 
-def _vendor(fields: Fields) -> dict[str, Raw]:
+def _vendor(asked: _Request, fields: Mapping[str, Raw]) -> dict[str, Raw]:
     """The fields that only this format knows, and what the known ones say beyond what was understood of them."""
-    vendor: dict[str, Raw] = {name: raw for name, raw in fields.items() if name not in UNDERSTOOD}
-    if "thinking" in fields and _thinking.decode(fields["thinking"]).type not in THINKS:
+    vendor = {name: raw for name, raw in fields.items() if name not in UNDERSTOOD and bytes(raw) != b"null"}
+    if asked.thinking is not None and asked.thinking.type not in THINKS:
         vendor["thinking"] = fields["thinking"]
-    for name, known in (("output_config", {"effort", "format"}), ("metadata", {"user_id"})):
-        if name in fields:
-            more = {key: raw for key, raw in _object.decode(fields[name]).items() if key not in known}
-            if more:
-                vendor[name] = patch.raw(more)
+    if asked.output_config is not None:
+        _keep_others(vendor, "output_config", fields, _OutputConfig)
+    if asked.metadata is not None:
+        _keep_others(vendor, "metadata", fields, _Metadata)
     return vendor
+
+
+def _keep_others(vendor: dict[str, Raw], name: str, fields: Mapping[str, Raw], known: type[msgspec.Struct]) -> None:
+    """Adds what an object holds beside what is known of it."""
+    others = {key: raw for key, raw in _object.decode(fields[name]).items() if key not in known.__struct_fields__}
+    if others:
+        vendor[name] = patch.raw(others)

@@ -77,7 +77,7 @@ class _Call(msgspec.Struct):
     custom: _CalledFreely | None = None
 
 
-class _Message(msgspec.Struct):
+class Message(msgspec.Struct):
     role: Role
     content: str | list[Raw] | None = None
     name: str | None = None
@@ -92,7 +92,6 @@ class _Message(msgspec.Struct):
     cache_control: CacheControl | None = None
 
 
-_messages = msgspec.json.Decoder(list[_Message])
 _part = msgspec.json.Decoder(_Part)
 _TTLS: dict[str, Literal["5m", "1h"]] = {"5m": "5m", "1h": "1h"}
 
@@ -104,8 +103,8 @@ class Conversation:
     become results at the head of the user's next turn, which is where other formats have them.
     """
 
-    def __init__(self, messages: Raw) -> None:
-        self._messages = patch.read(_messages, messages, "messages")
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._messages = messages
         self._system: list[Text] = []
         self._turns: list[Turn] = []
         self._results: list[ToolResult] = []
@@ -117,7 +116,7 @@ class Conversation:
         self._give_results()
         return tuple(self._system), tuple(self._turns)
 
-    def _take(self, message: _Message, place: str) -> None:
+    def _take(self, message: Message, place: str) -> None:
         role = message.role
         if role in ("tool", "function"):
             self._results.append(self._result(message, place))
@@ -143,7 +142,7 @@ class Conversation:
             self._turns.append(Turn("user", tuple(self._results)))
             self._results.clear()
 
-    def _content(self, message: _Message, place: str) -> list[Block]:
+    def _content(self, message: Message, place: str) -> list[Block]:
         content = message.content
         last = mark(message.cache_control)
         if content is None:
@@ -155,7 +154,7 @@ class Conversation:
             blocks[-1] = msgspec.structs.replace(blocks[-1], cache=last)
         return blocks
 
-    def _said(self, message: _Message, content: tuple[Block, ...], place: str) -> list[Block]:
+    def _said(self, message: Message, content: tuple[Block, ...], place: str) -> list[Block]:
         """An assistant's message: it thought, then spoke, then called."""
         blocks: list[Block] = [*_thoughts(message), *content]
         if message.refusal:
@@ -170,7 +169,7 @@ class Conversation:
             blocks.append(ToolCall(self._function_id(), legacy.name, legacy.arguments))
         return blocks
 
-    def _result(self, message: _Message, place: str) -> ToolResult:
+    def _result(self, message: Message, place: str) -> ToolResult:
         ident = self._function_id() if message.role == "function" else message.tool_call_id
         if ident is None:
             raise missing(f"{place}.tool_call_id")
@@ -184,7 +183,7 @@ class Conversation:
         return f"call_function_{self._functions}"
 
 
-def _thoughts(message: _Message) -> list[Thinking]:
+def _thoughts(message: Message) -> list[Thinking]:
     details = message.reasoning_details or ()
     sealed = [
         Thinking(detail.text or detail.summary or "", detail.signature, detail.data, NAME)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,25 +22,41 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-SCALARS: dict[str, msgspec.json.Decoder[Any]] = {
-    name: msgspec.json.Decoder(kind)
-    for kind, names in (
-        (Whole, ("max_tokens", "max_completion_tokens", "n", "seed", "top_k", "top_logprobs")),
-        (float, ("temperature", "top_p", "presence_penalty", "frequency_penalty")),
-        (bool, ("logprobs", "parallel_tool_calls", "store")),
-        (str, ("user", "safety_identifier", "reasoning_effort", "verbosity", "service_tier", "prompt_cache_key")),
-        (str | list[str], ("stop",)),
-        (StreamOptions, ("stream_options",)),
-    )
-    for name in names
-}
+class Scalars(msgspec.Struct, kw_only=True):
+    """The fields that are of one type for whoever reads them."""
+
+    max_tokens: Whole | None = None
+    max_completion_tokens: Whole | None = None
+    n: Whole | None = None
+    seed: Whole | None = None
+    top_k: Whole | None = None
+    top_logprobs: Whole | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logprobs: bool | None = None
+    parallel_tool_calls: bool | None = None
+    store: bool | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    service_tier: str | None = None
+    prompt_cache_key: str | None = None
+    stop: str | list[str] | None = None
+    stream_options: StreamOptions | None = None
 
 
 class _Speaker(msgspec.Struct):
     role: Role
 
 
-_speakers = msgspec.json.Decoder(list[_Speaker])
+class _Request(Scalars, kw_only=True):
+    messages: list[_Speaker]
+
+
+_request = msgspec.json.Decoder(_Request)
 _members = msgspec.json.Decoder(dict[str, Raw])
 _options = msgspec.json.Decoder(StreamOptions)
 _TRUE = Raw(b"true")
@@ -49,12 +65,10 @@ _USAGE_WANTED = Raw(b'{"include_usage":true}')
 
 def peek(body: bytes) -> Head:
     head = patch.head(body)
-    messages = head.fields.get("messages")
-    if messages is None:
+    if "messages" not in head.fields:
         raise BadRequest("The body has no `messages`.", param="messages")
-    if not patch.read(_speakers, messages, "messages"):
+    if not patch.look(_request, head).messages:
         raise BadRequest("`messages` must not be empty.", param="messages")
-    patch.check(head.fields, SCALARS)
     return head
 
 

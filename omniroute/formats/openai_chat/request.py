@@ -7,7 +7,7 @@ Views hold what is understood; a content part that is not understood is kept who
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -24,8 +24,8 @@ from omniroute.formats.ir import (
     Tool,
     ToolChoice,
 )
-from omniroute.formats.openai_chat.conversation import CacheControl, Conversation, mark, missing, present
-from omniroute.formats.openai_chat.head import NAME, SCALARS
+from omniroute.formats.openai_chat.conversation import CacheControl, Conversation, Message, mark, missing, present
+from omniroute.formats.openai_chat.head import NAME, Scalars
 
 
 class _Function(msgspec.Struct):
@@ -81,13 +81,20 @@ class _Format(msgspec.Struct):
     json_schema: _Schema | None = None
 
 
-_list = msgspec.json.Decoder(list[Raw])
+class _Request(Scalars, kw_only=True):
+    messages: list[Message]
+    tools: list[Raw] | None = None
+    functions: list[_Function] | None = None
+    tool_choice: Literal["auto", "none", "required"] | _Choice | None = None
+    function_call: Literal["auto", "none"] | _Named | None = None
+    reasoning_effort: Effort | None = None
+    response_format: _Format | None = None
+    logit_bias: dict[str, Raw] | None = None
+    metadata: dict[str, Raw] | None = None
+
+
+_request = msgspec.json.Decoder(_Request)
 _tool = msgspec.json.Decoder(_Tool)
-_function = msgspec.json.Decoder(_Function)
-_choice = msgspec.json.Decoder(Literal["auto", "none", "required"] | _Choice)
-_function_choice = msgspec.json.Decoder(Literal["auto", "none"] | _Named)
-_format = msgspec.json.Decoder(_Format)
-_effort = msgspec.json.Decoder(Effort)
 _object = msgspec.json.Decoder(dict[str, Raw])
 
 FORMATS = frozenset({"text", "json_object", "json_schema"})
@@ -100,76 +107,46 @@ UNDERSTOOD = frozenset(
 
 
 def decode_request(head: Head) -> Chat:
-    fields = {name: raw for name, raw in head.fields.items() if bytes(raw) != b"null"}
-    system, turns = Conversation(fields["messages"]).read()
-    value = _Values(fields)
+    asked = patch.look(_request, head)
+    system, turns = Conversation(asked.messages).read()
     return Chat(
         turns=turns,
         system=system,
-        tools=_all_tools(fields),
-        tool_choice=_tool_choice(fields),
-        parallel_tools=value("parallel_tool_calls"),
-        sampling=_sampling(fields, value),
-        reasoning=_reasoning(fields),
-        output=_output(fields),
-        verbosity=value("verbosity"),
+        tools=_tools(asked) if asked.tools or asked.functions else (),
+        tool_choice=_tool_choice(asked),
+        parallel_tools=asked.parallel_tool_calls,
+        sampling=_sampling(asked, head.fields),
+        reasoning=None if asked.reasoning_effort is None else Reasoning(effort=asked.reasoning_effort),
+        output=None if asked.response_format is None else _output(asked.response_format),
+        verbosity=asked.verbosity,
         stream=head.stream,
-        user=value("user") or value("safety_identifier"),
-        metadata=_checked(fields, "metadata"),
-        service_tier=value("service_tier"),
+        user=asked.user or asked.safety_identifier,
+        metadata=None if asked.metadata is None else head.fields["metadata"],
+        service_tier=asked.service_tier,
         vendor_format=NAME,
-        vendor=_vendor(fields),
+        vendor=_vendor(asked, head.fields),
     )
 
 
-class _Values:
-    """The scalars of a body, by name."""
-
-    def __init__(self, fields: Mapping[str, Raw]) -> None:
-        self._fields = fields
-
-    def __call__(self, name: str) -> Any:
-        raw = self._fields.get(name)
-        return None if raw is None else patch.read(SCALARS[name], raw, name)
-
-
-def _sampling(fields: Mapping[str, Raw], value: _Values) -> Sampling:
-    stop = value("stop")
-    limit = value("max_completion_tokens")
+def _sampling(asked: _Request, fields: Mapping[str, Raw]) -> Sampling:
+    stop = asked.stop
     return Sampling(
-        max_tokens=value("max_tokens") if limit is None else limit,
-        temperature=value("temperature"),
-        top_p=value("top_p"),
-        top_k=value("top_k"),
+        max_tokens=asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens,
+        temperature=asked.temperature,
+        top_p=asked.top_p,
+        top_k=asked.top_k,
         stop=(stop,) if isinstance(stop, str) else tuple(stop or ()),
-        seed=value("seed"),
-        presence_penalty=value("presence_penalty"),
-        frequency_penalty=value("frequency_penalty"),
-        logit_bias=_checked(fields, "logit_bias"),
-        logprobs=value("logprobs"),
-        top_logprobs=value("top_logprobs"),
-        n=value("n"),
+        seed=asked.seed,
+        presence_penalty=asked.presence_penalty,
+        frequency_penalty=asked.frequency_penalty,
+        logit_bias=None if asked.logit_bias is None else fields["logit_bias"],
+        logprobs=asked.logprobs,
+        top_logprobs=asked.top_logprobs,
+        n=asked.n,
     )
 
 
-def _checked(fields: Mapping[str, Raw], name: str) -> Raw | None:
-    """An object that is kept as it came."""
-    raw = fields.get(name)
-    if raw is not None:
-        patch.read(_object, raw, name)
-    return raw
-
-
-def _reasoning(fields: Mapping[str, Raw]) -> Reasoning | None:
-    raw = fields.get("reasoning_effort")
-    return None if raw is None else Reasoning(effort=patch.read(_effort, raw, "reasoning_effort"))
-
-
-def _output(fields: Mapping[str, Raw]) -> Output | None:
-    raw = fields.get("response_format")
-    if raw is None:
-        return None
-    wanted = patch.read(_format, raw, "response_format")
+def _output(wanted: _Format) -> Output | None:
     if wanted.type == "json_object":
         return Output("json_object")
     if wanted.type != "json_schema":
@@ -180,14 +157,14 @@ def _output(fields: Mapping[str, Raw]) -> Output | None:
     return Output("json_schema", schema.name, schema.description, present(schema.schema), schema.strict)
 
 
-def _vendor(fields: Mapping[str, Raw]) -> dict[str, Raw]:
+def _vendor(asked: _Request, fields: Mapping[str, Raw]) -> dict[str, Raw]:
     """The fields that only this format knows, and those known ones that say more than was understood of them."""
-    vendor = {name: raw for name, raw in fields.items() if name not in UNDERSTOOD}
-    if "user" not in fields:
+    vendor = {name: raw for name, raw in fields.items() if name not in UNDERSTOOD and bytes(raw) != b"null"}
+    if asked.user is None:
         vendor.pop("safety_identifier", None)
     if "stream_options" in vendor and _object.decode(vendor["stream_options"]).keys() <= {"include_usage"}:
         del vendor["stream_options"]
-    if "response_format" in fields and _format.decode(fields["response_format"]).type not in FORMATS:
+    if asked.response_format is not None and asked.response_format.type not in FORMATS:
         vendor["response_format"] = fields["response_format"]
     return vendor
 
@@ -195,19 +172,10 @@ def _vendor(fields: Mapping[str, Raw]) -> dict[str, Raw]:
 # ----------------------------------------------------------------------------------------------------------- tools
 
 
-def _all_tools(fields: Mapping[str, Raw]) -> tuple[Tool, ...]:
-    tools = [_one_tool(raw, place) for raw, place in _listed(fields, "tools")]
-    for raw, place in _listed(fields, "functions"):
-        tools.append(_callable(patch.read(_function, raw, place), None, place))
-    return tuple(tools)
-
-
-def _listed(fields: Mapping[str, Raw], name: str) -> list[tuple[Raw, str]]:
-    """The items of a list, each with its place."""
-    if name not in fields:
-        return []
-    items = patch.read(_list, fields[name], name)
-    return [(raw, f"{name}[{at}]") for at, raw in enumerate(items)]
+def _tools(asked: _Request) -> tuple[Tool, ...]:
+    tools = [_one_tool(raw, f"tools[{at}]") for at, raw in enumerate(asked.tools or ())]
+    legacy = [_callable(one, None, f"functions[{at}]") for at, one in enumerate(asked.functions or ())]
+    return (*tools, *legacy)
 
 
 def _one_tool(raw: Raw, place: str) -> Tool:
@@ -232,10 +200,10 @@ def _callable(function: _Function, cache: CacheMark | None, place: str) -> Tool:
     return Tool(function.name, function.description, parameters, function.strict, cache=cache)
 
 
-def _tool_choice(fields: Mapping[str, Raw]) -> ToolChoice | None:
-    if "tool_choice" not in fields:
-        return _legacy_choice(fields)
-    choice = patch.read(_choice, fields["tool_choice"], "tool_choice")
+def _tool_choice(asked: _Request) -> ToolChoice | None:
+    choice = asked.tool_choice
+    if choice is None:
+        return _legacy_choice(asked.function_call)
     if not isinstance(choice, _Choice):
         return ToolChoice(choice)
     if choice.type == "allowed_tools" and choice.allowed_tools is not None:
@@ -248,8 +216,7 @@ def _tool_choice(fields: Mapping[str, Raw]) -> ToolChoice | None:
     return ToolChoice("one", one.name)
 
 
-def _legacy_choice(fields: Mapping[str, Raw]) -> ToolChoice | None:
-    if "function_call" not in fields:
+def _legacy_choice(choice: Literal["auto", "none"] | _Named | None) -> ToolChoice | None:
+    if choice is None:
         return None
-    choice = patch.read(_function_choice, fields["function_call"], "function_call")
     return ToolChoice("one", choice.name) if isinstance(choice, _Named) else ToolChoice(choice)
