@@ -41,6 +41,8 @@ from omniroute.upstream.fallback import Fallback
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
+SETTLING = 1.0
+"""Seconds for requests that were cancelled at the end to write down what became of them."""
 _LEFT_OUT = "<argon2id>"
 
 
@@ -134,6 +136,7 @@ class Service:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+            await self.gate.settled(SETTLING)
             await self.client.close()
             if not await asyncio.to_thread(self.state.ledger.close):
                 log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
@@ -99,6 +100,13 @@ class Gate:
         self.state = state
         self.client = client
         self.active = 0
+
+    async def settled(self, seconds: float) -> None:
+        """Waits until nothing is under way, for so long at the most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.active:  # noqa: ASYNC110 - an event would cost something in each request
+                    await asyncio.sleep(0.01)
 
     def app(self, endpoint: Endpoint) -> Application:
         """The ASGI application of a row."""
@@ -219,8 +227,8 @@ async def _refuse(call: Call, fault: Fault, allow: tuple[str, ...] = ()) -> None
 async def _cancelled(call: Call, guard: Guard) -> None:
     """The client left, was too slow, or the server has waited long enough for us."""
     if not guard.caught():
-        await _refuse(call, pump.STOPPING)
-        raise asyncio.CancelledError
+        await _refuse(call, pump.STOPPING)  # and to end is all that is asked for
+        return
     if guard.reason == "body_timeout":
         await _refuse(call, _SLOW)
         return

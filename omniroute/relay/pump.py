@@ -19,6 +19,8 @@ from omniroute.upstream.transport import Reply
 
 LINGER = 0.25
 """Seconds that a provider has to end an answer in which all has been said, for its connection to serve again."""
+FAREWELL = 0.25
+"""Seconds for the last word to a client, when the server can wait no longer."""
 STOPPING = Fault(kind="unavailable", status=503, message="The gateway is shutting down.", code="shutting_down")
 """What the clients of streams are told that a draining server can wait for no longer."""
 
@@ -108,7 +110,9 @@ async def _relay(call: Call, opened: Opened, provider: str, pulse: Pulse) -> tup
         return failure, way.fail(failure.fault)
     except asyncio.CancelledError:
         if call.guard.reason is None:
-            await send({"type": "http.response.body", "body": way.fail(STOPPING)})
+            with suppress(TimeoutError):  # a client that reads nothing is owed no more than this
+                async with asyncio.timeout(FAREWELL):
+                    await send({"type": "http.response.body", "body": way.fail(STOPPING)})
         raise
     return None, way.close()
 

@@ -152,7 +152,7 @@ class Upstream:
         answer = asyncio.ensure_future(self._write(script, writer))
         try:
             await asyncio.wait({watch, answer}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
+            if not answer.done() or isinstance(answer.exception(), ConnectionError):
                 self.hung_up += 1
                 return None
             keep = answer.result()
