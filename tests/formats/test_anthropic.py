@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from stories import MEDIA, story
 
 from omniroute.errors import BadRequest, Fault
-from omniroute.formats import anthropic, openai_chat, patch
+from omniroute.formats import anthropic, framing, openai_chat, patch
 from omniroute.formats.codec import TRUNCATED, Head
 from omniroute.formats.fold import fold
 from omniroute.formats.ir import (
@@ -307,6 +307,99 @@ def test_an_encoder_that_is_left_open_tells_that_the_answer_broke_off():
     seen = automaton(encoded([Start(), TextDelta("a")]))
     assert (seen.reason, seen.error["message"]) == (None, TRUNCATED.message)
     assert automaton(encoded([])).error is not None
+
+
+def test_an_endless_event_is_cut_off(monkeypatch):
+    monkeypatch.setattr(framing, "EVENT_LIMIT", 100)
+    bridge = anthropic.through(head())
+    assert bridge.feed(b"data: " + b"x" * 50) == b""
+    assert b"not what it should be" in bridge.feed(b"x" * 100)
+    assert bridge.fault.code == "upstream_malformed"
+    assert decoded(b"data: " + b"x" * 200)[-1].fault.code == "upstream_malformed"
+
+
+@pytest.mark.parametrize(
+    ("stream", "code"),
+    [
+        (b'event: message_stop\ndata: {"type":"message_stop"}\n\n', "upstream_truncated"),
+        (b"data: [DONE]\n\n", "upstream_truncated"),
+        (b'event: content_block_start\ndata: {"type":"content_block_start","index":0}\n\n', "upstream_malformed"),
+        (b'event: message_start\ndata: {"type":"message_start","message":5}\n\n', "upstream_malformed"),
+        (b'event: error\ndata: {"type":"error","x":' + b"[" * 5000 + b"]" * 5000 + b"}\n\n", "upstream_malformed"),
+        (b'event: ping\ndata: {"type":"ping","x":"\xff"}\n\n', None),
+    ],
+)
+def test_a_stream_that_is_none_fails_on_either_way(stream, code):
+    bridge = anthropic.through(head())
+    handed_on(bridge, stream)
+    for fault in (decoded(stream)[-1].fault, bridge.fault):
+        assert fault.status == 502
+        assert code is None or fault.code == code
+
+
+def test_a_block_without_a_type_is_none():
+    start = {"type": "content_block_start", "index": 0, "content_block": {"text": "a"}}
+    assert decoded(event_of(start))[-1].fault.code == "upstream_malformed"
+
+
+def test_pieces_of_blocks_that_never_began_are_only_text():
+    piece = {"type": "content_block_delta", "index": 7, "delta": {"type": "input_json_delta", "partial_json": "{}"}}
+    stop = {"type": "content_block_stop", "index": 7}
+    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}
+    stream = event_of(piece) + event_of(stop) + event_of(end)
+    assert decoded(stream) == [Start(), Finish("stop")]
+    assert fold(decoded(event_of(delta_of("a")) + stream)).blocks == (Text("a"),)
+
+
+def test_blocks_that_are_open_at_the_end_are_ended():
+    start = {"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "a", "name": "f"}}
+    stream = event_of(start) + event_of({"type": "message_stop"})
+    assert decoded(stream)[1:] == [ToolStart(0, "a", "f"), ToolDelta(0, "{}"), BlockStop(0), Finish("tool_calls")]
+
+
+def test_the_name_of_an_event_tells_its_type_where_its_data_does_not():
+    untyped = delta_of("a")
+    del untyped["type"]
+    stream = event_of(untyped, "content_block_delta") + event_of({}, "strange") + event_of({}, "message_stop")
+    assert fold(decoded(event_of({"message": {"id": "i"}}, "message_start") + stream)).blocks == (Text("a"),)
+
+
+def test_input_of_a_servers_tool_that_is_no_json_is_kept_as_text():
+    block = {"type": "server_tool_use", "id": "s", "name": "n", "input": {}}
+    piece = {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": '{"a'}}
+    stream = event_of({"type": "content_block_start", "index": 0, "content_block": block}) + event_of(piece)
+    media = decoded(stream + event_of({"type": "content_block_stop", "index": 0}))[1]
+    assert msgspec.json.decode(media.block.body) == block | {"input": '{"a'}
+
+
+def test_usage_that_was_estimated_is_told_as_such():
+    events = [Start(), TextDelta("a"), UsageSeen(Usage(3, 2, estimated=True)), Finish("stop")]
+    assert automaton(encoded(events)).usage["estimated"] is True
+    assert fold(anthropic.decode_reply(anthropic.encode_reply(events, "m", "i", 0))).usage == Usage(
+        3, 2, estimated=True
+    )
+
+
+def test_an_answer_begins_with_the_usage_that_is_known_by_then():
+    events = [Start(), UsageSeen(Usage(30, 1, cached=20)), TextDelta("a")]
+    start, *_ = encoded(events).split(b"\n\n")
+    usage = msgspec.json.decode(start.partition(b"data: ")[2])["message"]["usage"]
+    assert (usage["input_tokens"], usage["cache_read_input_tokens"]) == (10, 20)
+
+
+def test_bytes_that_are_not_text_are_not_handed_on():
+    with pytest.raises(ValueError, match="UTF-8"):
+        anthropic.relabel(b'{"content":[],"x":"\xff"}', "m")
+    bridge = anthropic.through(head())
+    bridge.feed(event_of(delta_of("a")))
+    out = bridge.feed(event_of(delta_of("b")) + event_of(delta_of("c")).replace(b'"c"', b'"\xff"'))
+    assert out.startswith(event_of(delta_of("b")))
+    assert b"\xff" not in out
+    assert bridge.fault.code == "upstream_malformed"
+
+
+def test_requests_go_to_one_path():
+    assert (anthropic.path("m", True), anthropic.COUNT_PATH) == ("/messages", "/messages/count_tokens")
 
 
 # --------------------------------------------------------------------------------------------------- calls, in order
@@ -959,6 +1052,20 @@ def answered(ident, text):
             [],
         ),
         ((user("a"), system("be brief")), [("user", "a"), ("system", "be brief")], []),
+        (
+            (user("a"), system("be brief"), assistant(" "), user("b")),
+            [
+                (
+                    "user",
+                    [
+                        {"type": "text", "text": "a"},
+                        {"type": "text", "text": "<system>\nbe brief\n</system>"},
+                        {"type": "text", "text": "b"},
+                    ],
+                )
+            ],
+            ["system_turn"],
+        ),
         (
             (user("a"), system("be"), system("brief"), assistant("b"), user("c")),
             [
