@@ -76,6 +76,8 @@ Everything that a file may say, with type, default and meaning. `config/omnirout
   error. An **address** is `http://…` or `https://…`, or such a reference.
 - Optional means absent, never null; an unknown key is an error. Only `true`, `false` and plain decimal numbers are
   anything but text: `on`, `yes`, `012` and `22:22` are what they look like.
+- A saved change counts from the next request on, without a restart; only `host`, `port`, `data_dir` and
+  `drain_timeout` of `server` count from the next start on, and the log says so.
 - `<name>` stands for a name that you choose, `[]` for each item of a list, and – for a setting that has no default.
 
 ## From the environment

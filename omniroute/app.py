@@ -41,6 +41,8 @@ from omniroute.upstream.fallback import Fallback
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
+AT_START = ("host", "port", "data_dir", "drain_timeout")
+"""What of `server` is decided when the process starts, and not again by a reload."""
 SETTLING = 1.0
 """Seconds for requests that were cancelled at the end to write down what became of them."""
 _LEFT_OUT = "<argon2id>"
@@ -55,6 +57,7 @@ class Service:
         self.catalog = catalog.load()
         clock = Clock()
         self.bundle = self._read()
+        self._started = self.bundle.spec.server
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
         self.state = State(
             breakers=MemoryBreakers(),
@@ -119,6 +122,9 @@ class Service:
             self.bundle = read
             self.live.swap(gateway)
             log.info("revision %s runs, generation %d", gateway.revision.label, gateway.revision.generation)
+            for name in AT_START:
+                if getattr(read.spec.server, name) != getattr(self._started, name):
+                    log.warning("`server.%s` has changed, which counts from the next start on", name)
             return ()
 
     def _watched(self) -> tuple[Path, ...]:

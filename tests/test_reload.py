@@ -262,6 +262,15 @@ def test_the_same_content_is_no_new_generation():
         assert (after["generation"], after["loadedAt"]) == (1, before["loadedAt"])
 
 
+def test_what_only_a_start_decides_is_told():
+    with Gateway(leading_to("echo")) as gateway:
+        server = 'server: {data_dir: "{data_dir}", port: 1234, drain_timeout: 3s, body_limit: 1MiB}'
+        gateway.write(re.sub("server: .*", server, leading_to("echo")))
+        until(lambda: status(gateway)["generation"] == 2)
+        told = re.findall(r"WARNING omniroute: (`.*)", gateway.said())
+        assert told == ["`server.drain_timeout` has changed, which counts from the next start on"]
+
+
 def test_noise_beside_the_configuration_costs_no_reading():
     with Gateway(leading_to("echo")) as gateway:
         time.sleep(0.5)

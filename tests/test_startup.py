@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from support.gateway import ROOT, Gateway, environment, free_port
 
-from omniroute import catalog
+from omniroute import api, catalog
 from omniroute.config import bundle
 from omniroute.config.overrides import Overrides, overridden
 from omniroute.errors import ConfigError
@@ -134,6 +134,15 @@ def test_the_process_ends_with_78_and_names_what_to_set(tmp_path, missing):
     line = told.splitlines()[0]
     assert re.search(r"omniroute\.yaml:2:16: error OR305 server\.host: ", line)
     assert missing in line
+
+
+def test_a_process_of_this_machine_has_no_rights_by_being_here():
+    with Gateway(DEMO) as gateway:
+        guarded = [row for row in api.ENDPOINTS if row.access != "public"]
+        assert guarded
+        for row in guarded:
+            body = {} if row.method == "POST" else None
+            assert get(gateway.url + row.path, body)[0] == 401
 
 
 def test_an_option_opens_no_door_that_the_file_keeps_shut(tmp_path):
