@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 from omniroute.formats.ir import Loss, Usage
@@ -9,6 +10,8 @@ from omniroute.relay.asgi import Pairs
 from omniroute.relay.call import Call
 
 JSON = b"application/json"
+MOST_LOSSES = 32
+_plain = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 
 
 def common(call: Call) -> Pairs:
@@ -26,7 +29,7 @@ def common(call: Call) -> Pairs:
             (b"x-omniroute-attempts", b"%d" % max(1, len(call.attempts) + (call.committed and 1))),
         )
     if call.losses:
-        pairs.append((b"x-omniroute-losses", losses(call.losses)))
+        pairs.append((b"x-omniroute-losses", ", ".join(losses(call.losses)).encode()))
     return pairs
 
 
@@ -48,9 +51,11 @@ def stream(call: Call) -> Pairs:
     ]
 
 
-def losses(dropped: list[Loss]) -> bytes:
-    """The codes of what translation dropped, each once."""
-    return ", ".join(dict.fromkeys(loss.code for loss in dropped)).encode("ascii", "replace")
+def losses(dropped: list[Loss]) -> tuple[str, ...]:
+    """The codes of what translation dropped, each once. A field that only one format has is its own code, and its name
+    is a caller's word: one that is no plain name is told as `field`, and there is an end to them."""
+    codes = dict.fromkeys(loss.code if _plain(loss.code) else "field" for loss in dropped)
+    return tuple(codes)[:MOST_LOSSES]
 
 
 def _spent(usage: Usage, cost: Decimal | None) -> Pairs:

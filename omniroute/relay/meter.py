@@ -7,6 +7,7 @@ from decimal import Decimal
 from omniroute.catalog.price import cost
 from omniroute.formats.ir import Usage
 from omniroute.relay.call import Call
+from omniroute.relay.headers import losses
 from omniroute.routing.tables import Target
 from omniroute.state.base import UsageRow
 
@@ -68,7 +69,7 @@ def settle(call: Call) -> None:
             gateway_ms=(total - call.upstream_time) * 1e3,
             ttft_ms=None if call.first_byte is None else (call.first_byte - call.started) * 1e3,
             attempts=tuple(call.attempts),
-            losses=tuple(loss.code for loss in call.losses),
+            losses=losses(call.losses) if call.losses else (),
             revision=call.gateway.revision.digest,
         )
     )
