@@ -1,7 +1,7 @@
 """An answer on its way from an upstream's format to the client's, streamed or whole.
 
-Three ways, and the relay need not know which: handed on (the same format, bytes kept), translated as a stream, and
-the odd cases where one side streams and the other does not, which events make ordinary.
+Three ways, and the relay need not know which: handed on (the same format, bytes kept), translated, as a stream of
+events or as a whole message, and the odd cases where one side streams and the other does not (`fold.py`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from omniroute.errors import Fault
 from omniroute.formats.codec import Bridge, ChatCodec, Head, Reply, Retell, unchanged
+from omniroute.formats.fold import Message, unfold
 from omniroute.formats.ir import CONTENT, Event, Failed, Finish, FinishReason, Usage, UsageSeen
 
 
@@ -41,9 +42,9 @@ class Translated:
         self.over = True
         return self._encoder.feed([Failed(fault)]) + self._encoder.close()
 
-    def replay(self, events: Sequence[Event]) -> bytes:
+    def replay(self, message: Message) -> bytes:
         """The whole stream for an answer that came whole."""
-        return self.take(events) + self._encoder.close()
+        return self.take(unfold(message)) + self._encoder.close()
 
     def take(self, events: Sequence[Event]) -> bytes:
         """The client's bytes for events of the upstream, noting what they tell."""
@@ -77,15 +78,8 @@ def whole(upstream: ChatCodec, client: ChatCodec, body: bytes, head: Head, ident
     return reply(client, upstream.decode_reply(body), head, ident, created)
 
 
-def reply(client: ChatCodec, events: Sequence[Event], head: Head, ident: str, created: int) -> Reply:
-    """The whole answer that events tell."""
-    usage: Usage | None = None
-    finish: FinishReason | None = None
-    for event in events:
-        if isinstance(event, UsageSeen):
-            usage = event.usage
-        elif isinstance(event, Finish):
-            finish = event.reason
-        elif isinstance(event, Failed):
-            return Reply(b"", usage, finish, event.fault)
-    return Reply(client.encode_reply(events, head.model, ident, created), usage, finish)
+def reply(client: ChatCodec, message: Message, head: Head, ident: str, created: int) -> Reply:
+    """The answer as the client wants it."""
+    if message.fault is not None:
+        return Reply(b"", message.usage, None, message.fault)
+    return Reply(client.encode_reply(message, head.model, ident, created), message.usage, message.finish)

@@ -1,7 +1,8 @@
 """Events to the whole message that they tell, and a whole message to events.
 
-Streams are the more general form, so a whole answer is folded out of events and never translated apart: whatever is
-true of one is true of the other (the SDKs of the vendors do the same, see `anthropic/lib/streaming/_messages.py`).
+Streams are the more general form: what a whole answer says is what the stream that it could have been would fold into
+(the SDKs of the vendors do the same, see `anthropic/lib/streaming/_messages.py`). Between two sides that do not stream
+no events are made, for the message is there at once.
 """
 
 from __future__ import annotations

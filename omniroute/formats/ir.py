@@ -7,8 +7,8 @@ signed thinking with its issuer, cache marks, the order of blocks, images inside
 These are pure values: nothing here knows of providers, time or I/O.  Text of JSON documents (a tool's arguments, a
 schema) is kept as the JSON it came as, so that nothing is reordered on the way through.
 
-An answer is a sequence of events, streamed or not: a whole body is only the events of a stream that came at once
-(`fold.py`).  The laws of a legal sequence:
+An answer is a sequence of events; a whole one is the message that they would fold into (`fold.py`).  The laws of a
+legal sequence:
 
 * `Start` first, and once; `Finish` or `Failed` last, and one of them.
 * Text, refusal and thinking deltas extend the open block of their own kind or open one; `BlockStop(None)` ends it,

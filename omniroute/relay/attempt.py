@@ -13,6 +13,7 @@ import msgspec
 from omniroute.errors import Unsupported
 from omniroute.formats import CHAT, bridge, patch
 from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, malformed
+from omniroute.formats.fold import fold
 from omniroute.formats.ir import Loss
 from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate
@@ -124,8 +125,8 @@ async def whole(call: Call, reply: transport.Reply, codec: ChatCodec, head: Head
     try:
         if _is_stream(reply, codec):
             decoder = codec.decoder()
-            events = decoder.feed(body) + decoder.close()
-            answer = bridge.reply(call.codec, events, head, call.id, created)
+            message = fold(decoder.feed(body) + decoder.close())
+            answer = bridge.reply(call.codec, message, head, call.id, created)
         else:
             answer = bridge.whole(codec, call.codec, body, head, call.id, created)
     except ValueError as error:

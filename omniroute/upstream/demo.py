@@ -18,6 +18,7 @@ import msgspec
 from omniroute.errors import BadRequest, CallError
 from omniroute.formats import openai_chat
 from omniroute.formats.codec import Head
+from omniroute.formats.fold import fold
 from omniroute.formats.ir import (
     BlockStop,
     Chat,
@@ -63,7 +64,7 @@ class Demo:
             return Answer(error.fault.status, b"application/json", [openai_chat.encode_error(error.fault, ident)])
         created = int(time.time())
         if not head.stream:
-            body = openai_chat.encode_reply(events, head.model, ident, created)
+            body = openai_chat.encode_reply(fold(events), head.model, ident, created)
             return Answer(200, b"application/json", [body])
         return Answer(200, openai_chat.CONTENT_TYPE, _pieces(head, events, ident, created))
 

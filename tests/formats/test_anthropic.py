@@ -1,7 +1,7 @@
 """Anthropic's Messages against recorded shapes of several servers, and against the format's own laws.
 
 A folder of `anthropic/` is one case: what a client or a server sent, and beside it what we understand of it
-(`chat.json`, `events.json`, `fault-*.json`) and what we make of it (`body.json`, `through.txt`).
+(`chat.json`, `events.json` or `message.json`, `fault-*.json`) and what we make of it (`body.json`, `through.txt`).
 """
 
 from pathlib import Path
@@ -136,13 +136,12 @@ def test_a_stream_tells_what_was_reviewed_and_is_handed_on_as_reviewed(path, gol
 
 @pytest.mark.parametrize("path", REPLIES, ids=case)
 def test_a_whole_answer_tells_what_its_stream_tells(path, golden):
-    events = anthropic.decode_reply(path.read_bytes())
+    told = anthropic.decode_reply(path.read_bytes())
     stream = path.with_name("stream.txt")
     if not stream.exists():
-        golden(path.with_name("events.json"), pretty(events))
+        golden(path.with_name("message.json"), pretty(told))
         return
-    streamed = comparable(fold(decoded(stream.read_bytes())))
-    assert comparable(fold(events)) == streamed
+    assert comparable(told) == comparable(fold(decoded(stream.read_bytes())))
 
 
 @pytest.mark.parametrize("path", ERRORS, ids=lambda path: path.stem)
@@ -213,10 +212,9 @@ def test_a_stream_translated_is_a_legal_stream_that_tells_the_same(path):
 
 @pytest.mark.parametrize("path", REPLIES, ids=case)
 def test_a_whole_answer_is_written_as_it_was_understood(path):
-    events = anthropic.decode_reply(path.read_bytes())
-    body = anthropic.encode_reply(events, "coding", "1", 1700000000)
-    again = fold(anthropic.decode_reply(body))
-    told = fold(events)
+    told = anthropic.decode_reply(path.read_bytes())
+    body = anthropic.encode_reply(told, "coding", "1", 1700000000)
+    again = anthropic.decode_reply(body)
     if told.fault is not None:
         assert again.fault is not None
         assert again.fault.kind == told.fault.kind
@@ -228,7 +226,7 @@ def test_a_whole_answer_is_written_as_it_was_understood(path):
 def test_a_whole_answer_is_handed_on_with_nothing_but_its_model_changed(path):
     body = path.read_bytes()
     reply = anthropic.relabel(body, "coding")
-    told = fold(anthropic.decode_reply(body))
+    told = anthropic.decode_reply(body)
     if told.fault is not None:
         assert reply.fault == told.fault
         return
@@ -375,7 +373,7 @@ def test_input_of_a_servers_tool_that_is_no_json_is_kept_as_text():
 def test_usage_that_was_estimated_is_told_as_such():
     events = [Start(), TextDelta("a"), UsageSeen(Usage(3, 2, estimated=True)), Finish("stop")]
     assert automaton(encoded(events)).usage["estimated"] is True
-    assert fold(anthropic.decode_reply(anthropic.encode_reply(events, "m", "i", 0))).usage == Usage(
+    assert anthropic.decode_reply(anthropic.encode_reply(fold(events), "m", "i", 0)).usage == Usage(
         3, 2, estimated=True
     )
 
@@ -436,14 +434,14 @@ def test_a_call_with_free_text_becomes_one_with_an_input():
     events = [ToolStart(0, "a", "sh", custom=True), ToolDelta(0, 'echo "é'), ToolDelta(0, '\n"'), Finish("tool_calls")]
     seen = automaton(encoded(events))
     assert msgspec.json.decode(seen.blocks[0]["text"]) == {"input": 'echo "é\n"'}
-    body = msgspec.json.decode(anthropic.encode_reply(events, "m", "i", 0))
+    body = msgspec.json.decode(anthropic.encode_reply(fold(events), "m", "i", 0))
     assert body["content"] == [{"type": "tool_use", "id": "a", "name": "sh", "input": {"input": 'echo "é\n"'}}]
 
 
 def test_arguments_that_are_no_object_are_put_into_one():
     for text in ("[1]", "not json", '{"cut": "of'):
         events = [ToolStart(0, "a", "f"), ToolDelta(0, text), Finish("tool_calls")]
-        (block,) = msgspec.json.decode(anthropic.encode_reply(events, "m", "i", 0))["content"]
+        (block,) = msgspec.json.decode(anthropic.encode_reply(fold(events), "m", "i", 0))["content"]
         assert block["input"] == {"arguments": text}
 
 
@@ -467,7 +465,7 @@ def test_thinking_goes_out_under_its_issuers_name_and_comes_back_to_it():
         "QUJD",
         None,
     ]
-    answer = msgspec.json.decode(anthropic.encode_reply(events, "m", "i", 0))
+    answer = msgspec.json.decode(anthropic.encode_reply(fold(events), "m", "i", 0))
     assert [block.get("signature") for block in answer["content"]] == [block["signature"] for block in seen.blocks]
     request = {"model": "m", "max_tokens": 9, "messages": [{"role": "assistant", "content": answer["content"]}]}
     chat = anthropic.decode_request(anthropic.peek(msgspec.json.encode(request)))
@@ -562,7 +560,7 @@ def test_any_answer_is_a_whole_message_that_tells_it_whole():
         events = story(random)
         told = tellable(fold(events))
         blocks = tuple(map(_held, told.blocks))
-        again = fold(anthropic.decode_reply(anthropic.encode_reply(events, "coding", "1", 0)))
+        again = anthropic.decode_reply(anthropic.encode_reply(fold(events), "coding", "1", 0))
         assert comparable(again) == comparable(msgspec.structs.replace(told, blocks=blocks))
 
 
@@ -1471,7 +1469,7 @@ def test_a_whole_answer_that_is_none_is_a_value_error(body):
 
 def test_counts_beyond_reason_do_not_break_the_books():
     usage = {"input_tokens": -5, "output_tokens": 2**70, "cache_read_input_tokens": 1.5}
-    told = fold(anthropic.decode_reply(msgspec.json.encode({"content": [], "usage": usage | {"output_tokens": 1e300}})))
+    told = anthropic.decode_reply(msgspec.json.encode({"content": [], "usage": usage | {"output_tokens": 1e300}}))
     assert told.usage == Usage(input=1, output=2**53, cached=1)
 
 

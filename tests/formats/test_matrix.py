@@ -91,8 +91,8 @@ def test_a_whole_answer_is_told_as_reviewed(client, upstream, path, golden):
         assert reply.body == b""
         return
     golden(MATRIX / f"{path.parent.name}.{client}-{upstream}.reply.json", pretty(Raw(reply.body)))
-    told = fold(CHAT[upstream].decode_reply(path.read_bytes()))
-    again = fold(CHAT[client].decode_reply(reply.body))
+    told = CHAT[upstream].decode_reply(path.read_bytes())
+    again = CHAT[client].decode_reply(reply.body)
     assert _calls(again) == _calls(told)
     assert "".join(block.text for block in again.blocks if isinstance(block, Text)).startswith(
         "".join(block.text for block in told.blocks if isinstance(block, Text))

@@ -1,7 +1,7 @@
 """The OpenAI chat format against recorded shapes of many servers, and against its own laws.
 
 A folder of `openai_chat/` is one case: what a client or a server sent, and beside it what we understand of it
-(`chat.json`, `events.json`, `fault-*.json`) and what we make of it (`body.json`, `through.txt`).
+(`chat.json`, `events.json` or `message.json`, `fault-*.json`) and what we make of it (`body.json`, `through.txt`).
 """
 
 from itertools import pairwise
@@ -20,7 +20,7 @@ from openai.types.chat import ChatCompletionChunk
 from omniroute.errors import BadRequest, Fault
 from omniroute.formats import framing, openai_chat, patch
 from omniroute.formats.codec import TRUNCATED, Head
-from omniroute.formats.fold import fold
+from omniroute.formats.fold import Message, fold
 from omniroute.formats.ir import (
     Audio,
     BlockStop,
@@ -127,13 +127,13 @@ def test_a_stream_tells_what_was_reviewed_and_is_handed_on_as_reviewed(path, gol
 
 @pytest.mark.parametrize("path", REPLIES, ids=case)
 def test_a_whole_answer_tells_what_its_stream_tells(path, golden):
-    events = openai_chat.decode_reply(path.read_bytes())
+    told = openai_chat.decode_reply(path.read_bytes())
     stream = path.with_name("stream.txt")
     if not stream.exists():
-        golden(path.with_name("events.json"), pretty(events))
+        golden(path.with_name("message.json"), pretty(told))
         return
     streamed = comparable(fold(decoded(stream.read_bytes())))
-    told = comparable(fold(events))
+    told = comparable(told)
     if told.usage is None:
         streamed = msgspec.structs.replace(streamed, usage=None)
     assert told == streamed
@@ -709,7 +709,7 @@ def finish_after(told):
 @given(EVENTS, st.builds(Finish, st.sampled_from(["stop", "length", "tool_calls"])))
 def test_a_whole_answer_says_what_the_stream_says(events, finish):
     seen = automaton(encoded([*events, finish]))
-    body = msgspec.json.decode(openai_chat.encode_reply([*events, finish], "coding", "chatcmpl-1", 1700000000))
+    body = msgspec.json.decode(openai_chat.encode_reply(fold([*events, finish]), "coding", "chatcmpl-1", 1700000000))
     (choice,) = body["choices"]
     message = choice["message"]
     assert (body["id"], body["object"], body["created"], body["model"]) == (
@@ -731,14 +731,14 @@ def test_a_whole_answer_says_what_the_stream_says(events, finish):
 
 def test_a_reply_of_calls_has_no_content_and_one_of_nothing_an_empty_one():
     call = [Start(), ToolStart(0, "c", "f"), ToolDelta(0, "{}"), BlockStop(0), Finish("tool_calls")]
-    message = msgspec.json.decode(openai_chat.encode_reply(call, "m", "i", 0))["choices"][0]["message"]
+    message = msgspec.json.decode(openai_chat.encode_reply(fold(call), "m", "i", 0))["choices"][0]["message"]
     assert message == {
         "role": "assistant",
         "content": None,
         "refusal": None,
         "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
     }
-    nothing = msgspec.json.decode(openai_chat.encode_reply([Start(), Finish("stop")], "m", "i", 0))
+    nothing = msgspec.json.decode(openai_chat.encode_reply(fold([Start(), Finish("stop")]), "m", "i", 0))
     assert nothing["choices"][0]["message"]["content"] == ""
     assert "usage" not in nothing
 
@@ -829,8 +829,9 @@ def test_a_whole_body_that_is_no_answer_is_a_value_error(body):
 
 def test_a_finish_of_error_is_one_whole_or_streamed():
     broken = b'{"choices":[{"message":{"content":"a"},"delta":{"content":"a"},"finish_reason":"error"}]}'
-    assert isinstance(openai_chat.decode_reply(broken)[-1], Failed)
-    assert openai_chat.relabel(broken, "m").fault == openai_chat.decode_reply(broken)[-1].fault
+    fault = openai_chat.decode_reply(broken).fault
+    assert fault is not None
+    assert openai_chat.relabel(broken, "m").fault == fault
     assert isinstance(decoded(b"data: " + broken + b"\n\ndata: [DONE]\n\n")[-1], Failed)
     bridge = openai_chat.through(head())
     assert b'"error"' in bridge.feed(b"data: " + broken + b"\n\n")
@@ -866,12 +867,12 @@ def test_bytes_that_are_not_text_are_not_handed_on():
 
 def test_refusals_come_as_parts_too():
     reply = b'{"choices":[{"message":{"content":[{"type":"refusal","refusal":"no"}]}}]}'
-    assert openai_chat.decode_reply(reply)[1:] == [RefusalDelta("no"), Finish("refusal")]
+    assert openai_chat.decode_reply(reply) == Message(blocks=(Refusal("no"),), finish="refusal")
 
 
 def test_hostile_counts_are_held_within_bounds():
     chunk = b'{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":-5,"completion_tokens":1e300,"total_tokens":7.5}}'
-    usage = fold(openai_chat.decode_reply(chunk)).usage
+    usage = openai_chat.decode_reply(chunk).usage
     assert usage == Usage(input=0, output=2**53)
     assert openai_chat.relabel(chunk, "m").usage == usage
 
@@ -883,7 +884,7 @@ def test_hostile_counts_are_held_within_bounds():
 def test_a_whole_answer_handed_on_differs_in_its_models_name_only(path):
     body = path.read_bytes()
     reply = openai_chat.relabel(body, "coding")
-    told = fold(openai_chat.decode_reply(body))
+    told = openai_chat.decode_reply(body)
     if told.fault is not None:
         assert (reply.fault, reply.body) == (told.fault, b"")
         return
@@ -996,7 +997,8 @@ def test_an_error_is_told_in_the_envelope_of_the_format():
     assert msgspec.json.decode(openai_chat.encode_error(theirs, "r")) == {
         "error": {"message": "no", "type": "tokens", "param": "messages[0]", "code": "c"}
     }
-    assert msgspec.json.decode(openai_chat.encode_reply([Failed(own)], "m", "i", 0))["error"]["message"] == "slow down"
+    whole = msgspec.json.decode(openai_chat.encode_reply(Message(fault=own), "m", "i", 0))
+    assert whole["error"]["message"] == "slow down"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """An upstream's answer to events.
 
-A whole answer is read as the stream it could have been: the same state takes both. What is cited is not told, since no
-other format could show it; what servers' own tools did becomes `Media` with the block as it was.
+What is cited is not told, since no other format could show it; what servers' own tools did is told with the block as
+it was.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from omniroute.errors import Fault
 from omniroute.formats.anthropic import faults, seal, views
 from omniroute.formats.anthropic.head import NAME
 from omniroute.formats.codec import TRUNCATED, malformed
+from omniroute.formats.fold import Message
 from omniroute.formats.framing import SSE
 from omniroute.formats.ir import (
+    Block,
     BlockStop,
     Event,
     Failed,
@@ -25,8 +27,11 @@ from omniroute.formats.ir import (
     Opaque,
     Raw,
     Start,
+    Text,
     TextDelta,
+    Thinking,
     ThinkingDelta,
+    ToolCall,
     ToolDelta,
     ToolStart,
     UsageSeen,
@@ -43,28 +48,62 @@ def decoder() -> StreamDecoder:
     return StreamDecoder()
 
 
-def decode_reply(body: bytes) -> list[Event]:
+def decode_reply(body: bytes) -> Message:
     try:
         return _whole(body)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
 
-def _whole(body: bytes) -> list[Event]:
+def _whole(body: bytes) -> Message:
     message = views.message(body)
     if message.type == "error" or bytes(message.error):
-        return [Failed(faults.told(_any(body)))]
+        return Message(fault=faults.told(_any(body)))
     if message.content is None:
         raise ValueError("it has no content")
-    events: list[Event] = []
-    answer = Answer()
-    answer.start(message, events)
-    for index, raw in enumerate(message.content):
-        answer.open(index, raw, events)
-        answer.shut(index, events)
-    answer.stop_reason, answer.stop_sequence = message.stop_reason or "end_turn", message.stop_sequence
-    answer.end(events)
-    return events
+    blocks = tuple([block for raw in message.content if (block := _block(raw)) is not None])
+    return Message(
+        id=message.id or "",
+        model=message.model or "",
+        blocks=blocks,
+        usage=None if message.usage is None else views.usage(message.usage),
+        finish=_finish(message.stop_reason, called=any(block.__class__ is ToolCall for block in blocks)),
+        stop_sequence=message.stop_sequence,
+    )
+
+
+def _block(raw: Raw) -> Block | None:
+    """A whole block; None where it says nothing."""
+    told = _look(raw)
+    match told.type:
+        case "text":
+            return Text(told.text) if told.text else None
+        case "thinking":
+            if not (told.thinking or told.signature):
+                return None
+            issuer, signature = seal.unseal(told.signature or "")
+            return Thinking(told.thinking or "", signature, issuer=issuer or NAME)
+        case "redacted_thinking":
+            issuer, data = seal.unseal(told.data or "")
+            return Thinking(redacted=data or "", issuer=issuer or NAME)
+        case "tool_use":
+            return ToolCall(told.id, told.name, _input(told))
+        case _:
+            return Opaque(NAME, told.type, raw)
+
+
+def _look(raw: Raw) -> views.Block:
+    told = views.block(raw)
+    if not told.type:
+        raise ValueError("a block has no type")
+    bytes(raw).decode()  # the decoder takes what it skips on trust
+    return told
+
+
+def _finish(stop_reason: str | None, *, called: bool) -> FinishReason:
+    """Some servers say that the turn ended although the model waits for a result."""
+    reason = views.finish(stop_reason or "end_turn")
+    return "tool_calls" if reason == "stop" and called else reason
 
 
 class StreamDecoder:
@@ -123,12 +162,12 @@ class _Block:
 class Answer:
     """What the events told so far."""
 
-    __slots__ = ("_blocks", "_started", "_tools", "_usage", "over", "stop_reason", "stop_sequence")
+    __slots__ = ("_blocks", "_started", "_stop_reason", "_stop_sequence", "_tools", "_usage", "over")
 
     def __init__(self) -> None:
         self.over = False
-        self.stop_reason: str | None = None
-        self.stop_sequence: str | None = None
+        self._stop_reason: str | None = None
+        self._stop_sequence: str | None = None
         self._started = False
         self._usage: views.Spent | None = None
         self._blocks: dict[int, _Block] = {}
@@ -140,33 +179,30 @@ class Answer:
             if told.delta is not None:
                 self._extend(told.index, told.delta, events)
         elif kind == "content_block_start":
-            self.open(told.index, told.content_block, events)
+            self._open(told.index, told.content_block, events)
         elif kind == "content_block_stop":
-            self.shut(told.index, events)
+            self._shut(told.index, events)
         elif kind == "message_start":
-            self.start(told.message or views.Message(), events)
+            self._start(told.message or views.Message(), events)
         elif kind == "message_delta":
             self._delta(told, events)
         elif kind == "message_stop":
-            self.stop_reason = self.stop_reason or "end_turn"
-            self.end(events)
+            self._stop_reason = self._stop_reason or "end_turn"
+            self._end(events)
         elif kind == "error":
             self.fail(faults.told(_any(payload)), events)
 
-    def start(self, message: views.Message, events: list[Event]) -> None:
+    def _start(self, message: views.Message, events: list[Event]) -> None:
         if not self._started:
             self._started = True
             events.append(Start(message.id or "", message.model or ""))
         if message.usage is not None:
             self._spend(message.usage, events)
 
-    def open(self, index: int, raw: Raw, events: list[Event]) -> None:
+    def _open(self, index: int, raw: Raw, events: list[Event]) -> None:
         if not self._started:
-            self.start(views.Message(), events)
-        told = views.block(raw)
-        if not told.type:
-            raise ValueError("a block has no type")
-        bytes(raw).decode()  # the decoder takes what it skips on trust
+            self._start(views.Message(), events)
+        told = _look(raw)
         block = self._blocks[index] = _Block(told.type, raw)
         match told.type:
             case "text":
@@ -209,13 +245,13 @@ class Answer:
             issuer, inner = seal.unseal(signature)
             events.append(ThinkingDelta(signature=inner, issuer=issuer))
 
-    def shut(self, index: int, events: list[Event]) -> None:
+    def _shut(self, index: int, events: list[Event]) -> None:
         block = self._blocks.pop(index, None)
         if block is None:
             return
         if block.tool >= 0:
             if not block.told:
-                events.append(ToolDelta(block.tool, _input(block.raw)))
+                events.append(ToolDelta(block.tool, _input(views.block(block.raw))))
             events.append(BlockStop(block.tool))
         elif block.kind not in ("text", "thinking", "redacted_thinking"):
             events.append(Media(Opaque(NAME, block.kind, _assembled(block))))
@@ -224,9 +260,9 @@ class Answer:
 
     def _delta(self, told: views.Event, events: list[Event]) -> None:
         if not self._started:
-            self.start(views.Message(), events)
+            self._start(views.Message(), events)
         if told.delta is not None and told.delta.stop_reason:
-            self.stop_reason, self.stop_sequence = told.delta.stop_reason, told.delta.stop_sequence
+            self._stop_reason, self._stop_sequence = told.delta.stop_reason, told.delta.stop_sequence
         if told.usage is not None:
             self._spend(told.usage, events)
 
@@ -238,34 +274,29 @@ class Answer:
         """The end of the bytes, which is enough after a reason to stop."""
         if self.over:
             return
-        if self.stop_reason is None:
+        if self._stop_reason is None:
             self.fail(TRUNCATED, events)
         else:
-            self.end(events)
+            self._end(events)
 
-    def end(self, events: list[Event]) -> None:
+    def _end(self, events: list[Event]) -> None:
         if not self._started:
             self.fail(TRUNCATED, events)
             return
         for index in list(self._blocks):
-            self.shut(index, events)
+            self._shut(index, events)
         self.over = True
-        events.append(Finish(self._reason(), self.stop_sequence))
+        events.append(Finish(_finish(self._stop_reason, called=self._tools > 0), self._stop_sequence))
 
     def fail(self, fault: Fault, events: list[Event]) -> None:
         if not self.over:
             self.over = True
             events.append(Failed(fault))
 
-    def _reason(self) -> FinishReason:
-        """Some servers say that the turn ended although the model waits for a result."""
-        reason = views.finish(self.stop_reason or "end_turn")
-        return "tool_calls" if reason == "stop" and self._tools else reason
 
-
-def _input(raw: Raw) -> str:
+def _input(block: views.Block) -> str:
     """The arguments of a call that came whole with its start; those of a call without any are an empty object."""
-    given = bytes(views.block(raw).input)
+    given = bytes(block.input)
     return "{}" if given in (b"", b"null") else given.decode()
 
 

@@ -18,7 +18,7 @@ from omniroute.formats.anthropic import faults, seal
 from omniroute.formats.anthropic.head import NAME
 from omniroute.formats.anthropic.writing import as_object, text_block, wrapped
 from omniroute.formats.codec import TRUNCATED, Head
-from omniroute.formats.fold import fold
+from omniroute.formats.fold import Message
 from omniroute.formats.ir import (
     Audio,
     Block,
@@ -269,8 +269,7 @@ class MessageEncoder:
         self._over = True
 
 
-def encode_reply(events: Sequence[Event], model: str, ident: str, created: int) -> bytes:  # noqa: ARG001 - no date here
-    told = fold(events)
+def encode_reply(told: Message, model: str, ident: str, created: int) -> bytes:  # noqa: ARG001 - no date here
     if told.fault is not None:
         return faults.encode_error(told.fault, "")
     return _encode(

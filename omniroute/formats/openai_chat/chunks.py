@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from omniroute.formats.codec import TRUNCATED, Head
-from omniroute.formats.fold import Message, fold
+from omniroute.formats.fold import Message
 from omniroute.formats.ir import (
     BlockStop,
     Event,
@@ -170,8 +170,7 @@ class ChunkEncoder:
         return out + b"data: [DONE]\n\n"
 
 
-def encode_reply(events: Sequence[Event], model: str, ident: str, created: int) -> bytes:
-    told = fold(events)
+def encode_reply(told: Message, model: str, ident: str, created: int) -> bytes:
     if told.fault is not None:
         return faults.encode_error(told.fault, "")
     message = _message(told)

@@ -12,6 +12,7 @@ import msgspec
 
 from omniroute.errors import Fault
 from omniroute.formats.codec import TRUNCATED, malformed
+from omniroute.formats.fold import Message, fold
 from omniroute.formats.framing import SSE
 from omniroute.formats.ir import (
     BlockStop,
@@ -24,6 +25,7 @@ from omniroute.formats.ir import (
     Raw,
     RefusalDelta,
     Start,
+    Text,
     TextDelta,
     ThinkingDelta,
     ToolDelta,
@@ -45,21 +47,37 @@ def decoder() -> StreamDecoder:
     return StreamDecoder()
 
 
-def decode_reply(body: bytes) -> list[Event]:
+def decode_reply(body: bytes) -> Message:
     try:
         chunk = views.chunk(body)
         fault = fault_in(chunk, body)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if fault is not None:
-        return [Failed(fault)]
+        return Message(fault=fault)
     if not chunk.choices:
         raise ValueError("it has no choices")
+    text = views.text(chunk.choices[0])
+    if text:
+        return _said(text, chunk)
     events: list[Event] = []
     answer = Answer()
     answer.take(chunk, events)
     answer.end(events)
-    return events
+    return fold(events)
+
+
+def _said(text: str, chunk: views.Chunk) -> Message:
+    """An answer that is a text and no more, as most are: what its events would tell, without making them."""
+    assert chunk.choices
+    spent = views.spent(chunk)
+    return Message(
+        id=chunk.id or "",
+        model=chunk.model or "",
+        blocks=(Text(text),),
+        usage=None if spent is None else views.usage(spent),
+        finish=views.finish(chunk.choices[0].finish_reason or "stop"),
+    )
 
 
 def fault_in(chunk: views.Chunk | views.Ending, data: bytes, name: bytes = b"") -> Fault | None:

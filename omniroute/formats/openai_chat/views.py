@@ -157,9 +157,12 @@ ending = msgspec.json.Decoder(Ending).decode
 
 def says(delta: Delta) -> bool:
     """Whether it holds content, not only a role."""
-    return bool(
-        delta.content
-        or delta.reasoning_content
+    return bool(delta.content or _says_more(delta))
+
+
+def _says_more(delta: Delta) -> Any:
+    return (
+        delta.reasoning_content
         or delta.reasoning
         or delta.tool_calls
         or delta.refusal
@@ -168,6 +171,16 @@ def says(delta: Delta) -> bool:
         or delta.images
         or delta.audio
     )
+
+
+def text(choice: Choice) -> str | None:
+    """The text of a whole answer that is nothing else."""
+    said = choice.message
+    if said is None or not isinstance(said.content, str) or _says_more(said):
+        return None
+    if choice.index or choice.delta is not None or choice.logprobs is not None or choice.finish_reason == "error":
+        return None
+    return said.content
 
 
 def spent(chunk: Chunk) -> Spent | None:
