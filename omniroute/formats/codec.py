@@ -116,6 +116,8 @@ class ChatCodec(Protocol):
     NAME: str
     CONTENT_TYPE: bytes
     """Of a streamed answer."""
+    HEADERS: tuple[tuple[bytes, bytes], ...]
+    """What an upstream of the format is sent with every body, unless the configuration or the client says otherwise."""
     FORWARD: frozenset[bytes]
     """Headers of a client that mean something to an upstream of the same format."""
     PING: bytes

@@ -92,6 +92,7 @@ async def send(call: Call, client: Client, candidate: Candidate, prepared: Prepa
         candidate.connection,
         upstream.endpoints[prepared.codec.NAME],
         prepared.path,
+        prepared.codec.HEADERS,
         _forwarded(call) if prepared.codec is call.codec else (),
         prepared.body,
         _within(call, target.deadlines),

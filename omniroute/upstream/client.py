@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from itertools import chain
 
 import msgspec
 
@@ -45,16 +46,18 @@ class Client:
         connection: Connection,
         endpoint: Endpoint,
         path: str,
-        headers: Headers,
+        usual: Headers,
+        callers: Headers,
         body: bytes,
         deadlines: Deadlines,
     ) -> Reply:
-        """Asks one connection of an upstream. Raises UpstreamError where there is no answer."""
+        """Asks one connection of an upstream, with the format's usual headers and those of the caller that mean
+        something to it. Raises UpstreamError where there is no answer."""
         request = Request(
             endpoint.origin,
             "POST",
             endpoint.base_path + path,
-            (*upstream.headers, *connection.headers, *headers, *sign(connection.auth)),
+            (*merged(usual, upstream.headers, connection.headers, callers), *sign(connection.auth)),
             body,
             deadlines,
         )
@@ -63,6 +66,18 @@ class Client:
     async def close(self) -> None:
         for one in self._transports.values():
             await one.close()
+
+
+def merged(usual: Headers, *layers: Headers) -> Headers:
+    """One header of each name: the last layer's, which for the caller's means that who wrote the body says how to read
+    it. Betas are a list, to which each layer adds."""
+    if not any(layers):
+        return usual
+    out = dict(usual)
+    for name, value in chain.from_iterable(layers):
+        before = out.get(name) if name.endswith(b"-beta") else None
+        out[name] = value if before is None else before + b"," + value
+    return tuple(out.items())
 
 
 async def refusal(reply: Reply, codec: ChatCodec, provider: str, now: float) -> UpstreamError:

@@ -49,9 +49,10 @@ def failing(rig: Rig, client: str, **request: Any) -> Any:
     return raised.value
 
 
-def error_of(body: Any) -> dict[str, Any]:
-    """The error in an exception's body: OpenAI's SDK has taken the envelope off."""
-    return body["error"] if isinstance(body, dict) and "error" in body else body
+def error_of(error: Any) -> dict[str, Any]:
+    """The error that an exception tells: OpenAI's SDK has taken the envelope off."""
+    assert isinstance(error.body, dict), f"{error!r} of {error.__cause__!r}"
+    return error.body.get("error", error.body)
 
 
 # ------------------------------------------------------------------------------------------------ refusals of a provider
@@ -91,7 +92,7 @@ def test_a_refusal_keeps_its_class_and_says_who_spoke(
     error = failing(rig, client, way=way, model=model)
     assert type(error).__name__ == refusal.raises[FORMATS.index(client)]
     assert error.status_code == refusal.status
-    told = error_of(error.body)
+    told = error_of(error)
     assert told["message"] == f"[{NODE[upstream]}] No such thing here."
     if client == upstream:
         assert told["type"] == refusal.types[FORMATS.index(client)]
@@ -110,7 +111,7 @@ def test_type_code_and_param_of_a_refusal_are_kept(rig: Rig, client: str):
     if client == "openai":
         assert (error.type, error.code, error.param) == ("image_parse_error", "invalid_image", "messages[0]")
     else:
-        assert error_of(error.body)["type"] == "invalid_request_error"
+        assert error_of(error)["type"] == "invalid_request_error"
         assert error.body["request_id"] == error.response.headers["x-request-id"]
 
 
@@ -294,6 +295,7 @@ def pieces_of_text(sdk: Any, model: str) -> Iterator[str]:
     messages: Any = [{"role": "user", "content": "Go on"}]
     if sdk.name == "openai":
         for chunk in sdk.client.chat.completions.create(model=model, messages=messages, stream=True):
+            assert chunk.choices, chunk
             yield chunk.choices[0].delta.content or ""
     else:
         with sdk.client.messages.stream(model=model, messages=messages, max_tokens=100) as stream:
@@ -310,7 +312,7 @@ def test_a_failure_after_content_is_the_sdks_error_and_never_a_second_answer(
     model = name_of(request, f"{NODE[upstream]}1")
     text, error = listen(rig, client, model, hold)
     assert text == "This is "
-    told = error_of(error.body)
+    told = error_of(error)
     assert told["message"].startswith(f"[{NODE[upstream]}] ")
     assert type(error).__name__ == ("APIError" if client == "openai" else "APIStatusError")
     if broken == "error event":
@@ -330,7 +332,7 @@ def test_the_last_target_has_its_failure_told_whenever_it_comes(
     model = name_of(request, NODE[upstream])
     text, error = listen(rig, client, model)
     assert text == ""
-    assert error_of(error.body)["message"].startswith(f"[{NODE[upstream]}]")
+    assert error_of(error)["message"].startswith(f"[{NODE[upstream]}]")
     rig.books(model, error=bool)
 
 

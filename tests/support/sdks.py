@@ -162,6 +162,10 @@ class _Chunks:
         self.heard.calls = [(ident, name, json.loads(text)) for ident, name, text in self.calls]
 
 
+_DROPPED = ("temperature", "top_k", "top_p")
+"""Fields that the API still takes and the SDK no longer names."""
+
+
 class Anthropic:
     name = "anthropic"
     errors = anthropic
@@ -171,6 +175,9 @@ class Anthropic:
 
     def ask(self, way: str, model: str, messages: Any = None, **more: Any) -> Heard:
         messages = messages or [{"role": "user", "content": "Hello"}]
+        old = {name: more.pop(name) for name in _DROPPED if name in more}
+        if old:
+            more["extra_body"] = {**more.get("extra_body", {}), **old}
         return getattr(self, f"_{way}")(**{"model": model, "max_tokens": 4096, "messages": messages} | more)
 
     def models(self) -> list[Any]:

@@ -13,6 +13,7 @@ from omniroute.formats.anthropic.outgoing import encode_request
 from omniroute.formats.anthropic.request import decode_request
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
+HEADERS = ((b"content-type", b"application/json"), (b"anthropic-version", b"2023-06-01"))
 FORWARD = frozenset({b"anthropic-version", b"anthropic-beta"})
 """What changes how a body is read. The rest of what Claude Code sends (`x-app`, `x-stainless-*`, its session's id) says
 who the caller is, and to an upstream the caller is this gateway."""
@@ -29,6 +30,7 @@ __all__ = [
     "CONTENT_TYPE",
     "COUNT_PATH",
     "FORWARD",
+    "HEADERS",
     "MAX_TOKENS",
     "NAME",
     "PING",

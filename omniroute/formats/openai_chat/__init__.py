@@ -14,6 +14,7 @@ from omniroute.formats.openai_chat.outgoing import encode_request
 from omniroute.formats.openai_chat.request import decode_request
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
+HEADERS = ((b"content-type", b"application/json"),)
 FORWARD = frozenset({b"openai-beta"})  # organisation and project belong to the upstream's credential, not the caller's
 REQUEST_ID = b"x-request-id"
 PING = b": ping\n\n"
@@ -27,6 +28,7 @@ def path(model: str, stream: bool) -> str:  # noqa: ARG001 - other formats put t
 __all__ = [
     "CONTENT_TYPE",
     "FORWARD",
+    "HEADERS",
     "MAX_TOKENS",
     "NAME",
     "PING",
