@@ -51,7 +51,12 @@ aliases: {{"open-*": open/chat, "anth-*": anth/chat{aliases}}}
 # Connections that failed in one test are not to rest in the next.
 resilience:
   profiles:
-    api_key: {{failure_threshold: 1000, cooldown: 1ms, max_cooldown: 1ms, reset_timeout: 1ms, honour_retry_after: false}}
+    api_key:
+      failure_threshold: 1000
+      cooldown: 0s
+      max_cooldown: 0.001ms
+      reset_timeout: 0.001ms
+      honour_retry_after: false
 {more}
 """
 
@@ -91,7 +96,9 @@ class Rig:
         return one
 
     def script(self, script: Says | Callable[[Asked], Script]) -> None:
-        """What the provider does from now on; what it was asked before is forgotten."""
+        """What the provider does from now on; what it was asked before is forgotten. A connection that was refused may
+        be tested by one request at a time, so the last one gets a moment to be noted down."""
+        time.sleep(0.003)
         self.upstream.script = saying(script) if isinstance(script, Says) else script
         self.upstream.asked.clear()
 
