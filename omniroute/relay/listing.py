@@ -56,7 +56,13 @@ def _openai(line: Listed, created: int) -> dict[str, Any]:
 
 def _anthropic(line: Listed, created: int) -> dict[str, Any]:
     at = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"type": "model", "id": line.id, "display_name": line.id, "created_at": at, **_facts(line)}
+    told = {"type": "model", "id": line.id, "display_name": line.id, "created_at": at, "lifecycle": "active"}
+    facts = _facts(line)
+    facts.pop("capabilities", None)  # there it is an object that answers for every capability of Anthropic's own
+    for theirs, ours in (("max_input_tokens", "context_length"), ("max_tokens", "max_output_tokens")):
+        if ours in facts:
+            told[theirs] = facts[ours]
+    return told | facts
 
 
 def _facts(line: Listed) -> dict[str, Any]:

@@ -45,6 +45,7 @@ providers:
       chat:
         upstream_id: claude-sonnet-4-5
         price: {{input: 3, output: 15, cache_read: 0.3, cache_write: 3.75, cache_write_1h: 6}}
+{providers}
 keys: {{rig: {{digest: "sha256:{digest}"}}{keys}}}
 # A name of its own for each request that is looked for in the ledger.
 aliases: {{"open-*": open/chat, "anth-*": anth/chat{aliases}}}
@@ -66,22 +67,21 @@ def digest(key: str) -> str:
 
 
 class Rig:
-    """Use as a context manager. `more` is appended to the configuration; `{url}` in it is the provider's address."""
+    """Use as a context manager. `more` is appended to the configuration, `parts` to its sections of these names; there
+    `{url}` is the provider's address."""
 
-    def __init__(
-        self, more: str = "", *, aliases: str = "", keys: str = "", server: str = "", auth: str = "", **environment: str
-    ) -> None:
+    def __init__(self, more: str = "", **parts: str) -> None:
         self._stack = ExitStack()
-        self._config = {"aliases": aliases, "keys": keys, "server": server, "auth": auth, "digest": digest(KEY)}
         self._more = more
+        self._parts = dict.fromkeys(("aliases", "auth", "keys", "providers", "server"), "") | parts
         self._books: dict[str, dict[str, Any]] = {}
-        self._environment = KEYS | environment
 
     def __enter__(self) -> Self:
         self.upstream = self._stack.enter_context(Upstream())
         url = self.upstream.url
-        config = CONFIG.format(url=url, more=self._more.replace("{url}", url), **self._config)
-        self.gateway = self._stack.enter_context(Gateway(config, **self._environment))
+        parts = {name: text.replace("{url}", url) for name, text in self._parts.items()}
+        config = CONFIG.format(url=url, more=self._more, digest=digest(KEY), **parts)
+        self.gateway = self._stack.enter_context(Gateway(config, **KEYS))
         self.sdks = {name: self.sdk(name) for name in SDKS}
         return self
 

@@ -28,6 +28,7 @@ class Asked:
     path: str
     headers: dict[str, str]
     body: bytes
+    head: bytes = b""
 
     @property
     def json(self) -> Any:
@@ -139,7 +140,7 @@ class Upstream:
         method, path, _ = line.split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (row.partition(":") for row in rest if row)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
-        asked = Asked(method, path, headers, body)
+        asked = Asked(method, path, headers, body, head)
         self.asked.append(asked)
         self.busy += 1
         try:
