@@ -44,9 +44,13 @@ def plan(route: Route, state: State, now: float, policies: Sequence[Policy] = ()
     """All candidates of the route in the order of trial, those that are out of the question among them."""
     candidates = []
     seen = set()
+    orders: dict[str, Sequence[Connection]] = {}  # a request is one turn, however many models of a provider it may use
     for target, retry in _targets(route, state, route.retry):
         reason = _refusal(target, policies) if policies else None
-        for connection in _connections(target.upstream, state):
+        upstream = target.upstream
+        if upstream.name not in orders:
+            orders[upstream.name] = _connections(upstream, state)
+        for connection in orders[upstream.name]:
             key = (target.id, connection.id)
             if key in seen:
                 continue
@@ -115,7 +119,7 @@ def _select(upstream: Upstream, group: Sequence[Connection], state: State) -> Se
         case "fill-first":
             return group
         case "round-robin":
-            return _rotated(group, state.counters.next(f"provider/{upstream.name}"))
+            return _rotated(group, state.counters.next(f"provider/{upstream.name}/{group[0].priority}"))
         case "random":
             return state.random.sample(group, len(group))
         case "weighted":

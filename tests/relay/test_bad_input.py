@@ -26,12 +26,12 @@ from support.upstream import Asked, Script, Upstream, events, whole
 SEED = 20128
 MEBIBYTE = 1 << 20
 KEY = "sk-or-a-caller"
-LIMIT = 512 * 1024
+LIMIT = MEBIBYTE
 BATCH = 25
 COUNT = "/v1/messages/count_tokens"
 CONFIG = """\
 version: 1
-server: {data_dir: '{data_dir}', body_limit: 512KiB}
+server: {data_dir: '{data_dir}', body_limit: 1MiB}
 keys: {caller: {digest: 'sha256:%s'}}
 providers:
   demo: {type: demo}
