@@ -8,6 +8,7 @@ mid-conversation-system-messages). Models of others behind this format get what 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -32,6 +33,7 @@ class Traits(msgspec.Struct, frozen=True):
     output: int
 
 
+@lru_cache(1024)
 def traits(model: str) -> Traits:
     name = model.lower()
     if "claude" not in name:

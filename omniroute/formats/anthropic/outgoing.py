@@ -13,6 +13,7 @@ they are, for an answer could not be told under their old ones.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -34,6 +35,7 @@ NO_SCHEMA = Raw(b'{"type":"object","properties":{}}')
 WITHOUT = ("seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs")
 """Of sampling, what has no field."""
 
+_without = attrgetter(*WITHOUT)
 NEUTRAL = {"temperature": 1, "top_p": 1}
 """What may go unsaid where it cannot be said: Claude's own defaults."""
 LEAST_WHILE_THINKING = 0.95
@@ -143,8 +145,7 @@ def _wanted(choice: ToolChoice | None) -> Fields:
 
 
 def _sampling(asked: Sampling, known: Traits, ledger: Ledger, *, thinks: bool) -> Fields:
-    for name in WITHOUT:
-        value = getattr(asked, name)
+    for name, value in zip(WITHOUT, _without(asked), strict=True):
         if value is not None and value is not False:
             ledger.lose(name, f"sampling.{name}", "dropped: there is no such field")
     if asked.n not in (None, 1):
@@ -152,13 +153,24 @@ def _sampling(asked: Sampling, known: Traits, ledger: Ledger, *, thinks: bool) -
     stop = [sequence for sequence in asked.stop if sequence.strip()]
     if len(stop) < len(asked.stop):
         ledger.lose("stop", "sampling.stop", "white space cannot stop an answer")
-    return _chance(asked, known, ledger, thinks=thinks) | present(stop_sequences=stop or None)
+    written = _chance(asked, known, ledger, thinks=thinks)
+    if stop:
+        written["stop_sequences"] = stop
+    return written
 
 
 def _chance(asked: Sampling, known: Traits, ledger: Ledger, *, thinks: bool) -> Fields:
     """Temperature, top_p and top_k as far as the model takes them, and takes them while it thinks."""
     chance = present(temperature=asked.temperature, top_p=asked.top_p, top_k=asked.top_k)
+    if thinks or known.sampling != "both":
+        _narrow(chance, known, ledger, thinks=thinks)
+    if chance.get("temperature", 0) > 1:
+        ledger.lose("temperature", "sampling.temperature", "1 is the highest")
+        chance["temperature"] = 1.0
+    return chance
 
+
+def _narrow(chance: Fields, known: Traits, ledger: Ledger, *, thinks: bool) -> None:
     def drop(name: str, why: str) -> None:
         if chance.pop(name) != NEUTRAL.get(name):
             ledger.lose(name, f"sampling.{name}", f"dropped: {why}")
@@ -172,10 +184,6 @@ def _chance(asked: Sampling, known: Traits, ledger: Ledger, *, thinks: bool) -> 
         drop(
             "temperature" if chance["temperature"] == NEUTRAL["temperature"] else "top_p", "the model takes one of them"
         )
-    if chance.get("temperature", 0) > 1:
-        ledger.lose("temperature", "sampling.temperature", "1 is the highest")
-        chance["temperature"] = 1.0
-    return chance
 
 
 def _output(chat: Chat, known: Traits, ledger: Ledger) -> Fields:
@@ -199,13 +207,15 @@ def _account(chat: Chat, ledger: Ledger) -> Fields:
     """For whom, and at what service."""
     if chat.metadata is not None:
         ledger.lose("metadata", "metadata", "dropped: only the user can be named here")
+    written: Fields = {}
+    if chat.user is not None:
+        written["metadata"] = {"user_id": chat.user}
     tier = chat.service_tier
-    if tier is not None and tier not in TIERS:
+    if tier in TIERS:
+        written["service_tier"] = TIERS[tier]
+    elif tier is not None:
         ledger.lose("service_tier", "service_tier", f"dropped: there is no tier {tier!r}")
-    return present(
-        metadata={"user_id": chat.user} if chat.user is not None else None,
-        service_tier=None if tier is None else TIERS.get(tier),
-    )
+    return written
 
 
 def _vendor(chat: Chat, ledger: Ledger) -> Fields:

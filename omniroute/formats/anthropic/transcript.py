@@ -17,7 +17,7 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from omniroute.formats.anthropic.head import NAME
 from omniroute.formats.anthropic.writing import Ledger, as_object, marked, present, text_block, wrapped
@@ -100,8 +100,10 @@ class Transcript:
         thought = called = False
         for at, turn in enumerate(turns, first):
             for position, block in enumerate(turn.blocks):
-                place = f"turns[{at}].blocks[{position}]"
-                written = self._said(block, place)
+                if _is_plain(block):
+                    blocks.append(text_block(block.text))
+                    continue
+                written = self._said(block, f"turns[{at}].blocks[{position}]")
                 if written is None:
                     continue
                 thought = thought or isinstance(block, Thinking)
@@ -162,15 +164,18 @@ class Transcript:
         system = self._closing(turns)
         for at, turn in enumerate(turns[: len(turns) - len(system)], first):
             for position, block in enumerate(turn.blocks):
-                if not isinstance(block, ToolResult):
+                if turn.role == "user" and _is_plain(block):
+                    blocks.append(text_block(block.text))
+                elif not isinstance(block, ToolResult):
                     blocks += self._asked(turn, block, f"turns[{at}].blocks[{position}]")
         results += self._unanswered(results)
         if not results and not blocks and not (self._messages and self._messages[-1]["role"] == "user"):
             blocks.append(text_block(EMPTY))
             self._ledger.lose("empty_turn", f"turns[{first}]", "told in words: a message cannot be empty")
         self._say("user", results + blocks)
-        spoken = [block for turn in system for block in turn.blocks]
-        self._say("system", [one for block in spoken for one in self._parts(block, f"turns[{first}]")])
+        if system:
+            spoken = [block for turn in system for block in turn.blocks]
+            self._say("system", [one for block in spoken for one in self._parts(block, f"turns[{first}]")])
 
     def _closing(self, turns: Sequence[Turn]) -> Sequence[Turn]:
         """The system's turns that may stand as such: those right before the assistant's, after a user's."""
@@ -200,6 +205,8 @@ class Transcript:
 
     def _unanswered(self, results: list[Any]) -> list[Any]:
         """Results for the calls that `results` leaves without one."""
+        if not self._awaited:
+            return []
         answered = {result["tool_use_id"] for result in results}
         missing = [ident for ident in self._awaited if ident not in answered]
         self._awaited.clear()
@@ -304,12 +311,17 @@ class _Ids:
         return self._given.get(ident)
 
 
+def _is_plain(block: Block) -> TypeGuard[Text]:
+    """A text and no more, as nearly all blocks are: nothing to mark, nothing to lose, and so no place to name."""
+    return isinstance(block, Text) and block.cache is None and bool(block.text.strip())
+
+
 def _short(message: Fields) -> Fields:
     """The message, its content a string where it is nothing but a text."""
     content = message["content"]
     only = content[0]
-    if len(content) == 1 and isinstance(only, dict) and set(only) == {"type", "text"}:
-        return message | {"content": only["text"]}
+    if len(content) == 1 and isinstance(only, dict) and only["type"] == "text" and len(only) == 2:
+        message["content"] = only["text"]
     return message
 
 

@@ -138,9 +138,11 @@ def merge(before: Spent, now: Spent) -> Spent:
 
 def usage(spent: Spent) -> Usage:
     read = _count(spent.cache_read_input_tokens)
-    split = spent.cache_creation or Written()
-    long = _count(split.ephemeral_1h_input_tokens)
-    written = max(_count(spent.cache_creation_input_tokens), long + _count(split.ephemeral_5m_input_tokens))
+    written, long = _count(spent.cache_creation_input_tokens), 0
+    split = spent.cache_creation
+    if split is not None:
+        long = _count(split.ephemeral_1h_input_tokens)
+        written = max(written, long + _count(split.ephemeral_5m_input_tokens))
     details = spent.output_tokens_details
     return Usage(
         input=_count(spent.input_tokens) + read + written,
@@ -154,7 +156,7 @@ def usage(spent: Spent) -> Usage:
 
 
 def _count(value: Count) -> int:
-    return 0 if value is None else int(min(max(value, 0), MOST))
+    return int(min(max(value, 0), MOST)) if value else 0
 
 
 def finish(reason: str) -> FinishReason:

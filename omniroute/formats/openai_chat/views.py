@@ -113,6 +113,10 @@ class CompletionDetails(View):
     audio_tokens: Count = None
 
 
+_NO_PROMPT_DETAILS = PromptDetails()
+_NO_COMPLETION_DETAILS = CompletionDetails()
+
+
 class Spent(View):
     """Usage. DeepSeek and Moonshot name cache hits in their own way."""
 
@@ -191,8 +195,8 @@ def spent(chunk: Chunk) -> Spent | None:
 
 
 def usage(spent: Spent) -> Usage:
-    prompt = spent.prompt_tokens_details or PromptDetails()
-    completion = spent.completion_tokens_details or CompletionDetails()
+    prompt = spent.prompt_tokens_details or _NO_PROMPT_DETAILS
+    completion = spent.completion_tokens_details or _NO_COMPLETION_DETAILS
     asked, said = _count(spent.prompt_tokens), _count(spent.completion_tokens)
     reasoning = _count(completion.reasoning_tokens)
     if reasoning and _count(spent.total_tokens) == asked + said + reasoning:
@@ -210,7 +214,7 @@ def usage(spent: Spent) -> Usage:
 
 
 def _count(value: Count) -> int:
-    return 0 if value is None else int(min(max(value, 0), MOST))
+    return int(min(max(value, 0), MOST)) if value else 0
 
 
 def finish(reason: str) -> FinishReason:
