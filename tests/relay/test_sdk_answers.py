@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import anthropic
+import openai
 import pydantic
 import pytest
 from support.providers import Call, Says, Spent, saying, stream_of
-from support.rig import FORMATS, MODELS, PAIRS, Rig
+from support.rig import FORMATS, KEY, MODELS, PAIRS, Rig
 from support.sdks import WAYS
-from support.upstream import events, whole
+from support.upstream import Asked, Script, events, whole
 
 MATRIX = [(client, upstream, way) for client, upstream in PAIRS for way in WAYS]
 STREAMED = [(client, upstream, way) for client, upstream, way in MATRIX if way != "whole"]
@@ -352,3 +355,43 @@ def test_an_answer_in_the_clients_own_format_keeps_what_nobody_here_knows(rig: R
     more: Any = {} if form == "openai" else {"max_tokens": 10}
     got = create(model=MODELS[form], messages=[{"role": "user", "content": "Hi"}], **more)
     assert got.to_dict() == theirs | {"model": MODELS[form]}
+
+
+# ------------------------------------------------------------------------------------------------------ many at once
+
+
+def echoing(asked: Asked) -> Script:
+    """Says what it was told, in pieces that mingle with those of others."""
+    told = asked.json["messages"][-1]["content"]
+    return saying(
+        Says(text=f"{told} " * 20, calls=(Call(f"call_{told}", "echo", json.dumps({"told": told})),)), gap=0.001
+    )(asked)
+
+
+def test_answers_that_are_under_way_together_do_not_mix(rig: Rig):
+    rig.script(echoing)
+
+    async def ask(client: Any, kind: str, upstream: str, told: str) -> tuple[str, str]:
+        messages: Any = [{"role": "user", "content": told}]
+        if kind == "openai":
+            async with client.chat.completions.stream(model=MODELS[upstream], messages=messages) as stream:
+                message = (await stream.get_final_completion()).choices[0].message
+            return message.content, message.tool_calls[0].function.arguments
+        async with client.messages.stream(model=MODELS[upstream], messages=messages, max_tokens=99) as stream:
+            text, call = (await stream.get_final_message()).content
+        return text.text, json.dumps(call.input)
+
+    async def ask_all() -> list[tuple[str, tuple[str, str]]]:
+        url = rig.gateway.url
+        async with (
+            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0) as one,
+            anthropic.AsyncAnthropic(base_url=url, api_key=KEY, max_retries=0) as other,
+        ):
+            clients = {"openai": one, "anthropic": other}
+            wanted = [(f"{at}-{kind}-{upstream}", kind, upstream) for at in range(8) for kind, upstream in PAIRS]
+            heard = await asyncio.gather(*(ask(clients[kind], kind, upstream, told) for told, kind, upstream in wanted))
+        return list(zip((told for told, _, _ in wanted), heard, strict=True))
+
+    for told, (text, arguments) in asyncio.run(ask_all()):
+        assert text == f"{told} " * 20
+        assert json.loads(arguments) == {"told": told}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.providers import Says, broken_off, event_of, provider_of, refusing, saying, stream_of
-from support.rig import FORMATS, MODELS, PAIRS, Rig
+from support.rig import FORMATS, KEY, MODELS, PAIRS, Rig
 from support.sdks import Heard
 from support.upstream import Asked, Script, events, whole
 
@@ -32,7 +34,8 @@ every = pytest.mark.parametrize(("client", "upstream", "way"), [(*pair, way) for
 
 @pytest.fixture(scope="module")
 def rig() -> Iterator[Rig]:
-    with Rig(COMBOS, aliases=', "open1-*": open-first, "anth1-*": anth-first') as rig:
+    aliases = ', "open1-*": open-first, "anth1-*": anth-first'
+    with Rig(COMBOS, aliases=aliases, server=", ping_interval: 20ms") as rig:
         yield rig
 
 
@@ -399,3 +402,22 @@ def test_streams_leave_the_connection_to_their_provider_open_for_the_next(rig: R
     for way in ("stream", "helper", "whole") * 3:
         assert rig.ask(client, upstream, way).text == "Hello"
     assert rig.upstream.connections == before
+
+
+@pairs
+def test_the_gateways_own_pings_disturb_no_client(rig: Rig, client: str, upstream: str):
+    pieces = [until_content(upstream), b"".join(stream_of(upstream, LONG))[len(until_content(upstream)) :]]
+    for way in ("stream", "helper"):
+        rig.script(lambda asked: events(*pieces, gap=0.1))
+        assert rig.ask(client, upstream, way).text == LONG.text
+    headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
+    path = "/v1/chat/completions" if client == "openai" else "/v1/messages"
+    asked = {
+        "model": MODELS[upstream],
+        "max_tokens": 9,
+        "stream": True,
+        "messages": [{"role": "user", "content": "Hi"}],
+    }
+    request = urllib.request.Request(rig.gateway.url + path, json.dumps(asked).encode(), headers)
+    with urllib.request.urlopen(request) as answer:
+        assert b"ping" in answer.read()
