@@ -75,7 +75,9 @@ def provider_of(asked: Asked) -> str:
 def stream_of(provider: str, says: Says, *, usage: bool = True) -> Iterator[bytes]:
     """The events of the stream, one by one."""
     if provider == "openai":
-        yield from (b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n" for chunk in _chunks(says, usage=usage))
+        yield from (
+            b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n" for chunk in _chunks(says, usage=usage)
+        )
         yield b"data: [DONE]\n\n"
     else:
         for event in _anthropic_events(says):
