@@ -3,14 +3,19 @@
 A transport and not a special case: the relay sends it an ordinary OpenAI chat request and gets an ordinary reply, so
 that the first run, the examples and the tests walk the same path as everything else.  It repeats what it was told,
 calls the first tool it is given, uses the result when it comes, and fills in a JSON schema.  It counts its tokens:
-words and punctuation marks are its vocabulary, and its usage is the true number of them.
+words and punctuation marks are its vocabulary, and its usage is the true number of them; of a prompt longer than
+100,000 characters those are counted, and the rest is taken to be as dense.
+
+It works on the event loop, so what it does is bounded whatever it is asked: it repeats the beginning of a long text,
+and fills in a large schema in part.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -42,6 +47,10 @@ from omniroute.formats.ir import (
 from omniroute.upstream.transport import Request
 
 MODELS = ("agent", "echo")
+COUNTED = 100_000
+"""Characters of a prompt whose tokens are counted one by one."""
+REPEATED = 4_000
+"""Characters of what was said that an answer repeats."""
 _token = re.compile(r"\s*(?:\w{1,8}|[^\w\s])|\s+")
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
@@ -108,31 +117,34 @@ def answer(model: str, chat: Chat) -> Iterator[Event]:
     if model not in MODELS:
         raise BadRequest(f"The demo provider has the models {' and '.join(MODELS)}, not `{model}`.", param="model")
     yield Start()
-    budget = chat.sampling.max_tokens
-    produced = 0
-    reasoning = 0
-    if model == "agent":
-        thought = tokens("The caller wants something. " + ("A tool may help." if chat.tools else "Words will do."))
-        reasoning = len(thought)
-        yield from (ThinkingDelta(token) for token in thought)
-        yield BlockStop()
     calls = _calls(chat)
-    text = "" if calls else _text(chat)
     finish = Finish("tool_calls" if calls else "stop")
-    for token in tokens(text):
-        if budget is not None and produced >= budget:
+    left = chat.sampling.max_tokens
+    output = reasoning = 0
+    for part in _parts(model, chat, calls):
+        cost = sum(not isinstance(event, BlockStop) for event in part)
+        if left is not None and output + cost > left:
             finish = Finish("length")
             break
-        produced += 1
-        yield TextDelta(token)
-    for index, call in enumerate(calls):
-        produced += len(tokens(call.name)) + len(tokens(call.arguments))
-        yield ToolStart(index, call.id, call.name, custom=call.custom)
-        yield from (ToolDelta(index, token) for token in tokens(call.arguments))
-        yield BlockStop(index)
-    usage = Usage(input=_prompt_tokens(chat), output=produced + reasoning, reasoning=reasoning)
-    yield UsageSeen(usage)
+        output += cost
+        reasoning += isinstance(part[0], ThinkingDelta)
+        yield from part
+    yield UsageSeen(Usage(input=_prompt_tokens(chat), output=output, reasoning=reasoning))
     yield finish
+
+
+def _parts(model: str, chat: Chat, calls: list[ToolCall]) -> Iterator[list[Event]]:
+    """What there is to say, in parts that are said as a whole or not at all; each event but the end of a block is a
+    token. Half a call would be of no use to anybody."""
+    if model == "agent":
+        thought = tokens("The caller wants something. " + ("A tool may help." if chat.tools else "Words will do."))
+        yield from ([ThinkingDelta(token)] for token in thought)
+        yield [BlockStop()]
+    if not calls:
+        yield from ([TextDelta(token)] for token in tokens(_text(chat)))
+    for index, call in enumerate(calls):
+        deltas = (ToolDelta(index, token) for token in tokens(call.arguments))
+        yield [ToolStart(index, call.id, call.name, custom=call.custom), *deltas, BlockStop(index)]
 
 
 def _calls(chat: Chat) -> list[ToolCall]:
@@ -149,18 +161,17 @@ def _calls(chat: Chat) -> list[ToolCall]:
 def _arguments(tool: Tool, said: str) -> str:
     if tool.custom:
         return said
-    schema = _decode(tool.parameters) if tool.parameters is not None else {}
-    example = instance(schema, said, schema if isinstance(schema, dict) else {})
+    example = instance(_schema(tool.parameters), said)
     return _encode(example if isinstance(example, dict) else {}).decode()
 
 
 def _text(chat: Chat) -> str:
     results = _results(chat)
     if results:
-        return f"The tool says: {' '.join(_words(results))}"
+        return f"The tool says: {_joined(results)}"
     if chat.output is not None:
-        schema = _decode(chat.output.schema) if chat.output.schema is not None else {"type": "object"}
-        return _encode(instance(schema, _said(chat), schema)).decode()
+        schema = _schema(chat.output.schema) if chat.output.schema is not None else {"type": "object"}
+        return _encode(instance(schema, _said(chat))).decode()
     return f"You said: {_said(chat)}"
 
 
@@ -177,7 +188,11 @@ def _results(chat: Chat) -> list[Any]:
 
 def _said(chat: Chat) -> str:
     turn = next((turn for turn in reversed(chat.turns) if turn.role == "user"), None)
-    return " ".join(_words(turn.blocks)) if turn is not None else ""
+    return _joined(turn.blocks) if turn is not None else ""
+
+
+def _joined(blocks: Any) -> str:
+    return " ".join(_words(blocks))[:REPEATED]
 
 
 def _words(blocks: Any) -> Iterator[str]:
@@ -199,49 +214,133 @@ def _prompt_tokens(chat: Chat) -> int:
         texts += _words(turn.blocks)
         texts += [block.arguments for block in turn.blocks if isinstance(block, ToolCall)]
     texts += [f"{tool.name} {tool.description or ''}" for tool in chat.tools]
-    return sum(len(tokens(text)) for text in texts)
+    return _count(texts)
 
 
-def instance(schema: Any, said: str, root: Mapping[str, Any], depth: int = 0) -> Any:
-    """A small value that fits a JSON schema, with what was said in its free strings."""
-    if not isinstance(schema, dict) or depth > 16:
-        return said
-    if "const" in schema:
-        return schema["const"]
-    if schema.get("enum"):
-        return schema["enum"][0]
-    for union in ("anyOf", "oneOf", "allOf"):
-        if schema.get(union):
-            return instance(schema[union][0], said, root, depth + 1)
-    if isinstance(schema.get("$ref"), str):
-        return instance(_pointed(root, schema["$ref"]), said, root, depth + 1)
+def _count(texts: Iterable[str]) -> int:
+    """The tokens of the first `COUNTED` characters, and as many for each character of the rest."""
+    count = read = total = 0
+    for text in texts:
+        total += len(text)
+        count += sum(1 for _ in _token.finditer(text, 0, COUNTED - read))
+        read = min(total, COUNTED)
+    return count if read == total else round(count * total / read)
+
+
+# ---------------------------------------------------------------------------------------------------------- schemas
+
+
+def _schema(raw: msgspec.Raw | None) -> Any:
+    """The schema, or one that allows everything where it cannot be read."""
+    try:
+        return _decode(raw) if raw is not None else {}
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+
+
+def instance(schema: Any, said: str) -> Any:
+    """A small value that fits a JSON schema, with what was said in its free strings. What cannot be understood, and
+    what is too deep or too much, gives a string."""
+    return _Filling(schema if isinstance(schema, dict) else {}, said).value(schema, 0)
+
+
+class _Filling:
+    """One value in the making. `values` and `characters` are what is left of its size: without them, a schema that
+    refers to itself would grow without end."""
+
+    DEPTH = 16
+    ITEMS = 16
+    LONGEST = 1_000
+
+    def __init__(self, root: Mapping[str, Any], said: str) -> None:
+        self.root = root
+        self.said = said
+        self.values = 500
+        self.characters = 8_000
+
+    def value(self, schema: Any, depth: int) -> Any:
+        self.values -= 1
+        if not isinstance(schema, dict) or depth > self.DEPTH or self.spent:
+            return self.text(None)
+        if "const" in schema:
+            return self.constant(schema["const"])
+        if options := _list(schema.get("enum")):
+            return self.constant(options[0])
+        for union in ("anyOf", "oneOf", "allOf"):
+            if options := _list(schema.get(union)):
+                return self.value(options[0], depth + 1)
+        if isinstance(schema.get("$ref"), str):
+            return self.value(_pointed(self.root, schema["$ref"]), depth + 1)
+        match _kind(schema):
+            case "object":
+                return self.object(schema, depth)
+            case "array":
+                return self.array(schema, depth)
+            case "integer":
+                return math.ceil(_low(schema))
+            case "number":
+                return _low(schema)
+            case "boolean":
+                return True
+            case "null":
+                return None
+            case _:
+                return self.text(schema.get("maxLength"))
+
+    @property
+    def spent(self) -> bool:
+        return self.values <= 0 or self.characters <= 0
+
+    def text(self, limit: Any) -> str:
+        longest = max(0, min(self.LONGEST, self.characters))
+        text = self.said[: min(limit, longest) if isinstance(limit, int) and limit >= 0 else longest]
+        self.characters -= len(text)
+        return text
+
+    def constant(self, value: Any) -> Any:
+        """The value itself, unless it is so large, in whichever way, that it would be the whole answer."""
+        try:
+            size = len(_encode(value))
+        except (OverflowError, RecursionError):
+            size = self.characters
+        self.characters -= size
+        return value if size <= self.LONGEST else self.text(None)
+
+    def object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+        properties = schema.get("properties")
+        properties = properties if isinstance(properties, dict) else {}
+        wanted = [name for name in _list(schema.get("required")) if isinstance(name, str)]
+        made: dict[str, Any] = {}
+        for name in wanted or properties:
+            self.characters -= len(name)
+            if self.spent:
+                break
+            made[name] = self.value(properties.get(name, {}), depth + 1)
+        return made
+
+    def array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
+        least = schema.get("minItems")
+        count = min(max(1, least), self.ITEMS) if isinstance(least, int) else 1
+        return [self.value(schema.get("items", {}), depth + 1) for _ in range(count) if not self.spent]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _kind(schema: Mapping[str, Any]) -> Any:
     kind = schema.get("type", "object" if "properties" in schema else "string")
-    kind = kind[0] if isinstance(kind, list) and kind else kind
-    match kind:
-        case "object":
-            properties = schema.get("properties")
-            properties = properties if isinstance(properties, dict) else {}
-            wanted = schema.get("required")
-            names = wanted if isinstance(wanted, list) and wanted else list(properties)
-            return {name: instance(properties.get(name, {}), said, root, depth + 1) for name in names}
-        case "array":
-            count = max(1, schema["minItems"]) if isinstance(schema.get("minItems"), int) else 1
-            return [instance(schema.get("items", {}), said, root, depth + 1) for _ in range(min(count, 16))]
-        case "integer" | "number":
-            low = schema.get("minimum", 1)
-            return low if isinstance(low, int | float) else 1
-        case "boolean":
-            return True
-        case "null":
-            return None
-        case _:
-            limit = schema.get("maxLength")
-            return said[:limit] if isinstance(limit, int) and limit >= 0 else said
+    return kind[0] if isinstance(kind, list) and kind else kind
+
+
+def _low(schema: Mapping[str, Any]) -> int | float:
+    low = schema.get("minimum")
+    return low if isinstance(low, int | float) and not isinstance(low, bool) and abs(low) < 2**53 else 1
 
 
 def _pointed(root: Mapping[str, Any], reference: str) -> Any:
     """What a local reference such as `#/$defs/City` points to; anything where it points nowhere."""
     at: Any = root
-    for part in reference.removeprefix("#/").split("/"):
+    for part in reference[:1_000].removeprefix("#/").split("/"):
         at = at.get(part) if isinstance(at, dict) else None
     return at if at is not None else {}
