@@ -98,21 +98,22 @@ class SSE:
 
 def records(block: bytes) -> list[Record]:
     """The events of a block of whole ones."""
-    if block.startswith(b"data: "):
-        datas = block.split(b"\n\ndata: ")
-        if block.endswith(b"\n\n") and block.count(b"\n") == 2 * len(datas):
-            datas[0] = datas[0][6:]
-            datas[-1] = datas[-1][:-2]
+    if block.startswith(b"data: ") and block.endswith(b"\n\n"):
+        datas = block[6:-2].split(b"\n\ndata: ")
+        if block.count(b"\n") == 2 * len(datas):
             return [(b"", data) for data in datas]
-    parsed = (_parse(event) for event in block.split(b"\n\n"))
-    return [record for record in parsed if record is not None]
+    out: list[Record] = []
+    for event in block.split(b"\n\n"):
+        name, found, data = event.partition(b"\ndata: ")
+        if found and name.startswith(b"event: ") and event.count(b"\n") == 1:
+            out.append((name[7:], data))
+        elif event:
+            out += _parsed(event)
+    return out
 
 
-def _parse(event: bytes) -> Record | None:
-    if event.startswith(b"event: ") and event.count(b"\n") == 1:
-        name, found, value = event[7:].partition(b"\ndata: ")
-        if found:
-            return name, value
+def _parsed(event: bytes) -> list[Record]:
+    """One event, or none where it has no data."""
     name = b""
     data: list[bytes] = []
     for line in event.split(b"\n"):
@@ -121,7 +122,7 @@ def _parse(event: bytes) -> Record | None:
             data.append(value.removeprefix(b" "))
         elif field == b"event":
             name = value.removeprefix(b" ")
-    return (name, b"\n".join(data)) if data else None
+    return [(name, b"\n".join(data))] if data else []
 
 
 def frame(data: bytes, name: bytes = b"") -> bytes:

@@ -29,8 +29,9 @@ from omniroute.errors import Fault
 Raw = msgspec.Raw
 
 
-class Value(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is"):
-    """The base of all values here: immutable, small when written down (goldens), tagged with what it is."""
+class Value(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="is", gc=False):
+    """The base of all values here: immutable, small when written down (goldens), tagged with what it is. Values are
+    made of older ones and so never part of a cycle, which spares the collector from looking at them."""
 
 
 # ---------------------------------------------------------------------------------------------------------- blocks

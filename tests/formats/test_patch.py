@@ -145,6 +145,30 @@ def test_joining_keeps_the_bytes_of_what_was_not_touched():
     assert patch.join(fields) == body.replace(b'"m"', b'"other"')
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":1,"model":"gpt","text":"\\"model\\":\\"gpt\\""}',
+        b'{"x":{"model":"gpt"},"model":"gpt"}',
+        b'{"x":{"model":"gpt"},"model": "gpt"}',
+        b'{"x":["model"],"model":"gpt"}',
+        b'{"mod\\u0065l":"gpt"}',
+        b'{"model":"\\u0067pt"}',
+        b'{"model":null,"a":1}',
+        b'{"a":{"model":1}}',
+        b"{}",
+    ],
+)
+def test_a_body_is_renamed_and_not_otherwise_changed(body):
+    theirs = bytes(msgspec.json.decode(body, type=dict[str, msgspec.Raw]).get("model", b""))
+    assert msgspec.json.decode(patch.renamed(body, theirs, "our")) == {**msgspec.json.decode(body), "model": "our"}
+
+
+def test_renaming_keeps_every_other_byte():
+    body = b'{ "id" : 1, "model":"gpt",\n"big":1e999 }'
+    assert patch.renamed(body, b'"gpt"', "our") == body.replace(b"gpt", b"our")
+
+
 def test_quirks_apply_in_their_order_and_leave_the_fields_alone():
     fields = {"max_tokens": msgspec.Raw(b"9000"), "seed": 1, "temperature": 1.7, "on": True}
     quirks = Quirks(

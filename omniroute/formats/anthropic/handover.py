@@ -9,11 +9,11 @@ way of writing) has it taken event by event.
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
 import msgspec
 
 from omniroute.errors import Fault
+from omniroute.formats import patch
 from omniroute.formats.anthropic import faults, views
 from omniroute.formats.anthropic.incoming import DONE
 from omniroute.formats.codec import TRUNCATED, Head, Reply, Retell, malformed, unchanged
@@ -36,7 +36,7 @@ def relabel(body: bytes, model: str) -> Reply:
         if not _is_text(body):
             raise ValueError("it is not UTF-8")
         whole = views.message(body)
-        fields: dict[str, Any] = {**_split(body), "model": model}
+        renamed = patch.renamed(body, _encode(whole.model), model)
         if whole.type == "error" or bytes(whole.error):
             return Reply(b"", None, None, faults.told(_any(body)))
     except RecursionError:
@@ -44,7 +44,7 @@ def relabel(body: bytes, model: str) -> Reply:
     if whole.content is None:
         raise ValueError("it has no content")
     usage = None if whole.usage is None else views.usage(whole.usage)
-    return Reply(_encode(fields), usage, views.finish(whole.stop_reason or "end_turn"))
+    return Reply(renamed, usage, views.finish(whole.stop_reason or "end_turn"))
 
 
 def through(head: Head) -> Through:

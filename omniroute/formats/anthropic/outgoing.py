@@ -36,6 +36,7 @@ WITHOUT = ("seed", "presence_penalty", "frequency_penalty", "logit_bias", "logpr
 """Of sampling, what has no field."""
 
 _without = attrgetter(*WITHOUT)
+_NOTHING = (None,) * len(WITHOUT)
 NEUTRAL = {"temperature": 1, "top_p": 1}
 """What may go unsaid where it cannot be said: Claude's own defaults."""
 LEAST_WHILE_THINKING = 0.95
@@ -145,7 +146,8 @@ def _wanted(choice: ToolChoice | None) -> Fields:
 
 
 def _sampling(asked: Sampling, known: Traits, ledger: Ledger, *, thinks: bool) -> Fields:
-    for name, value in zip(WITHOUT, _without(asked), strict=True):
+    for name in WITHOUT if _without(asked) != _NOTHING else ():
+        value = getattr(asked, name)
         if value is not None and value is not False:
             ledger.lose(name, f"sampling.{name}", "dropped: there is no such field")
     if asked.n not in (None, 1):

@@ -121,11 +121,10 @@ class Conversation:
         if role in ("tool", "function"):
             self._results.append(self._result(message, place))
             return
-        blocks: tuple[Block, ...] = tuple(self._content(message, place))
+        blocks = self._content(message, place)
         if role == "user":
-            blocks = (*self._results, *blocks)
+            self._turns.append(Turn("user", (*self._results, *blocks), message.name))
             self._results.clear()
-            self._turns.append(Turn("user", blocks, message.name))
             return
         self._give_results()
         if role == "assistant":
@@ -144,17 +143,17 @@ class Conversation:
 
     def _content(self, message: Message, place: str) -> list[Block]:
         content = message.content
-        last = mark(message.cache_control)
-        if content is None:
+        if not content:
             return []
+        last = mark(message.cache_control)
         if isinstance(content, str):
-            return [Text(content, last)] if content else []
+            return [Text(content, last)]
         blocks = [_block(raw, f"{place}.content[{at}]") for at, raw in enumerate(content)]
         if last is not None and blocks and isinstance(blocks[-1], Text | Image | Document):
             blocks[-1] = msgspec.structs.replace(blocks[-1], cache=last)
         return blocks
 
-    def _said(self, message: Message, content: tuple[Block, ...], place: str) -> list[Block]:
+    def _said(self, message: Message, content: Sequence[Block], place: str) -> list[Block]:
         """An assistant's message: it thought, then spoke, then called."""
         blocks: list[Block] = [*_thoughts(message), *content]
         if message.refusal:
@@ -209,11 +208,11 @@ def _tool_call(call: _Call, place: str) -> ToolCall:
 
 
 def _only_text(blocks: Sequence[Block], place: str) -> tuple[Text, ...]:
-    for at, block in enumerate(blocks):
-        if not isinstance(block, Text):
-            spot = f"{place}.content[{at}]"
-            raise BadRequest(f"`{spot}` must be a text part: the system speaks in text only.", param=spot)
-    return tuple(block for block in blocks if isinstance(block, Text))
+    texts = tuple([block for block in blocks if isinstance(block, Text)])
+    if len(texts) < len(blocks):
+        spot = next(f"{place}.content[{at}]" for at, block in enumerate(blocks) if not isinstance(block, Text))
+        raise BadRequest(f"`{spot}` must be a text part: the system speaks in text only.", param=spot)
+    return texts
 
 
 def _in_result(block: Block, place: str) -> Text | Image | Document | Opaque:

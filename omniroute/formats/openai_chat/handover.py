@@ -9,11 +9,11 @@ usage, an error, the end) and whatever is written in another way (spaces, CRLF) 
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
 import msgspec
 
 from omniroute.errors import Fault
+from omniroute.formats import patch
 from omniroute.formats.codec import TRUNCATED, Head, Reply, Retell, malformed, unchanged
 from omniroute.formats.framing import Blocks, Record, frame, records
 from omniroute.formats.ir import FinishReason, Raw, Usage
@@ -24,7 +24,6 @@ from omniroute.formats.openai_chat.incoming import BROKEN, DONE, fault_in
 _encode = msgspec.json.Encoder().encode
 _split = msgspec.json.Decoder(dict[str, Raw]).decode
 _END = b"data: [DONE]\n\n"
-_TELLING = (b'"finish_reason":"', b'"usage":{', b'"error":', DONE)
 
 
 def relabel(body: bytes, model: str) -> Reply:
@@ -33,7 +32,7 @@ def relabel(body: bytes, model: str) -> Reply:
             raise ValueError("it is not UTF-8")
         whole = views.ending(body)
         fault = fault_in(whole, body)
-        fields: dict[str, Any] = {**_split(body), "model": model}
+        renamed = patch.renamed(body, bytes(whole.model), model)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if fault is not None:
@@ -44,7 +43,7 @@ def relabel(body: bytes, model: str) -> Reply:
     if reason == "error":
         return Reply(b"", None, None, BROKEN)
     usage = None if whole.usage is None else views.usage(whole.usage)
-    return Reply(_encode(fields), usage, views.finish(reason or "stop"))
+    return Reply(renamed, usage, views.finish(reason or "stop"))
 
 
 def through(head: Head) -> Through:
@@ -182,4 +181,5 @@ def _is_text(data: bytes) -> bool:
 
 
 def _tells(block: bytes) -> bool:
-    return any(mark in block for mark in _TELLING)
+    """Whether anything in it is more than content."""
+    return b'"finish_reason":"' in block or b'"usage":{' in block or b'"error":' in block or DONE in block

@@ -150,6 +150,7 @@ class Ended(View):
 class Ending(View):
     """A whole answer without what it says."""
 
+    model: Raw = Raw()
     choices: list[Ended] | None = None
     usage: Spent | None = None
     error: Any = None
