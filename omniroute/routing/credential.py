@@ -19,8 +19,8 @@ def extract(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> str | None:
     """The key that a request carries: `Authorization: Bearer`, `x-api-key`, `x-goog-api-key` or `?key=`; None where it
     carries none, or says so.
 
-    The same key in two places is fine, SDKs do it; two different ones are a BadRequest, for whichever was meant, the
-    caller would be wrong about it half of the time.
+    The same key in two places is fine, SDKs do it, and so is one beside the word for none; two different ones are a
+    BadRequest, for whichever was meant, the caller would be wrong about it half of the time.
     """
     found: str | None = None
     for name, value in headers:
@@ -30,7 +30,7 @@ def extract(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> str | None:
         for field, text in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
             if field == "key":
                 found = _same(found, text)
-    return None if found == NOBODY else found
+    return found
 
 
 def _key(name: bytes, value: bytes) -> str:
@@ -43,7 +43,9 @@ def _key(name: bytes, value: bytes) -> str:
     return key.strip()
 
 
-def _same(one: str | None, other: str) -> str:
+def _same(one: str | None, other: str) -> str | None:
+    if other == NOBODY:
+        return one
     if one is not None and one != other:
         raise BadRequest("The request carries two different keys; send one.", code="conflicting_credentials")
     return other

@@ -27,6 +27,9 @@ GATEWAY: Any = SimpleNamespace(principals={sha256(KEY.encode()).digest(): WHO})
         ([], b"alt=sse&key=sk-1"),
         ([], b"key=sk%2D1"),
         ([(b"x-api-key", b"sk-1"), (b"authorization", b"Bearer sk-1")], b"key=sk-1"),
+        ([(b"x-api-key", b"sk-1"), (b"authorization", b"Bearer anonymous")], b""),
+        ([(b"authorization", b"Bearer anonymous"), (b"x-api-key", b"sk-1")], b"key=anonymous"),
+        ([(b"x-api-key", b"anonymous")], b"key=sk-1"),
     ],
 )
 def test_a_key_is_found_wherever_clients_put_it(headers: list[tuple[bytes, bytes]], query: bytes):
@@ -56,8 +59,8 @@ def test_any_other_word_is_a_key(text: bytes):
 @pytest.mark.parametrize(
     ("headers", "query"),
     [
-        ([(b"x-api-key", b"anonymous"), (b"authorization", b"Bearer one")], b""),
         ([(b"authorization", b"Bearer one"), (b"x-api-key", b"two")], b""),
+        ([(b"x-api-key", b"one"), (b"authorization", b"Bearer anonymous")], b"key=two"),
         ([(b"x-api-key", b"one"), (b"x-api-key", b"two")], b""),
         ([(b"x-api-key", b"one")], b"key=two"),
         ([(b"x-api-key", b"one")], b"key="),
