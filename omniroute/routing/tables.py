@@ -121,7 +121,7 @@ class Retry(Table, frozen=True):
 
     attempts: int = 0
     delay: float = 0.5
-    on: frozenset[UpstreamKind] = frozenset({"timeout", "connect", "overloaded", "rate_limited"})
+    on: frozenset[UpstreamKind] = frozenset({"timeout", "connect", "overloaded", "server_error", "rate_limited"})
 
 
 NO_RETRY = Retry()
@@ -150,10 +150,8 @@ class Alias(Table, frozen=True):
         caught = self.pattern.fullmatch(name)
         if caught is None:
             return None
-        target = self.target
-        for part in caught.groups():
-            target = target.replace("*", part, 1)
-        return target
+        first, *rest = self.target.split("*")
+        return first + "".join(part + text for part, text in zip(caught.groups(), rest, strict=False))
 
 
 class Principal(Table, frozen=True):
@@ -174,15 +172,16 @@ class Subject(Table, frozen=True):
 
     principal: Principal
     operation: str
-    model: str
 
 
 class Policy(Table, frozen=True):
-    """A compiled policy. Its rules speak in two ways: `refuse` gives a reason why a target may not serve, `max_output`
-    limits what it may produce."""
+    """A compiled policy. `matches` is about the caller, `concerns` about the name that was asked for and the target
+    that would serve: one of them is enough, so that no alias leads around it. The rules speak in two ways: `refuse`
+    gives a reason why a target may not serve, `max_output` limits what it may produce."""
 
     name: str
     matches: Callable[[Subject], bool]
+    concerns: Callable[[str, str], bool]
     refuse: tuple[Callable[[str], str | None], ...]
     max_output: int | None
 

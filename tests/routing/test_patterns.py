@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.routing.patterns import compile_pattern
+from omniroute.routing.tables import Alias
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,23 @@ from omniroute.routing.patterns import compile_pattern
 def test_a_star_catches_any_text(pattern: str, name: str, caught: tuple[str, ...] | None) -> None:
     match = compile_pattern(pattern).fullmatch(name)
     assert (match.groups() if match else None) == caught
+
+
+@pytest.mark.parametrize(
+    ("pattern", "target", "name", "meant"),
+    [
+        ("fast-*", "demo/*", "fast-echo", "demo/echo"),
+        ("*-*", "*/*", "demo-echo", "demo/echo"),
+        ("*b*", "*-*", "a*b1", "a*-1"),
+        ("*-*", "x/*", "a-b", "x/a"),
+        ("*-old", "demo/echo", "any-old", "demo/echo"),
+        ("fast-*", "demo/*", "slow-echo", None),
+    ],
+)
+def test_what_the_stars_catch_fills_those_of_the_target_in_turn(
+    pattern: str, target: str, name: str, meant: str | None
+) -> None:
+    assert Alias(text=pattern, pattern=compile_pattern(pattern), target=target).translate(name) == meant
 
 
 @given(st.text("ab*", max_size=8), st.text("ab", max_size=12))
