@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -133,7 +133,7 @@ def answer(model: str, chat: Chat) -> Iterator[Event]:
     yield finish
 
 
-def _parts(model: str, chat: Chat, calls: list[ToolCall]) -> Iterator[list[Event]]:
+def _parts(model: str, chat: Chat, calls: list[ToolCall]) -> Iterator[Sequence[Event]]:
     """What there is to say, in parts that are said as a whole or not at all; each event but the end of a block is a
     token. Half a call would be of no use to anybody."""
     if model == "agent":
