@@ -233,7 +233,6 @@ REMEDIES = {
     "OR305": "Set what is named, all of it, or listen on `127.0.0.1`. `omniroute serve --insecure` starts all the same, "
     "for closed test networks.",
     "OR306": "Correct the address; its host has to be one that a gateway may call.",
-    "OR307": "Write the network with its first address and its length.",
     "OR308": "Add what is missing: a node of your own has a `type` and a `base_url`.",
     "OR309": "Take formats that the provider speaks, or leave `formats` out.",
     "OR310": "Have at most as many stars on the right as on the left.",

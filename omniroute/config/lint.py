@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import cached_property
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, get_args
 from urllib.parse import urlsplit
 
@@ -581,17 +581,6 @@ def unknown_policy_key(subject: Subject) -> Iterator[Problem]:
 # --------------------------------------------------------------------------------------------------------------- server
 
 
-def not_a_network(subject: Subject) -> Iterator[Problem]:
-    """OR307"""
-    for index, network in enumerate(subject.spec.server.trusted_proxies):
-        try:
-            ip_network(network)
-        except ValueError:
-            place = ("server", "trusted_proxies", index)
-            hint = "a network is written with its first address, such as `10.0.0.0/8`"
-            yield subject.error("OR307", place, f"{quoted(network)} is not a network", hint)
-
-
 def open_to_strangers(subject: Subject) -> Iterator[Problem]:
     """OR305"""
     lacking = exposure(subject.spec, subject.spec.server.host)
@@ -651,6 +640,5 @@ RULES: tuple[Rule, ...] = (
     expired,
     allows_nothing,
     unknown_policy_key,
-    not_a_network,
     open_to_strangers,
 )

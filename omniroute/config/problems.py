@@ -50,7 +50,6 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR304": "no such day",
         "OR305": "open to strangers",
         "OR306": "an address that cannot be used",
-        "OR307": "not a network",
         "OR308": "a node of one's own that is not complete",
         "OR309": "a format that the provider does not speak",
         "OR310": "an alias with more stars on the right than on the left",

@@ -172,10 +172,6 @@ class ServerSpec(Node, frozen=True, kw_only=True):
             examples=["/var/lib/omniroute"],
         ),
     ] = ".omniroute"
-    trusted_proxies: Annotated[
-        tuple[Annotated[str, _text(r"[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?", "an IP network", "An IP network.")], ...],
-        Meta(description="Networks whose X-Forwarded-For counts, for logs and limits.", examples=[["10.0.0.0/8"]]),
-    ] = ()
     allowed_hosts: Annotated[
         tuple[Annotated[str, _text(r"[A-Za-z0-9._-]{1,253}", "a host name without a port", "A host name.")], ...],
         Meta(
