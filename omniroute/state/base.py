@@ -61,10 +61,6 @@ class Breakers(Protocol):
     A call goes through `admit`, and what it was given is handed back with `note`, once, however the call ends.
     """
 
-    def blocked_until(self, connection: str, now: float) -> float:
-        """0.0 if the connection may be called, else when it may be."""
-        ...
-
     def view(self, connection: str, now: float) -> View | None:
         """What is known against it; None if nothing is."""
         ...

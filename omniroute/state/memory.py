@@ -64,10 +64,6 @@ class MemoryBreakers:
     def __init__(self) -> None:
         self._scores: dict[str, Score] = {}
 
-    def blocked_until(self, connection: str, now: float) -> float:
-        score = self._scores.get(connection)
-        return 0.0 if score is None else score.blocked_until(now)
-
     def view(self, connection: str, now: float) -> View | None:
         score = self._scores.get(connection)
         if score is None or not (score.failures or score.open or now < score.until):
