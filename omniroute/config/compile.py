@@ -88,6 +88,7 @@ class _Compiler:
         self.resolver = resolver
         self.routes: dict[str, Route] = {}
         self.upstreams: dict[str, Upstream] = {}
+        self.prefixes: dict[str, str] = {}
         self.exact: dict[str, str] = {}
         self.wildcards: tuple[Alias, ...] = ()
 
@@ -95,6 +96,7 @@ class _Compiler:
         """Everything; the order matters, because routes refer to what was compiled before them."""
         spec = self.spec
         self.upstreams = {name: self.upstream(name, provider) for name, provider in spec.providers.items()}
+        self.prefixes = self.shorts()
         known = self.known()
         self.routes.update(known)
         self.exact = {name: target for name, target in spec.aliases.items() if "*" not in name}
@@ -113,7 +115,7 @@ class _Compiler:
             bare=MappingProxyType(_owners(known)),
             aliases=self.wildcards,
             upstreams=MappingProxyType(self.upstreams),
-            prefixes=MappingProxyType(self.prefixes()),
+            prefixes=MappingProxyType(self.prefixes),
             principals=MappingProxyType({_digest(key): _principal(name, key) for name, key in spec.keys.items()}),
             policies=tuple(_policies(spec.policies)),
             models=self.listed(known),
@@ -219,7 +221,7 @@ class _Compiler:
         if target is not None:
             return self.named(target)
         provider, _, model = name.partition("/")
-        upstream = self.upstreams.get(self.prefixes().get(provider, provider))
+        upstream = self.upstreams.get(self.prefixes.get(provider, provider))
         if upstream is not None and model:
             return self.routes.get(f"{upstream.name}/{model}") or single(
                 upstream, model, model, Model(id=model, kind="chat")
@@ -245,7 +247,7 @@ class _Compiler:
             limits = msgspec.structs.replace(limits, total=seconds(spec.timeout))
         return msgspec.structs.replace(target, weight=spec.weight, deadlines=limits)
 
-    def prefixes(self) -> dict[str, str]:
+    def shorts(self) -> dict[str, str]:
         """Other names of configured providers, where no provider has that name itself."""
         return {
             short: name
