@@ -39,6 +39,7 @@ from omniroute.formats import CHAT, patch
 from omniroute.routing.patterns import compile_pattern
 from omniroute.routing.resolve import single
 from omniroute.routing.tables import (
+    DEFAULT_PORTS,
     NO_RETRY,
     Access,
     Alias,
@@ -66,7 +67,6 @@ OWN_NODES = {
     "anthropic-compatible": ("anthropic", "x-api-key"),
 }
 """What an own node speaks and how it takes its key, by its `type`."""
-DEFAULT_PORTS = {"http": 80, "https": 443}
 DAY = 86_400.0
 
 

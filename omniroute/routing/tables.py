@@ -61,6 +61,9 @@ class Connection(Table, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...]
 
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
 class Origin(msgspec.Struct, frozen=True):
     """Where connections go; the key of a pool, so that equal origins share connections across reloads."""
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from omniroute.errors import Fault, UpstreamError
+from omniroute.routing.tables import DEFAULT_PORTS
 from omniroute.upstream.transport import Origin, Request
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 RESERVED = frozenset(
     {
