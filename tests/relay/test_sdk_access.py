@@ -23,6 +23,7 @@ KEYS = f""",
 CATALOGUE = """
   anthropic:
     base_url: {url}/v1
+    headers: {anthropic-beta: of-the-node}
     connections: {main: {api_key: "${env:ANTH_KEY}"}}
 """
 COMBOS = """
@@ -190,7 +191,7 @@ def test_a_provider_that_counts_is_asked(rig: Rig, model: str):
     }
     names = [line.partition(b":")[0].lower() for line in asked.head.split(b"\r\n")[1:] if line]
     assert len(names) == len(set(names)), "each header is sent once"
-    assert asked.headers["anthropic-beta"] == "token-counting-2024-11-01"
+    assert asked.headers["anthropic-beta"] == "of-the-node,token-counting-2024-11-01"
     assert asked.headers["x-api-key"] == "sk-provider-anth"
     assert asked.headers["content-type"] == "application/json"
 
