@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -202,9 +203,10 @@ def test_an_environment_that_makes_no_sense_is_told_like_a_finding(file, capsys,
 def test_the_reference_is_validated_from_a_cold_start_in_a_blink():
     took = []
     for _ in range(5):
-        began = time.perf_counter()
+        before = os.times()
         ended = omniroute("validate", "--config", ROOT / "config" / "omniroute.yaml", "--strict")
-        took.append(time.perf_counter() - began)
+        after = os.times()  # CPU time, for it waits for nothing
+        took.append(after.children_user + after.children_system - before.children_user - before.children_system)
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     assert min(took) < 0.9  # 0.3 is the aim, three times that the alarm
 
