@@ -5,6 +5,7 @@ The ids are everything that `model` may be: combos, aliases, and `provider/model
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
@@ -16,38 +17,57 @@ from omniroute.relay import headers
 from omniroute.relay.admit import may_use
 from omniroute.relay.asgi import respond
 from omniroute.relay.call import Call
-from omniroute.routing.tables import Listed
+from omniroute.routing.tables import Listed, Principal, Revision
 from omniroute.upstream.client import Client
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+_lists: dict[str, tuple[Revision, bytes]] = {}
+"""The whole list as it was last encoded in each format, for a big catalogue takes milliseconds. It is kept with the
+revision that it is of, and not with the snapshot, which may go."""
 
 
 async def models(call: Call, _client: Client, _body: bytes) -> None:
     """Answers with the list, or with the one model that the rest of the path names."""
     principal = call.principal
     assert principal is not None
-    listed = [line for line in call.gateway.models if may_use(principal, line.id)]
     name = unquote(call.scope["raw_path"].decode("latin-1")).removeprefix(call.endpoint.path).strip("/")
-    shape = _anthropic if call.codec.NAME == "anthropic" else _openai
-    created = int(call.gateway.revision.loaded_at)
-    if not name:
-        body = _list(call, [shape(line, created) for line in listed])
+    if name:
+        body = _one(call, principal, name)
+    elif principal.allow is None:
+        body = _whole(call)
     else:
-        found = next((line for line in listed if line.id == name), None)
-        if found is None:
-            raise NotFound(f"There is no model `{name}` here.", code="model_not_found", param="model")
-        body = _encode(shape(found, created))
+        body = _list(call, [line for line in call.gateway.models if may_use(principal, line.id)])
     call.status = 200
     pairs = [(b"content-type", headers.JSON), (b"content-length", b"%d" % len(body)), *headers.common(call)]
     await respond(call.send, 200, pairs, body)
 
 
-def _list(call: Call, data: list[dict[str, Any]]) -> bytes:
+def _one(call: Call, principal: Principal, name: str) -> bytes:
+    line = next((line for line in call.gateway.models if line.id == name), None)
+    if line is None or not may_use(principal, name):
+        raise NotFound(f"There is no model `{name}` here.", code="model_not_found", param="model")
+    return _encode(_line(call, line))
+
+
+def _whole(call: Call) -> bytes:
+    name, revision = call.codec.NAME, call.gateway.revision
+    kept = _lists.get(name)
+    if kept is None or kept[0] is not revision:
+        kept = _lists[name] = (revision, _list(call, call.gateway.models))
+    return kept[1]
+
+
+def _list(call: Call, lines: Sequence[Listed]) -> bytes:
+    data = [_line(call, line) for line in lines]
     if call.codec.NAME != "anthropic":
         return _encode({"object": "list", "data": data})
-    ids = [line["id"] for line in data]
-    first, last = (ids[0], ids[-1]) if ids else (None, None)
+    first, last = (lines[0].id, lines[-1].id) if lines else (None, None)
     return _encode({"data": data, "has_more": False, "first_id": first, "last_id": last})
+
+
+def _line(call: Call, line: Listed) -> dict[str, Any]:
+    shape = _anthropic if call.codec.NAME == "anthropic" else _openai
+    return shape(line, int(call.gateway.revision.loaded_at))
 
 
 def _openai(line: Listed, created: int) -> dict[str, Any]:
