@@ -141,8 +141,8 @@ def renamed(body: bytes, theirs: bytes, model: str) -> bytes:
     after it, this is the key, and nothing else needs to be taken apart.
     """
     before, found, after = body.partition(b'"model":' + theirs)
-    if found and theirs and body.count(b'"model"') == 1:
-        return b'%b"model":%b%b' % (before, _encode(model), after)
+    if found and theirs and b'"model"' not in before and b'"model"' not in after:
+        return before + b'"model":' + _encode(model) + after
     return _encode({**_split(body), "model": model})
 
 

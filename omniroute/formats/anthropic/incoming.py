@@ -67,7 +67,7 @@ def _whole(body: bytes) -> Message:
         model=message.model or "",
         blocks=blocks,
         usage=None if message.usage is None else views.usage(message.usage),
-        finish=_finish(message.stop_reason, called=any(block.__class__ is ToolCall for block in blocks)),
+        finish=_finish(message.stop_reason, called=ToolCall in map(type, blocks)),
         stop_sequence=message.stop_sequence,
     )
 

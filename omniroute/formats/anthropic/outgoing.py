@@ -48,7 +48,7 @@ _object = msgspec.json.Decoder(dict[str, Raw])
 def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
     ledger = Ledger()
     known = traits(model)
-    tools = _tools(chat, known, ledger)
+    tools = _tools(chat, known, ledger) if chat.tools or chat.tool_choice is not None else {}
     system = [marked(text_block(block.text), block.cache, ledger) for block in chat.system if block.text.strip()]
     transcript = Transcript(chat, ledger, system_turns=known.system_turns)
     messages = transcript.write()
@@ -58,12 +58,16 @@ def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
         plain = len(system) == 1 and "cache_control" not in system[0]
         fields["system"] = system[0]["text"] if plain else system
     fields |= tools
-    fields |= reasoning.write(chat, fields, known, ledger, unsigned=transcript.unsigned)
+    if chat.reasoning is not None:
+        fields |= reasoning.write(chat, chat.reasoning, fields, known, ledger, unsigned=transcript.unsigned)
     fields |= _sampling(chat.sampling, known, ledger, thinks=reasoning.thinks(fields))
-    _merge(fields, _output(chat, known, ledger))
+    if chat.output is not None or chat.verbosity is not None:
+        _merge(fields, _output(chat, known, ledger))
     fields |= _account(chat, ledger)
-    _merge(fields, _vendor(chat, ledger))
-    ledger.limit_marks()
+    if chat.vendor:
+        _merge(fields, _vendor(chat, ledger))
+    if ledger.marks:
+        ledger.limit_marks()
     if chat.stream:
         fields["stream"] = True
     return fields, ledger.losses

@@ -31,11 +31,8 @@ def thinks(fields: Fields) -> bool:
     return "thinking" in fields and fields["thinking"]["type"] in ("enabled", "adaptive")
 
 
-def write(chat: Chat, fields: Fields, known: Traits, ledger: Ledger, *, unsigned: bool) -> Fields:
+def write(chat: Chat, asked: Reasoning, fields: Fields, known: Traits, ledger: Ledger, *, unsigned: bool) -> Fields:
     """The fields that say how to think. `unsigned` tells that the last turn called tools without a signed thought."""
-    asked = chat.reasoning
-    if asked is None:
-        return {}
     if asked.off or asked.effort == "none":
         return _off(asked, known, ledger)
     out: Fields = {}

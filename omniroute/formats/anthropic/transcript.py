@@ -70,7 +70,8 @@ class Transcript:
             else:
                 self._others(turns[at:end], at)
             at = end
-        self._say("user", self._unanswered([]))
+        if self._awaited:
+            self._say("user", self._unanswered([]))
         self._trim()
         if not self._messages:
             self._say("user", [text_block(OPENING)])
@@ -161,14 +162,15 @@ class Transcript:
             for position, block in enumerate(turn.blocks):
                 if isinstance(block, ToolResult):
                     self._result(block, f"turns[{at}].blocks[{position}]", results, blocks)
-        system = self._closing(turns)
+        system = self._closing(turns) if self._system_turns else ()
         for at, turn in enumerate(turns[: len(turns) - len(system)], first):
             for position, block in enumerate(turn.blocks):
                 if turn.role == "user" and _is_plain(block):
                     blocks.append(text_block(block.text))
                 elif not isinstance(block, ToolResult):
                     blocks += self._asked(turn, block, f"turns[{at}].blocks[{position}]")
-        results += self._unanswered(results)
+        if self._awaited:
+            results += self._unanswered(results)
         if not results and not blocks and not (self._messages and self._messages[-1]["role"] == "user"):
             blocks.append(text_block(EMPTY))
             self._ledger.lose("empty_turn", f"turns[{first}]", "told in words: a message cannot be empty")
@@ -179,8 +181,6 @@ class Transcript:
 
     def _closing(self, turns: Sequence[Turn]) -> Sequence[Turn]:
         """The system's turns that may stand as such: those right before the assistant's, after a user's."""
-        if not self._system_turns:
-            return ()
         start = len(turns)
         while start and turns[start - 1].role == "system":
             start -= 1
@@ -205,8 +205,6 @@ class Transcript:
 
     def _unanswered(self, results: list[Any]) -> list[Any]:
         """Results for the calls that `results` leaves without one."""
-        if not self._awaited:
-            return []
         answered = {result["tool_use_id"] for result in results}
         missing = [ident for ident in self._awaited if ident not in answered]
         self._awaited.clear()
