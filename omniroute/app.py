@@ -55,9 +55,11 @@ class Service:
         self.path = path
         self.overrides = overrides
         self.catalog = catalog.load()
+        self._bound: str | None = None
         clock = Clock()
         self.bundle = self._read()
         self._started = self.bundle.spec.server
+        self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
         self.state = State(
             breakers=MemoryBreakers(),
@@ -75,7 +77,7 @@ class Service:
         self._refused: tuple[Path, ...] = ()
 
     def _read(self) -> Bundle:
-        return overridden(bundle.read(self.path, self.catalog, insecure=True), self.overrides)
+        return overridden(bundle.read(self.path, self.catalog, insecure=True), self.overrides, self._bound)
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
         return compile_gateway(read, self.catalog, generation=generation, now=now)

@@ -165,7 +165,7 @@ def explain_model(arguments: argparse.Namespace) -> int:
             print(f"there is no key named {arguments.key!r} in the file", file=sys.stderr)
             return USAGE
         check_model(caller, arguments.model)
-        policies = applicable(gateway, caller, "chat", arguments.model)
+        policies = applicable(gateway, caller, "chat")
         told = explain(gateway, memory_state(), arguments.model, arguments.format, policies)
     except ConfigError as error:
         _report(error.problems, arguments)

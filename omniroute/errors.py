@@ -179,7 +179,8 @@ class Unavailable(CallError):
 UpstreamKind = Literal[
     "timeout",  # no connection, no first byte, or silence, within the deadline
     "connect",  # refused, unreachable, reset, TLS failed
-    "overloaded",  # 5xx, 529
+    "overloaded",  # 503, 529
+    "server_error",  # any other 5xx: it may be about this request only
     "rate_limited",  # 429
     "auth",  # 401, 403: our credential, not the caller's
     "quota",  # 402, or a 429 that says the account is out of money

@@ -382,7 +382,7 @@ def invented(chance: random.Random) -> str:
     )
 
 
-def effective(value: Any, subjects: list[Subject]) -> Any:
+def effective(value: Any, subjects: tuple[list[Subject], list[str]]) -> Any:
     """A snapshot as plain data that can be compared: what cannot be looked into is asked about everything there is."""
     match value:
         case Revision():
@@ -392,12 +392,13 @@ def effective(value: Any, subjects: list[Subject]) -> Any:
         case re.Pattern():
             return value.pattern
         case Policy():
-            targets = [subject.model for subject in subjects]
+            callers, names = subjects
             return (
                 value.name,
                 value.max_output,
-                [value.matches(subject) for subject in subjects],
-                [[refuse(target) for target in targets] for refuse in value.refuse],
+                [value.matches(subject) for subject in callers],
+                [value.concerns("", name) for name in names],
+                [[refuse(name) for name in names] for refuse in value.refuse],
             )
         case msgspec.Struct():
             return {name: effective(getattr(value, name), subjects) for name in value.__struct_fields__}
@@ -409,10 +410,10 @@ def effective(value: Any, subjects: list[Subject]) -> Any:
             return value
 
 
-def everybody(snapshot: Snapshot) -> list[Subject]:
-    """Every caller with every name that leads somewhere."""
+def everybody(snapshot: Snapshot) -> tuple[list[Subject], list[str]]:
+    """Every caller, and every name that leads somewhere."""
     callers = [ANONYMOUS, *snapshot.principals.values()]
-    return [Subject(principal=who, operation="chat", model=name) for who in callers for name in snapshot.routes]
+    return [Subject(principal=who, operation="chat") for who in callers], list(snapshot.routes)
 
 
 def test_a_reload_gives_the_snapshot_that_a_fresh_start_would(service, monkeypatch):

@@ -7,52 +7,30 @@ origin are checked on every request, for a browser can be led here by a page tha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from hmac import compare_digest
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from omniroute.api.endpoint import READS, Access, Request, Visitor
 from omniroute.api.plane import Plane
 from omniroute.errors import BadRequest, Forbidden, Unauthenticated
 from omniroute.routing import credential
+from omniroute.routing.host import host_allowed
 
 COOKIE = "auth_token"
 CSRF_HEADER = b"x-omniroute-csrf"
 ADMIN = frozenset({"admin.read", "admin.write"})
 SUFFICIENT: dict[Access, frozenset[str]] = {"admin.read": ADMIN, "admin.write": frozenset({"admin.write"})}
 """The roles of which one is enough; a public row asks for none."""
-HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]{2,45})\]|(?P<name>[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?))(?::[0-9]{1,5})?")
 
 
 def check_host(hosts: Sequence[str], allowed: frozenset[str]) -> None:
-    """Raises for a request that was sent to another name than ours: a page can point a name of its own at this
-    address (DNS rebinding), and then counts as one of ours to the browser."""
+    """Raises for a request that was sent to another name than ours."""
     if len(hosts) != 1:
         raise BadRequest("A request has exactly one Host header.", code="invalid_host")
     if not host_allowed(hosts[0], allowed):
         raise Forbidden("The management plane does not answer under this host name.", code="host_not_allowed")
-
-
-def host_allowed(host: str, allowed: frozenset[str]) -> bool:
-    """Addresses, `localhost` and `*.local` cannot be rebound; every other name must be declared."""
-    parts = HOST.fullmatch(host.lower()) if host.isascii() else None
-    if parts is None:
-        return False
-    if parts["v6"] is not None:
-        return _is_address(parts["v6"], IPv6Address)
-    name = parts["name"]
-    declared = {other.lower() for other in allowed}
-    return name == "localhost" or name.endswith(".local") or name in declared or _is_address(name, IPv4Address)
-
-
-def _is_address(text: str, kind: type[IPv4Address | IPv6Address]) -> bool:
-    try:
-        kind(text)
-    except ValueError:
-        return False
-    return True
 
 
 def check_origin(request: Request) -> None:

@@ -99,6 +99,11 @@ class _Compiler:
         self.prefixes = self.shorts()
         known = self.known()
         self.routes.update(known)
+        for route in known.values():
+            for target in route.steps:
+                # asked for by the provider's own word for it, it is still the same model
+                if isinstance(target, Target):
+                    self.routes.setdefault(f"{target.upstream.name}/{target.model}", route)
         self.exact = {name: target for name, target in spec.aliases.items() if "*" not in name}
         self.wildcards = tuple(_wildcards(spec.aliases))
         for name in (*spec.combos, *self.exact):
@@ -240,12 +245,11 @@ class _Compiler:
         """A target of a combo: another combo as a whole, or a single model as the target that it is."""
         route = self.named(spec.model)
         target = route.steps[0]
-        if len(route.steps) > 1 or not isinstance(target, Target) or route.retry is not NO_RETRY:
-            return msgspec.structs.replace(route, weight=spec.weight)
-        limits = target.deadlines
         if spec.timeout is not None:
-            limits = msgspec.structs.replace(limits, total=seconds(spec.timeout))
-        return msgspec.structs.replace(target, weight=spec.weight, deadlines=limits)
+            route = _hurried(route, seconds(spec.timeout))
+            target = route.steps[0]
+        single = len(route.steps) == 1 and isinstance(target, Target) and route.retry is NO_RETRY
+        return msgspec.structs.replace(target if single else route, weight=spec.weight)
 
     def shorts(self) -> dict[str, str]:
         """Other names of configured providers, where no provider has that name itself."""
@@ -278,6 +282,17 @@ class _Compiler:
             if isinstance(target, Target) and target.upstream.connections
         )
         return (*combos, *aliases, *models)
+
+
+def _hurried(route: Route, total: float) -> Route:
+    """The route with a limit on every try of every target behind it."""
+    steps = tuple(
+        msgspec.structs.replace(step, deadlines=msgspec.structs.replace(step.deadlines, total=total))
+        if isinstance(step, Target)
+        else _hurried(step, total)
+        for step in route.steps
+    )
+    return msgspec.structs.replace(route, steps=steps)
 
 
 def _only_target(route: Route) -> Target | None:
@@ -401,14 +416,14 @@ def _policies(specs: Mapping[str, PolicySpec]) -> Iterator[Policy]:
         yield Policy(
             name=name,
             matches=_matcher(spec.match),
+            concerns=_concern(spec.match),
             refuse=tuple(rule.refuse() for rule in models if rule is not None),
             max_output=min(limits, default=None),
         )
 
 
 def _matcher(spec: MatchSpec) -> Callable[[Subject], bool]:
-    """All conditions that are there hold; of a condition's values one is enough."""
-    patterns = [compile_pattern(pattern) for pattern in spec.models]
+    """All conditions about the caller that are there hold; of a condition's values one is enough."""
 
     def matches(subject: Subject) -> bool:
         caller = subject.principal
@@ -416,10 +431,16 @@ def _matcher(spec: MatchSpec) -> Callable[[Subject], bool]:
             (not spec.keys or caller.name in spec.keys)
             and (not spec.operations or subject.operation in spec.operations)
             and all(caller.tags.get(name) == value for name, value in spec.tags.items())
-            and (not patterns or any(pattern.fullmatch(subject.model) for pattern in patterns))
         )
 
     return matches
+
+
+def _concern(spec: MatchSpec) -> Callable[[str, str], bool]:
+    patterns = [compile_pattern(pattern) for pattern in spec.models]
+    if not patterns:
+        return lambda _asked, _target: True
+    return lambda asked, target: any(pattern.fullmatch(asked) or pattern.fullmatch(target) for pattern in patterns)
 
 
 def _server(spec: Spec) -> Server:

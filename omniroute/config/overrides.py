@@ -22,8 +22,9 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     insecure: bool = False
 
 
-def overridden(bundle: Bundle, overrides: Overrides) -> Bundle:
-    """The bundle with what was said otherwise. Raises ConfigError where that would open it to strangers."""
+def overridden(bundle: Bundle, overrides: Overrides, bound: str | None = None) -> Bundle:
+    """The bundle with what was said otherwise. Raises ConfigError where that would open it to strangers, on the host
+    that it names or on the one that a running server is `bound` to."""
     spec = bundle.spec
     changed = msgspec.structs.replace(
         bundle,
@@ -33,11 +34,14 @@ def overridden(bundle: Bundle, overrides: Overrides) -> Bundle:
             auth=msgspec.structs.replace(spec.auth, **_said(require_api_key=overrides.require_api_key)),
         ),
     )
-    lacking = exposure(changed.spec, changed.spec.server.host, password=overrides.initial_password is not None)
-    if lacking and not overrides.insecure:
-        message = f"`{changed.spec.server.host}` is more than this machine, and there lacks: {', '.join(lacking)}"
-        hint = "or listen on 127.0.0.1; `--insecure` is for closed test networks"
-        raise ConfigError([changed.problem("OR305", ("server", "host"), message, hint)])
+    if overrides.insecure:
+        return changed
+    for host in dict.fromkeys((changed.spec.server.host, bound or changed.spec.server.host)):
+        lacking = exposure(changed.spec, host, password=overrides.initial_password is not None)
+        if lacking:
+            message = f"`{host}` is more than this machine, and there lacks: {', '.join(lacking)}"
+            hint = "or listen on 127.0.0.1; `--insecure` is for closed test networks"
+            raise ConfigError([changed.problem("OR305", ("server", "host"), message, hint)])
     return changed
 
 

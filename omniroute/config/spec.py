@@ -367,7 +367,7 @@ class RetrySpec(Node, frozen=True, kw_only=True):
     delay: Annotated[Duration, Meta(description="The pause before the first; it doubles.")] = "500ms"
     on: Annotated[
         tuple[UpstreamKind, ...], Meta(description="After which failures.", examples=[["timeout", "overloaded"]])
-    ] = ("timeout", "connect", "overloaded", "rate_limited")
+    ] = ("timeout", "connect", "overloaded", "server_error", "rate_limited")
 
 
 class ComboSpec(Node, frozen=True, kw_only=True):
@@ -418,7 +418,8 @@ class MatchSpec(Node, frozen=True, kw_only=True):
     keys: Annotated[tuple[Name, ...], Meta(description="Names of keys.")] = ()
     tags: Annotated[Mapping[Name, str], Meta(description="Tags that the key has.", examples=[{"region": "eu"}])] = {}
     models: Annotated[
-        tuple[Pattern, ...], Meta(description="Models, aliases or combos as asked for.", examples=[["openai/*"]])
+        tuple[Pattern, ...],
+        Meta(description="Models, as asked for or as serving: `provider/model`.", examples=[["openai/*"]]),
     ] = ()
     operations: Annotated[tuple[Operation, ...], Meta(description="What is asked for.")] = ()
 

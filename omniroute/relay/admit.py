@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from omniroute.errors import Forbidden, Unauthenticated
 from omniroute.routing import credential
+from omniroute.routing.host import host_allowed
 from omniroute.routing.tables import ANONYMOUS, Gateway, Principal
 
 
@@ -19,6 +20,25 @@ def identify(gateway: Gateway, headers: Iterable[tuple[bytes, bytes]], query: by
             "This gateway needs an API key: send it as `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`."
         )
     return ANONYMOUS
+
+
+def check_role(principal: Principal, role: str) -> None:
+    """Raises Forbidden for a key that was made for something else."""
+    if role not in principal.roles:
+        raise Forbidden(f"The key `{principal.name}` has not the role `{role}`.", code="role_missing")
+
+
+def check_page(headers: Iterable[tuple[bytes, bytes]], declared: frozenset[str]) -> None:
+    """Raises Forbidden for what a page of another origin has a browser send: without a key nothing else would tell
+    it from a program on this machine."""
+    for name, value in headers:
+        if name == b"host" and not host_allowed(value.decode("latin-1"), declared):
+            raise Forbidden(
+                "Without a key the gateway does not answer under this host name: see `server.allowed_hosts`.",
+                code="host_not_allowed",
+            )
+        if name == b"sec-fetch-site" and value == b"cross-site":
+            raise Forbidden("Without a key no page of another origin may use the gateway.", code="cross_site")
 
 
 def may_use(principal: Principal, model: str) -> bool:

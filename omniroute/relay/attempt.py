@@ -14,9 +14,9 @@ from omniroute.errors import Unsupported
 from omniroute.formats import CHAT, bridge, patch
 from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, malformed
 from omniroute.formats.fold import fold
-from omniroute.formats.ir import Loss
+from omniroute.formats.ir import Loss, Raw
 from omniroute.relay.call import Call
-from omniroute.routing.plan import Candidate
+from omniroute.routing.plan import Candidate, output_limit
 from omniroute.routing.tables import Deadlines, Target
 from omniroute.upstream import transport
 from omniroute.upstream.client import Client, classify, refusal, retold
@@ -41,6 +41,8 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
     Raises Unsupported where a translation would lose something and the configuration is strict about it.
     """
     endpoints = target.upstream.endpoints
+    if not endpoints:
+        raise Unsupported(f"`{target.upstream.name}` speaks no chat format that this gateway knows.", param="model")
     own = call.endpoint.format in endpoints
     codec = call.codec if own else CHAT[next(iter(endpoints))]
     losses: list[Loss] = []
@@ -52,7 +54,7 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
         fields, losses = codec.encode_request(call.chat, target.model)
         if losses and call.gateway.server.strict_translation:
             raise Unsupported(_refused(target, losses), param=losses[0].path or None)
-    limit = min((policy.max_output for policy in call.policies if policy.max_output is not None), default=None)
+    limit = output_limit(call.policies, head.model, target)
     if limit is not None:
         fields = _limited(fields, codec, limit)
     quirks = target.upstream.quirks
@@ -68,10 +70,15 @@ def _refused(target: Target, losses: list[Loss]) -> str:
 
 def _limited(fields: Fields, codec: ChatCodec, limit: int) -> Fields:
     """The request with its output limited to what a policy grants."""
+    fields = {name: value for name, value in fields.items() if name not in codec.MAX_TOKENS or not _is_null(value)}
     there = [name for name in codec.MAX_TOKENS if name in fields]
     if not there:
         return fields | {codec.MAX_TOKENS[0]: limit}
     return patch.apply(patch.Quirks(clamp=dict.fromkeys(there, (0, limit))), fields)
+
+
+def _is_null(value: object) -> bool:
+    return value is None or (isinstance(value, Raw) and bytes(value) == b"null")
 
 
 class Opened(msgspec.Struct):
@@ -100,8 +107,6 @@ async def send(call: Call, client: Client, candidate: Candidate, prepared: Prepa
     if reply.status == 200:
         return reply
     try:
-        if reply.status < 400:
-            raise classify(malformed(f"status {reply.status}"), upstream.name)
         raise await refusal(reply, prepared.codec, upstream.name, call.state.clock.now())
     finally:
         reply.close()
@@ -119,8 +124,9 @@ def _forwarded(call: Call) -> transport.Headers:
     return tuple(header for header in call.headers if header[0] in wanted)
 
 
-async def whole(call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, provider: str) -> Reply:
+async def whole(call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, candidate: Candidate) -> Reply:
     """The answer as the client wants it, for a client that does not stream."""
+    provider = candidate.target.upstream.name
     body = await reply.read(REPLY_LIMIT)
     created = int(call.started_at)
     try:
@@ -138,17 +144,18 @@ async def whole(call: Call, reply: transport.Reply, codec: ChatCodec, head: Head
 
 
 async def stream(
-    call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, provider: str, *, last: bool
+    call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, candidate: Candidate, *, last: bool
 ) -> Opened:
     """The answer up to its first content, for a client that streams; up to its first bytes where this is the last
     candidate, for then waiting could save nothing."""
     if not _is_stream(reply, codec):
-        return await _whole_as_stream(call, reply, codec, head, provider)
+        return await _whole_as_stream(call, reply, codec, head, candidate)
+    provider = candidate.target.upstream.name
     way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at))
-    way.retell = partial(retold, provider=provider)
+    way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
     first = b""
     ended = False
-    while not (ended or way.committed or way.fault or (last and first)):
+    while not (ended or way.committed or way.over or way.fault or (last and first)):
         data = await reply.chunk()
         first += way.feed(data) if data else way.close()
         ended = not data
@@ -157,11 +164,14 @@ async def stream(
     return Opened(reply, way, first, ended)
 
 
-async def _whole_as_stream(call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, provider: str) -> Opened:
+async def _whole_as_stream(
+    call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, candidate: Candidate
+) -> Opened:
     """Some upstreams answer whole although a stream was asked for; events make one of it."""
+    provider = candidate.target.upstream.name
     body = await reply.read(REPLY_LIMIT)
     way = bridge.Translated(codec, call.codec, head, call.id, int(call.started_at))
-    way.retell = partial(retold, provider=provider)
+    way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
     try:
         first = way.replay(codec.decode_reply(body))
     except ValueError as error:

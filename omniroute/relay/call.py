@@ -43,6 +43,7 @@ class Call:
         "losses",
         "policies",
         "principal",
+        "probe",
         "request_id",
         "scope",
         "send",
@@ -51,6 +52,7 @@ class Call:
         "state",
         "status",
         "target",
+        "tries",
         "upstream_time",
         "usage",
     )
@@ -92,6 +94,8 @@ class Call:
         self.cost: Decimal | None = None
         self.committed = False
         self.last = False
+        self.probe = False
+        self.tries = 0
         self.deadline = inf
         self.upstream_time = 0.0
         self.first_byte: float | None = None

@@ -26,7 +26,7 @@ def common(call: Call) -> Pairs:
         pairs += (
             (b"x-omniroute-provider", call.target.upstream.name.encode()),
             (b"x-omniroute-model", call.target.model.encode()),
-            (b"x-omniroute-attempts", b"%d" % max(1, len(call.attempts) + (call.committed and 1))),
+            (b"x-omniroute-attempts", b"%d" % call.tries),
         )
     if call.losses:
         pairs.append((b"x-omniroute-losses", ", ".join(losses(call.losses)).encode()))

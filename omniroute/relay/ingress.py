@@ -23,6 +23,7 @@ from omniroute.relay.call import Call
 from omniroute.relay.guard import Guard
 from omniroute.routing import request_id
 from omniroute.routing.live import Live
+from omniroute.routing.tables import ANONYMOUS
 from omniroute.state.base import State
 from omniroute.upstream.client import Client
 
@@ -135,7 +136,7 @@ class Gate:
         except asyncio.CancelledError:
             await _cancelled(call, guard)
         except Exception:
-            log.exception("request %s failed inside the gateway", call.id)
+            log.exception("request %s failed inside the gateway", call.request_id)
             await _refuse(call, _OURS)
         finally:
             guard.release()
@@ -150,6 +151,9 @@ class Gate:
             )
         now = self.state.clock.now()
         call.principal = admit.identify(gateway, call.headers, scope["query_string"], now)
+        admit.check_role(call.principal, endpoint.access)
+        if call.principal is ANONYMOUS:
+            admit.check_page(call.headers, gateway.access.allowed_hosts)
         limit = gateway.server.body_limit if endpoint.body_limit is None else endpoint.body_limit
         body = await _read(call, receive, limit)
         guard.body_is_here()
@@ -171,13 +175,16 @@ _GONE = Fault(kind="invalid_request", status=499, message="The client left befor
 
 async def _read(call: Call, receive: Receive, limit: int) -> bytes:
     """The body. Raises before reading what is announced too large, and as soon as what comes is."""
+    typed = call.endpoint.method != "POST"
     for name, value in call.headers:
         if name == b"content-length" and value.isdigit() and int(value) > limit:
             raise _too_large(limit)
         if name == b"content-encoding" and value.lower() != b"identity":
             raise UnsupportedMedia("Compressed bodies are not taken; send the JSON as it is.")
-        if name == b"content-type" and call.endpoint.method == "POST" and not _is_json(value):
-            raise UnsupportedMedia("The body must be JSON: send `Content-Type: application/json`.")
+        if name == b"content-type":
+            typed = typed or _is_json(value)
+    if not typed:  # also where it does not say: browsers send such a body anywhere without asking
+        raise UnsupportedMedia("The body must be JSON: send `Content-Type: application/json`.")
     message = await receive()
     body: bytes = message.get("body", b"")
     if message["type"] == "http.request" and not message["more_body"]:

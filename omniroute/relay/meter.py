@@ -11,14 +11,6 @@ from omniroute.relay.headers import losses
 from omniroute.routing.tables import Target
 from omniroute.state.base import UsageRow
 
-BYTES_PER_TOKEN = 4
-"""For estimates, where an upstream reported nothing: English prose and code come to about four bytes a token."""
-
-
-def estimate(prompt_bytes: int, produced: int) -> Usage:
-    """A counted guess, marked as one: the prompt by its bytes, the answer by its pieces, about a token each."""
-    return Usage(input=-(-prompt_bytes // BYTES_PER_TOKEN), output=produced, estimated=True)
-
 
 def price(target: Target, usage: Usage) -> Decimal | None:
     """USD, by the price of the model that served; None where it is not known."""
@@ -44,6 +36,7 @@ def settle(call: Call) -> None:
     call.state.ledger.append(
         UsageRow(
             id=call.id,
+            request_id=call.request_id,
             started=call.started_at,
             key=call.principal.name if call.principal else "",
             operation=call.endpoint.operation,

@@ -8,10 +8,11 @@ client's own format after that.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from omniroute.errors import Fault, Forbidden, LimitReached, Unavailable, Unsupported, UpstreamError
-from omniroute.formats.ir import Usage
-from omniroute.relay import attempt, meter, pump
+from omniroute.relay import attempt, estimate, meter, pump
 from omniroute.relay.admit import check_model
 from omniroute.relay.attempt import Opened, Prepared
 from omniroute.relay.call import Call
@@ -21,12 +22,16 @@ from omniroute.state.base import Attempt, Outcome
 from omniroute.upstream.client import Client, named
 from omniroute.upstream.transport import Reply
 
+BUSY = "connections_busy"
+"""The code of a candidate that was taken or began to cool down between the plan and its turn."""
+Exchange = Callable[[Candidate], Awaitable[UpstreamError | None]]
+"""Asks one candidate and answers the client; gives back the failure where there was one."""
+
 
 async def chat(call: Call, client: Client, body: bytes) -> None:
     """Answers a chat request. Raises CallError or UpstreamError where nothing has been sent yet."""
     head = call.head = call.codec.peek(body)
-    candidates = choose(call)
-    call.deadline = call.started + max(candidate.target.deadlines.total for candidate in candidates)
+    candidates = choose(call, call.state.counters.next)
     prepared: dict[str, Prepared] = {}
     failure: UpstreamError | Unsupported | None = None
     for number, candidate in enumerate(candidates, 1):
@@ -39,28 +44,37 @@ async def chat(call: Call, client: Client, body: bytes) -> None:
             failure = failure or error
             continue
         call.last = number == len(candidates)
-        failure = await _try(call, client, candidate, prepared[target.id], len(body))
-        if failure is None:
+        latest = await _try(call, candidate, partial(_exchange, call, client, prepared[target.id]))
+        if latest is None:
             return
-        if failure.kind == "invalid" or call.state.clock.monotonic() >= call.deadline:
+        if failure is None or latest.fault.code != BUSY:
+            failure = latest
+        if latest.kind == "invalid" or call.state.clock.monotonic() >= call.deadline:
             break
     raise failure or _nothing_left(candidates)
 
 
-def choose(call: Call) -> list[Candidate]:
-    """The candidates that may be tried, in order. Raises CallError if there are none."""
+def choose(call: Call, turn: Callable[[str], int]) -> list[Candidate]:
+    """The candidates that may be tried, in order; `turn` gives the turns of rotations. Raises CallError if there are
+    none."""
     head, principal = call.head, call.principal
     assert head is not None
     assert principal is not None
     check_model(principal, head.model)
     route = resolve(call.gateway, head.model)
-    call.policies = applicable(call.gateway, principal, call.endpoint.operation, head.model)
+    call.policies = applicable(call.gateway, principal, call.endpoint.operation)
     now = call.state.clock.monotonic()
-    candidates = plan(route, call.state, now, call.policies)
+    candidates = plan(route, call.state, now, turn=turn, asked=head.model, policies=call.policies)
     usable = [candidate for candidate in candidates if not candidate.skip]
     if not usable:
         raise _unusable(call, candidates, now)
+    call.deadline = call.started + _patience(usable)
     return usable
+
+
+def _patience(candidates: list[Candidate]) -> float:
+    """Seconds for the whole request: what its targets may take, one after the other."""
+    return sum({candidate.target.id: candidate.target.deadlines.total for candidate in candidates}.values())
 
 
 def _unusable(call: Call, candidates: list[Candidate], now: float) -> Exception:
@@ -83,83 +97,80 @@ def _nothing_left(candidates: list[Candidate]) -> Unavailable:
     return Unavailable(f"Nothing can serve this now: {names}.", code="no_candidate", retry_after=1.0)
 
 
-async def _try(
-    call: Call, client: Client, candidate: Candidate, prepared: Prepared, prompt_bytes: int
-) -> UpstreamError | None:
+async def _try(call: Call, candidate: Candidate, exchange: Exchange) -> UpstreamError | None:
     """One candidate, as often as its route says. None when the client has been answered."""
-    failure: UpstreamError | None = None
-    for trial in range(candidate.retry.attempts + 1):
-        if trial:
-            pause = candidate.retry.delay * 2 ** (trial - 1)
-            if call.state.clock.monotonic() + pause >= call.deadline:
-                break
-            await asyncio.sleep(pause)
-        failure = await _once(call, client, candidate, prepared, prompt_bytes)
-        if failure is None or failure.kind not in candidate.retry.on:
+    failure = await once(call, candidate, exchange)
+    for trial in range(candidate.retry.attempts):
+        if failure is None or failure.kind not in candidate.retry.on or failure.fault.code == BUSY:
             break
+        pause = max(candidate.retry.delay * 2**trial, failure.fault.retry_after or 0.0)
+        if call.state.clock.monotonic() + pause >= call.deadline:
+            break
+        await asyncio.sleep(pause)
+        failure = await once(call, candidate, exchange, again=True)
     return failure
 
 
-async def _once(
-    call: Call, client: Client, candidate: Candidate, prepared: Prepared, prompt_bytes: int
-) -> UpstreamError | None:
-    """One call of one connection; its health hears how it ended."""
+async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: bool = False) -> UpstreamError | None:
+    """One call of one connection; its health hears how it ended. To ask it `again` needs no leave: the pause that its
+    own failure began is the one that has just been waited for."""
     state, connection = call.state, candidate.connection
     began = state.clock.monotonic()
-    permit = state.breakers.admit(connection.id, began)
+    permit = "go" if again else state.breakers.admit(connection.id, began)
+    call.probe = permit == "probe"
     if permit is None or not state.counters.acquire(connection.id, connection.max_concurrent):
-        if permit is not None:
-            state.breakers.note(connection.id, "abandoned", began, None, connection.profile, probe=permit == "probe")
+        if call.probe:
+            state.breakers.note(connection.id, "abandoned", began, None, connection.profile, probe=True)
         call.attempts.append(Attempt(candidate.target.id, connection.id, "skipped", message="blocked meanwhile"))
-        return _blocked(connection.id)
+        return _busy(connection.id)
     call.target, call.connection = candidate.target, connection
+    call.tries += 1
     outcome: Outcome = "abandoned"
     failure: UpstreamError | None = None
     try:
-        failure = await _exchange(call, client, candidate, prepared, prompt_bytes)
+        failure = await exchange(candidate)
         outcome = failure.kind if failure else "success"
     finally:
         now = state.clock.monotonic()
         state.counters.release(connection.id)
         wait = failure.fault.retry_after if failure else None
-        state.breakers.note(connection.id, outcome, now, wait, connection.profile, probe=permit == "probe")
+        state.breakers.note(connection.id, outcome, now, wait, connection.profile, probe=call.probe)
         call.upstream_time += now - began
         call.attempts.append(_attempt(candidate, outcome, failure, (now - began) * 1e3))
     return failure if not call.committed else None
 
 
 def _attempt(candidate: Candidate, outcome: Outcome, failure: UpstreamError | None, ms: float) -> Attempt:
-    status = failure.fault.status if failure else 200
+    status = failure.fault.status if failure else 200 if outcome == "success" else None
     message = failure.fault.message[:500] if failure else ""
     return Attempt(candidate.target.id, candidate.connection.id, outcome, status, ms, message)
 
 
-def _blocked(connection: str) -> UpstreamError:
+def _busy(connection: str) -> UpstreamError:
     message = f"`{connection}` is busy or cooling down"
-    return UpstreamError("overloaded", Fault(kind="unavailable", status=503, message=message, retry_after=1.0))
+    fault = Fault(kind="unavailable", status=503, message=message, code=BUSY, retry_after=1.0)
+    return UpstreamError("overloaded", fault)
 
 
-async def _exchange(
-    call: Call, client: Client, candidate: Candidate, prepared: Prepared, prompt_bytes: int
-) -> UpstreamError | None:
+async def _exchange(call: Call, client: Client, prepared: Prepared, candidate: Candidate) -> UpstreamError | None:
     """Sends, receives and answers. The failure is given back and not raised, so that a stream that failed after its
     commit point still counts against the connection."""
-    head, provider = call.head, candidate.target.upstream.name
+    head = call.head
     assert head is not None
     reply: Reply | None = None
     try:
         reply = await attempt.send(call, client, candidate, prepared)
         if head.stream:
-            opened = await attempt.stream(call, reply, prepared.codec, head, provider, last=call.last)
-            return await _stream(call, opened, prepared, provider, prompt_bytes)
-        answer = await attempt.whole(call, reply, prepared.codec, head, provider)
+            opened = await attempt.stream(call, reply, prepared.codec, head, candidate, last=call.last)
+            return await _stream(call, opened, prepared, candidate)
+        answer = await attempt.whole(call, reply, prepared.codec, head, candidate)
     except UpstreamError as error:
-        return named(error, provider)
+        return named(error, candidate.target.upstream.name, candidate.connection.auth)
     finally:
         if reply is not None:
             reply.close()
     call.losses = prepared.losses
-    call.usage = answer.usage or meter.estimate(prompt_bytes, len(answer.body) // meter.BYTES_PER_TOKEN)
+    call.usage = answer.usage or estimate.usage(call, len(answer.body) // estimate.BYTES_PER_TOKEN)
     call.finish = answer.finish
     call.cost = meter.price(candidate.target, call.usage)
     call.status = 200
@@ -168,33 +179,18 @@ async def _exchange(
     return None
 
 
-async def _stream(
-    call: Call, opened: Opened, prepared: Prepared, provider: str, prompt_bytes: int
-) -> UpstreamError | None:
+async def _stream(call: Call, opened: Opened, prepared: Prepared, candidate: Candidate) -> UpstreamError | None:
     call.losses = prepared.losses
     way = opened.bridge
+    if call.probe and way.committed:  # it speaks again: others need not wait until it has said all
+        connection = candidate.connection
+        call.state.breakers.note(
+            connection.id, "success", call.state.clock.monotonic(), None, connection.profile, probe=True
+        )
+        call.probe = False
     try:
-        return await pump.stream(call, opened, provider)
+        return await pump.stream(call, opened, candidate.target.upstream.name)
     finally:
-        call.usage = _seen(way.usage, way.finish is not None, prompt_bytes, way.produced)
+        call.usage = estimate.settled(call, way)
         call.finish = way.finish
-        assert call.target is not None
-        call.cost = meter.price(call.target, call.usage)
-
-
-def _seen(usage: Usage | None, ended: bool, prompt_bytes: int, produced: int) -> Usage:
-    """What the upstream reported if it came to its end; a cut stream is charged for what was produced."""
-    if usage is not None and (ended or usage.output >= produced):
-        return usage
-    guess = meter.estimate(prompt_bytes, produced)
-    if usage is None:
-        return guess
-    return Usage(
-        input=usage.input,
-        output=max(usage.output, guess.output),
-        cached=usage.cached,
-        cache_write=usage.cache_write,
-        cache_write_1h=usage.cache_write_1h,
-        reasoning=usage.reasoning,
-        estimated=True,
-    )
+        call.cost = meter.price(candidate.target, call.usage)

@@ -47,7 +47,7 @@ def explain(
     """Raises what the request itself would raise: NotFound, BadRequest."""
     route = resolve(gateway, model)
     steps = []
-    for candidate in plan(route, state, state.clock.monotonic(), policies):
+    for candidate in plan(route, state, state.clock.monotonic(), asked=model, policies=policies):
         target = candidate.target
         endpoints = target.upstream.endpoints
         spoken = client_format if client_format in endpoints else next(iter(endpoints))

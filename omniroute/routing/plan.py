@@ -6,7 +6,7 @@ A pure decision over the tables, the health of the moment, and a source of chanc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -32,24 +32,47 @@ class Candidate(msgspec.Struct, frozen=True):
     denied: bool = False
 
 
-def applicable(gateway: Gateway, principal: Principal, operation: str, model: str) -> tuple[Policy, ...]:
-    """The policies that speak about this request, in their order."""
+Turn = Callable[[str], int]
+"""Whose turn it is in a rotation, by the rotation's name: 0, 1, 2, …"""
+
+
+def first_turn(_name: str) -> int:
+    """For looking at a plan without taking a turn."""
+    return 0
+
+
+def applicable(gateway: Gateway, principal: Principal, operation: str) -> tuple[Policy, ...]:
+    """The policies that speak about this caller and operation, in their order."""
     if not gateway.policies:
         return ()
-    subject = Subject(principal=principal, operation=operation, model=model)
+    subject = Subject(principal=principal, operation=operation)
     return tuple(policy for policy in gateway.policies if policy.matches(subject))
 
 
-def plan(route: Route, state: State, now: float, policies: Sequence[Policy] = ()) -> list[Candidate]:
+def output_limit(policies: Sequence[Policy], asked: str, target: Target) -> int | None:
+    """The tokens that policies grant an answer of the target; None where they say nothing."""
+    limits = [p.max_output for p in policies if p.max_output is not None and p.concerns(asked, target.id)]
+    return min(limits, default=None)
+
+
+def plan(
+    route: Route,
+    state: State,
+    now: float,
+    *,
+    turn: Turn = first_turn,
+    asked: str = "",
+    policies: Sequence[Policy] = (),
+) -> list[Candidate]:
     """All candidates of the route in the order of trial, those that are out of the question among them."""
     candidates = []
     seen = set()
     orders: dict[str, Sequence[Connection]] = {}  # a request is one turn, however many models of a provider it may use
-    for target, retry in _targets(route, state, route.retry):
-        reason = _refusal(target, policies) if policies else None
+    for target, retry in _targets(route, state, turn, route.retry):
+        reason = _refusal(target, asked, policies) if policies else None
         upstream = target.upstream
         if upstream.name not in orders:
-            orders[upstream.name] = _connections(upstream, state)
+            orders[upstream.name] = _connections(upstream, state, turn)
         for connection in orders[upstream.name]:
             key = (target.id, connection.id)
             if key in seen:
@@ -73,8 +96,10 @@ def _judge(
     return Candidate(target, connection, retry)
 
 
-def _refusal(target: Target, policies: Sequence[Policy]) -> str | None:
+def _refusal(target: Target, asked: str, policies: Sequence[Policy]) -> str | None:
     for policy in policies:
+        if not policy.concerns(asked, target.id):
+            continue
         for refuse in policy.refuse:
             reason = refuse(target.id)
             if reason is not None:
@@ -82,27 +107,27 @@ def _refusal(target: Target, policies: Sequence[Policy]) -> str | None:
     return None
 
 
-def _targets(route: Route, state: State, retry: Retry) -> Iterator[tuple[Target, Retry]]:
+def _targets(route: Route, state: State, turn: Turn, retry: Retry) -> Iterator[tuple[Target, Retry]]:
     """The route's targets, each combo in the order of its own strategy and with its own retries."""
-    for step in _order(route, state):
+    for step in _order(route, state, turn):
         if isinstance(step, Target):
             yield step, retry
         else:
-            yield from _targets(step, state, step.retry)
+            yield from _targets(step, state, turn, step.retry)
 
 
-def _order(route: Route, state: State) -> Sequence[Target | Route]:
+def _order(route: Route, state: State, turn: Turn) -> Sequence[Target | Route]:
     steps = route.steps
     if len(steps) == 1 or route.strategy == "priority":
         return steps
     if route.strategy == "round-robin":
-        return _rotated(steps, state.counters.next(f"combo/{route.name}"))
+        return _rotated(steps, turn(f"combo/{route.name}"))
     if route.strategy == "random":
         return state.random.sample(steps, len(steps))
     return _weighted(steps, state)
 
 
-def _connections(upstream: Upstream, state: State) -> Sequence[Connection]:
+def _connections(upstream: Upstream, state: State, turn: Turn) -> Sequence[Connection]:
     """The provider's connections, those of the lowest priority number first, each group by the way of selection."""
     connections = upstream.connections
     if len(connections) == 1:
@@ -110,16 +135,16 @@ def _connections(upstream: Upstream, state: State) -> Sequence[Connection]:
     ordered: list[Connection] = []
     for priority in sorted({connection.priority for connection in connections}):
         group = tuple(connection for connection in connections if connection.priority == priority)
-        ordered += _select(upstream, group, state)
+        ordered += _select(upstream, group, state, turn)
     return ordered
 
 
-def _select(upstream: Upstream, group: Sequence[Connection], state: State) -> Sequence[Connection]:
+def _select(upstream: Upstream, group: Sequence[Connection], state: State, turn: Turn) -> Sequence[Connection]:
     match upstream.selection:
         case "fill-first":
             return group
         case "round-robin":
-            return _rotated(group, state.counters.next(f"provider/{upstream.name}/{group[0].priority}"))
+            return _rotated(group, turn(f"provider/{upstream.name}/{group[0].priority}"))
         case "random":
             return state.random.sample(group, len(group))
         case "weighted":

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-from omniroute.errors import BadRequest, NotFound
 from omniroute.catalog import Model
+from omniroute.errors import BadRequest, NotFound
 from omniroute.routing.tables import Gateway, Route, Target, Upstream
 
 

@@ -117,11 +117,12 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request: who asked for what, who served it, what it took and what it cost. No word of its content.
 
-    `id` sorts by time. `started` is UNIX time. `error` and `code` are empty where all went well. A cost that is not
+    `id` sorts by time and is ours; `request_id` is what the client knows the request by. `started` is UNIX time. `error` and `code` are empty where all went well. A cost that is not
     known is None, never 0. `losses` are the codes of what translation dropped.
     """
 
     id: str
+    request_id: str = ""
     started: float
     key: str
     operation: str

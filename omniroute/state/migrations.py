@@ -19,6 +19,7 @@ def m001_usage(db: Database) -> None:
     db.execute("""
         CREATE TABLE usage (
             id TEXT PRIMARY KEY NOT NULL,
+            request_id TEXT NOT NULL,
             started REAL NOT NULL,
             key TEXT NOT NULL,
             operation TEXT NOT NULL,

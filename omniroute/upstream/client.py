@@ -5,21 +5,27 @@ The one place that turns statuses into kinds: everything behind it looks at `Ups
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from itertools import chain
 
 import msgspec
 
 from omniroute.errors import Fault, UpstreamError, UpstreamKind
-from omniroute.formats.codec import ChatCodec
-from omniroute.routing.tables import Connection, Deadlines, Endpoint, Upstream
-from omniroute.upstream.auth import sign
+from omniroute.formats.codec import ChatCodec, malformed
+from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Upstream
+from omniroute.upstream.auth import conceal, sign
 from omniroute.upstream.transport import Headers, Reply, Request, Transport
 
 ERROR_LIMIT = 64 * 1024
 """Bytes of an error body that are read; what a provider says beyond is not worth the wait."""
+ERROR_PATIENCE = 2.0
+"""Seconds that are waited for it."""
 LONGEST_MESSAGE = 2000
+LONGEST_WORD = 200
+LONGEST_WAIT = 86_400.0
 
 KINDS: dict[int, UpstreamKind] = {
     401: "auth",
@@ -27,7 +33,9 @@ KINDS: dict[int, UpstreamKind] = {
     403: "auth",
     408: "timeout",
     429: "rate_limited",
+    503: "overloaded",
     504: "timeout",
+    529: "overloaded",
 }
 OWN_CODES: dict[str | None, UpstreamKind] = {"upstream_truncated": "truncated", "upstream_malformed": "malformed"}
 """The codes of the faults that our decoders find themselves."""
@@ -82,8 +90,21 @@ def merged(usual: Headers, *layers: Headers) -> Headers:
 
 async def refusal(reply: Reply, codec: ChatCodec, provider: str, now: float) -> UpstreamError:
     """What an answer with an error status says, as an error to raise."""
-    body = await reply.read(ERROR_LIMIT)
+    if not 400 <= reply.status <= 599:
+        return classify(malformed(f"status {reply.status}"), provider)
+    body = await _said(reply)
     return classify(codec.decode_error(reply.status, body), provider, retry_after(reply.headers, now))
+
+
+async def _said(reply: Reply) -> bytes:
+    """What came of an error's body within a short time. The status has told already what matters, so a body that is
+    long, slow or broken off only makes the message shorter."""
+    pieces: list[bytes] = []
+    with suppress(UpstreamError, TimeoutError):
+        async with asyncio.timeout(ERROR_PATIENCE):
+            while sum(map(len, pieces)) < ERROR_LIMIT and (piece := await reply.chunk()):
+                pieces.append(piece)
+    return b"".join(pieces)[:ERROR_LIMIT]
 
 
 def classify(fault: Fault, provider: str, wait: float | None = None) -> UpstreamError:
@@ -94,19 +115,28 @@ def classify(fault: Fault, provider: str, wait: float | None = None) -> Upstream
     return UpstreamError(kind_of(told), told)
 
 
-def retold(fault: Fault, provider: str) -> Fault:
-    """What a provider said, in words that can be handed on: they say who spoke, control characters are dropped and
-    length is bounded, for the words are a stranger's. To tell it again changes nothing."""
+def retold(fault: Fault, provider: str, auth: Auth | None = None) -> Fault:
+    """What a provider said, in words that can be handed on: they say who spoke, control characters are dropped, length
+    is bounded and our credential is taken out, for the words are a stranger's. To tell it again changes nothing."""
+
+    def clean(text: str, limit: int) -> str:
+        kept = "".join(char for char in text if char.isprintable() or char in "\n\t")[:limit]
+        return kept if auth is None else conceal(auth, kept)
+
     name = f"[{provider}] "
-    if fault.message.startswith(name):
-        return fault
-    text = "".join(char for char in fault.message if char.isprintable() or char in "\n\t")[:LONGEST_MESSAGE]
-    return msgspec.structs.replace(fault, message=name + (text or f"answered with status {fault.status}"))
+    words = clean(fault.message.removeprefix(name), LONGEST_MESSAGE) or f"answered with status {fault.status}"
+    return msgspec.structs.replace(
+        fault,
+        message=name + words,
+        type=clean(fault.type, LONGEST_WORD),
+        code=fault.code and clean(fault.code, LONGEST_WORD),
+        param=fault.param and clean(fault.param, LONGEST_WORD),
+    )
 
 
-def named(error: UpstreamError, provider: str) -> UpstreamError:
+def named(error: UpstreamError, provider: str, auth: Auth | None = None) -> UpstreamError:
     """A failure on the way there or back, told with the provider's name; its kind stays."""
-    return UpstreamError(error.kind, retold(error.fault, provider))
+    return UpstreamError(error.kind, retold(error.fault, provider, auth))
 
 
 def kind_of(fault: Fault) -> UpstreamKind:
@@ -115,7 +145,7 @@ def kind_of(fault: Fault) -> UpstreamKind:
     kind = OWN_CODES.get(fault.code) or KINDS.get(fault.status)
     if kind is not None:
         return kind
-    return "overloaded" if fault.status >= 500 else "invalid"
+    return "server_error" if fault.status >= 500 else "invalid"
 
 
 def retry_after(headers: list[tuple[bytes, bytes]], now: float) -> float | None:
@@ -132,11 +162,11 @@ def retry_after(headers: list[tuple[bytes, bytes]], now: float) -> float | None:
 
 
 def _number(value: bytes) -> float | None:
-    return float(value) if value.strip().replace(b".", b"", 1).isdigit() else None
+    return min(float(value), LONGEST_WAIT) if value.strip().replace(b".", b"", 1).isdigit() else None
 
 
 def _until(value: bytes, now: float) -> float | None:
     try:
-        return max(0.0, parsedate_to_datetime(value.decode("latin-1")).timestamp() - now)
+        return min(max(0.0, parsedate_to_datetime(value.decode("latin-1")).timestamp() - now), LONGEST_WAIT)
     except (ValueError, TypeError):
         return None

@@ -10,7 +10,7 @@ import pytest
 from fake_application import Application, Browser
 
 from omniroute.api import ENDPOINTS
-from omniroute.api.access import host_allowed
+from omniroute.routing.host import host_allowed
 
 DECLARED = frozenset({"gw.example.com", "Second.Example"})
 GOOD = [

@@ -146,7 +146,7 @@ class Tally:
 
 
 def post(path: str, body: bytes) -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
@@ -325,7 +325,7 @@ def test_what_is_announced_or_comes_too_large_is_refused(gateway):
         chunked = call(gateway, "POST", path, content=pieces(), headers={"content-type": "application/json"})
         refused(chunked, surface, 413)
         with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=5)) as one:
-            one.sendall(b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n" % path.encode())
+            one.sendall(b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99999999999\r\n\r\n" % path.encode())
             assert one.recv(65536).startswith(b"HTTP/1.1 413 ")  # before any of it came
     just = json.dumps(body_of("openai")).encode()
     padded = just + b" " * (LIMIT - len(just))
@@ -411,7 +411,7 @@ def test_hostile_headers_reach_neither_the_provider_nor_the_answer(gateway):
         with closing(Wire(gateway)) as wire:
             text = json.dumps(body).encode()
             lines = b"".join(b"%b: %b\r\n" % header for header in hostile[:90])
-            head = b"POST %b HTTP/1.1\r\nhost: x\r\nx-api-key: %b\r\n" % (path.encode(), KEY.encode())
+            head = b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nx-api-key: %b\r\n" % (path.encode(), KEY.encode())
             ((status, headers, _),) = wire.ask([head + lines + b"content-length: %d\r\n\r\n" % len(text) + text])
             ((_, later, _),) = wire.ask(
                 [head + b"x-request-id: \xfc\x80\r\ncookie: a=b\r\nte: x\r\ncontent-length: 0\r\n\r\n"]

@@ -46,7 +46,7 @@ def form_of(asked: Asked) -> str:
 
 def request(surface: str, model: str, *, stream: bool) -> bytes:
     body = json.dumps(speech.ask(model, stream=stream)).encode()
-    head = f"POST {speech.PATHS[surface]} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    head = f"POST {speech.PATHS[surface]} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 

@@ -236,7 +236,7 @@ combos:
             chance = counted(gateway, upstream, "chance", 60)
             assert set(chance) == {"a", "b", "c"}
             assert counted(gateway, upstream, "outer", 5) == {"a": 5}
-            upstream.says["a"] = error(500)
+            upstream.says["a"] = error(503)
             assert counted(gateway, upstream, "outer", 6) == {"a": 1, "b": 3, "c": 3}, "a combo within keeps its turns"
             upstream.says["b"] = error(503)
             assert counted(gateway, upstream, "outer", 6) == {"b": 1, "c": 6}
@@ -266,7 +266,7 @@ combos:
             assert (answer.status_code, answer.headers["x-omniroute-attempts"]) == (200, "4")
             assert upstream.went_to() == ["a", "a", "a", "b"]
             upstream.asked.clear()
-            upstream.says["a"] = error(500)
+            upstream.says["a"] = error(503)
             assert ask(gateway, "twice").headers["x-omniroute-attempts"] == "2"
             assert upstream.went_to() == ["a", "b"]
 
@@ -421,19 +421,19 @@ def test_a_probe_whose_client_leaves_gives_the_turn_back():
 def test_a_cooldown_grows_and_ends_with_the_first_success():
     profile = "failure_threshold: 100, cooldown: 100ms, max_cooldown: 400ms"
     with Scripted() as upstream, Gateway(head_of(profile) + providers(upstream, "a")) as gateway:
-        upstream.says["a"] = error(500)
+        upstream.says["a"] = error(503)
         for pause in (0.1, 0.2, 0.4, 0.4):
             fails_and_cools_down(gateway, pause)
         del upstream.says["a"]
         assert ask(gateway, "a/m").status_code == 200
-        upstream.says["a"] = error(500)
+        upstream.says["a"] = error(503)
         fails_and_cools_down(gateway, 0.1)
 
 
 def fails_and_cools_down(gateway: Gateway, pause: float) -> None:
     """One more failure, and the pause after it, to its end."""
     began = time.time()
-    assert ask(gateway, "a/m").status_code == 500
+    assert ask(gateway, "a/m").status_code == 503
     ended = time.time()
     until = health(gateway)["a.main"].get("cooldownUntil")
     if until is not None:  # else this machine was too slow to see it
@@ -489,8 +489,8 @@ def test_health_outlives_a_reload():
     with Scripted() as upstream:
         config = head_of("cooldown: 1m") + providers(upstream, "a", "b")
         with Gateway(config) as gateway:
-            upstream.says["a"] = error(500)
-            assert ask(gateway, "a/m").status_code == 500
+            upstream.says["a"] = error(503)
+            assert ask(gateway, "a/m").status_code == 503
             gateway.write(config + "aliases: {fresh: a/m}\n")
             wait_for(lambda: ask(gateway, "fresh").status_code == 503)
             assert health(gateway)["a.main"]["failures"] == 1

@@ -26,14 +26,14 @@ def test_a_priority_combo_keeps_its_order() -> None:
 def test_round_robin_starts_one_further_each_time() -> None:
     route = combo("c", "round-robin", target("a/1"), target("b/1"), target("c/1"))
     running = state()
-    firsts = [order(plan(route, running, NOW))[0] for _ in range(6)]
+    firsts = [order(plan(route, running, NOW, turn=running.counters.next))[0] for _ in range(6)]
     assert firsts == ["a/1", "b/1", "c/1", "a/1", "b/1", "c/1"]
 
 
 def test_weights_are_shares_of_the_first_place() -> None:
     route = combo("c", "weighted", target("a/1", weight=3), target("b/1", weight=1))
     running = state()
-    firsts = Counter(order(plan(route, running, NOW))[0] for _ in range(4000))
+    firsts = Counter(order(plan(route, running, NOW, turn=running.counters.next))[0] for _ in range(4000))
     assert 2850 < firsts["a/1"] < 3150
     assert firsts["a/1"] + firsts["b/1"] == 4000
 
@@ -41,15 +41,15 @@ def test_weights_are_shares_of_the_first_place() -> None:
 def test_random_reaches_every_order() -> None:
     route = combo("c", "random", target("a/1"), target("b/1"), target("c/1"))
     running = state()
-    assert len({tuple(order(plan(route, running, NOW))) for _ in range(200)}) == 6
+    assert len({tuple(order(plan(route, running, NOW, turn=running.counters.next))) for _ in range(200)}) == 6
 
 
 def test_a_combo_in_a_combo_keeps_its_own_strategy() -> None:
     inner = combo("inner", "round-robin", target("b/1"), target("c/1"))
     route = combo("outer", "priority", target("a/1"), inner)
     running = state()
-    assert order(plan(route, running, NOW)) == ["a/1", "b/1", "c/1"]
-    assert order(plan(route, running, NOW)) == ["a/1", "c/1", "b/1"]
+    assert order(plan(route, running, NOW, turn=running.counters.next)) == ["a/1", "b/1", "c/1"]
+    assert order(plan(route, running, NOW, turn=running.counters.next)) == ["a/1", "c/1", "b/1"]
 
 
 def test_a_target_that_is_reached_twice_is_tried_once() -> None:
@@ -68,20 +68,25 @@ def test_least_used_prefers_the_idle_connection() -> None:
     route = combo("c", "priority", target("a/1", connection("a.x"), connection("a.y"), selection="least-used"))
     running = state()
     running.counters.acquire("a.x")
-    assert [each.connection.id for each in plan(route, running, NOW)] == ["a.y", "a.x"]
+    assert [each.connection.id for each in plan(route, running, NOW, turn=running.counters.next)] == ["a.y", "a.x"]
 
 
 def test_round_robin_rotates_the_connections_of_a_provider() -> None:
     route = combo("c", "priority", target("a/1", connection("a.x"), connection("a.y"), selection="round-robin"))
     running = state()
-    assert [plan(route, running, NOW)[0].connection.id for _ in range(4)] == ["a.x", "a.y", "a.x", "a.y"]
+    assert [plan(route, running, NOW, turn=running.counters.next)[0].connection.id for _ in range(4)] == [
+        "a.x",
+        "a.y",
+        "a.x",
+        "a.y",
+    ]
 
 
 def test_a_cooling_connection_is_skipped_with_its_reason_and_its_end() -> None:
     route = combo("c", "priority", target("a/1"), target("b/1"))
     running = state()
     running.breakers.note("a.main", "rate_limited", NOW, 7.0, PROFILE)
-    first, second = plan(route, running, NOW)
+    first, second = plan(route, running, NOW, turn=running.counters.next)
     assert first.skip
     assert first.kind == "rate_limited"
     assert first.until == NOW + 7
@@ -93,12 +98,18 @@ def test_a_full_connection_is_skipped() -> None:
     route = combo("c", "priority", target("a/1", connection("a.x", max_concurrent=1)))
     running = state()
     running.counters.acquire("a.x")
-    assert plan(route, running, NOW)[0].skip == "busy: 1 requests under way"
+    assert plan(route, running, NOW, turn=running.counters.next)[0].skip == "busy: 1 requests under way"
 
 
 def test_a_policy_denies_a_target_by_name() -> None:
-    rule = Policy(name="eu", matches=lambda _: True, refuse=(lambda t: "no" if t == "a/1" else None,), max_output=None)
-    first, second = plan(combo("c", "priority", target("a/1"), target("b/1")), state(), NOW, [rule])
+    rule = Policy(
+        name="eu",
+        matches=lambda _: True,
+        concerns=lambda _asked, _target: True,
+        refuse=(lambda t: "no" if t == "a/1" else None,),
+        max_output=None,
+    )
+    first, second = plan(combo("c", "priority", target("a/1"), target("b/1")), state(), NOW, policies=[rule])
     assert first.denied
     assert first.skip == "policy eu: no"
     assert not second.skip
@@ -129,6 +140,6 @@ def test_the_plan_has_every_healthy_target_of_the_graph_and_no_other(route: Rout
     running = state(seed)
     for provider in ill:
         running.breakers.note(f"{provider}.main", "overloaded", NOW, None, PROFILE)
-    tried = order(plan(route, running, NOW))
+    tried = order(plan(route, running, NOW, turn=running.counters.next))
     assert len(tried) == len(set(tried))
     assert set(tried) == {name for name in reachable(route) if name[0] not in ill}
