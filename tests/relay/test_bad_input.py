@@ -241,6 +241,8 @@ ENDPOINTS = (("openai", speech.PATHS["openai"]), ("anthropic", speech.PATHS["ant
 
 
 def call(gateway: Gateway, method: str, path: str, **more: Any) -> httpx.Response:
+    if method == "POST":
+        more["headers"] = {"content-type": "application/json"} | dict(more.get("headers") or {})
     with httpx.Client(trust_env=False, timeout=20) as client:
         return client.request(method, gateway.url + path, **more)
 
@@ -325,7 +327,10 @@ def test_what_is_announced_or_comes_too_large_is_refused(gateway):
         chunked = call(gateway, "POST", path, content=pieces(), headers={"content-type": "application/json"})
         refused(chunked, surface, 413)
         with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=5)) as one:
-            one.sendall(b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99999999999\r\n\r\n" % path.encode())
+            one.sendall(
+                b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 99999999999\r\n\r\n"
+                % path.encode()
+            )
             assert one.recv(65536).startswith(b"HTTP/1.1 413 ")  # before any of it came
     just = json.dumps(body_of("openai")).encode()
     padded = just + b" " * (LIMIT - len(just))
@@ -411,7 +416,10 @@ def test_hostile_headers_reach_neither_the_provider_nor_the_answer(gateway):
         with closing(Wire(gateway)) as wire:
             text = json.dumps(body).encode()
             lines = b"".join(b"%b: %b\r\n" % header for header in hostile[:90])
-            head = b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nx-api-key: %b\r\n" % (path.encode(), KEY.encode())
+            head = b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nx-api-key: %b\r\n" % (
+                path.encode(),
+                KEY.encode(),
+            )
             ((status, headers, _),) = wire.ask([head + lines + b"content-length: %d\r\n\r\n" % len(text) + text])
             ((_, later, _),) = wire.ask(
                 [head + b"x-request-id: \xfc\x80\r\ncookie: a=b\r\nte: x\r\ncontent-length: 0\r\n\r\n"]

@@ -387,12 +387,11 @@ def test_a_circuit_opens_at_the_threshold_and_closes_after_a_probe():
         assert ask(gateway, "a/m").status_code == 503
         wait_for(lambda: health(gateway)["a.main"]["state"] == "half-open")
         hold: Future[None] = Future()
-        first, *rest = speech.streamed("openai")
-        upstream.says["a"] = events(first, *rest, hold=hold)
+        upstream.says["a"] = events(speech.begin("openai"), *speech.streamed("openai"), hold=hold)
         with ThreadPoolExecutor(1) as pool:
             probe = pool.submit(ask, gateway, "a/m", stream=True)
             wait_for(lambda: len(upstream.asked) == 5)
-            assert ask(gateway, "a/m").status_code == 503, "one probe at a time"
+            assert ask(gateway, "a/m").status_code == 503, "one probe at a time, until it speaks"
             hold.set_result(None)
             assert probe.result().status_code == 200
         told = health(gateway)["a.main"]

@@ -18,7 +18,7 @@ from support.upstream import Asked, Script, events, whole
 
 NODE = {"openai": "open", "anthropic": "anth"}
 OTHER = {"openai": "anthropic", "anthropic": "openai"}
-FALLING_BACK = ("overloaded", "rate_limited", "auth", "truncated", "malformed", "connect")
+FALLING_BACK = ("overloaded", "server_error", "rate_limited", "auth", "truncated", "malformed", "connect")
 """The outcomes of a provider's own failures."""
 SPARE = "The spare answers."
 
@@ -255,7 +255,7 @@ def test_when_all_targets_fail_the_last_one_is_told(
     assert f"[{NODE[OTHER[upstream]]}] Out of order." in str(error)
     assert error.response.headers["x-omniroute-attempts"] == "2"
     assert len(rig.upstream.asked) == 2
-    rig.books(model, status=500, outcomes=["overloaded", "overloaded"])
+    rig.books(model, status=500, outcomes=["server_error", "server_error"])
 
 
 # ----------------------------------------------------------------------------------------------------- after the content
