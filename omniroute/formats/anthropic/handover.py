@@ -8,22 +8,20 @@ way of writing) has it taken event by event.
 
 from __future__ import annotations
 
-import contextlib
-
 import msgspec
 
 from omniroute.errors import Fault
 from omniroute.formats import patch
 from omniroute.formats.anthropic import faults, views
 from omniroute.formats.anthropic.incoming import DONE
-from omniroute.formats.codec import TRUNCATED, Head, Reply, Retell, malformed, unchanged
-from omniroute.formats.framing import Blocks, Record, frame, records
-from omniroute.formats.ir import FinishReason, Raw, Usage
+from omniroute.formats.codec import TRUNCATED, Head, Reply
+from omniroute.formats.framing import Record, frame
+from omniroute.formats.handover import Handover, is_text
+from omniroute.formats.ir import Raw
 
 _encode = msgspec.json.Encoder().encode
 _split = msgspec.json.Decoder(dict[str, Raw]).decode
 _any = msgspec.json.Decoder().decode
-_STOP = b'{"type":"message_stop"}'
 _PLAIN = (b'{"type":"content_block_delta",', b'{"type": "content_block_delta",')
 """How the data of a delta begins, as Anthropic writes it and as Python's `json` does."""
 _DELTA, _SPACED = (b"event: content_block_delta\ndata: " + start for start in _PLAIN)
@@ -33,7 +31,7 @@ _SILENT = ("text", "thinking")
 
 def relabel(body: bytes, model: str) -> Reply:
     try:
-        if not _is_text(body):
+        if not is_text(body):
             raise ValueError("it is not UTF-8")
         whole = views.message(body)
         renamed = patch.renamed(body, _encode(whole.model), model)
@@ -51,84 +49,30 @@ def through(head: Head) -> Through:
     return Through(head.model)
 
 
-class Through:
-    __slots__ = (
-        "_gathered",
-        "_model",
-        "_seen",
-        "_spent",
-        "committed",
-        "fault",
-        "finish",
-        "over",
-        "produced",
-        "retell",
-        "usage",
-    )
+class Through(Handover):
+    __slots__ = ("_model", "_spent")
+    END = frame(b'{"type":"message_stop"}', b"message_stop")
 
     def __init__(self, model: str) -> None:
-        self.committed = False
-        self.produced = 0
-        self.usage: Usage | None = None
-        self.finish: FinishReason | None = None
-        self.fault: Fault | None = None
-        self.retell: Retell = unchanged
+        super().__init__()
         self._model = Raw(_encode(model))
-        self._gathered = Blocks()
         self._spent: views.Spent | None = None
-        self._seen = False
-        self.over = False
 
-    def feed(self, data: bytes) -> bytes:
-        if self.over:
-            return b""
-        try:
-            block = self._gathered.feed(data)
-        except ValueError as error:
-            return self._broken(malformed(str(error)))
-        if self.committed:
-            count = block.count(_DELTA) or block.count(_SPACED)
-            if block.count(b"\n") == 3 * count and _is_text(block):
-                self.produced += count
-                return block
-        return self._one_by_one(block)
+    def _pass(self, block: bytes) -> bytes | None:
+        count = block.count(_DELTA) or block.count(_SPACED)
+        if block.count(b"\n") != 3 * count or not is_text(block):
+            return None
+        self.produced += count
+        return block
 
-    def close(self) -> bytes:
-        out = b""
-        with contextlib.suppress(ValueError, RecursionError):  # half an event is none
-            out = b"".join(map(self._event, records(self._gathered.rest())))
-        if self.over:
-            return out
-        if self.finish is None:
-            return out + self._broken(TRUNCATED)
-        self.over = True
-        return out + frame(_STOP, b"message_stop")
-
-    def _broken(self, fault: Fault) -> bytes:
-        return self.fail(self.retell(fault))
-
-    def fail(self, fault: Fault) -> bytes:
-        if self.over:
-            return b""
-        self.over = True
-        self.fault = fault
+    def _tell(self, fault: Fault) -> bytes:
         return faults.event(fault)
-
-    def _one_by_one(self, block: bytes) -> bytes:
-        out: list[bytes] = []
-        try:
-            out.extend(self._event(record) for record in records(block))  # those before a bad one stay
-        except ValueError as error:
-            out.append(self._broken(malformed(str(error))))
-        except RecursionError:
-            out.append(self._broken(malformed("it is nested too deeply")))
-        return b"".join(out)
 
     def _event(self, record: Record) -> bytes:
         name, data = record
         if self.over or not data or data.startswith(DONE):
             return b""
-        if not _is_text(data):
+        if not is_text(data):
             raise ValueError("it is not UTF-8")
         if self.committed and data.startswith(_PLAIN):
             self.produced += 1
@@ -180,14 +124,3 @@ class Through:
         fields = _split(data)
         message = {**_split(fields.get("message", b"{}")), "model": self._model}
         return _encode({**fields, "message": message}).replace(b"\n", b" ")
-
-
-def _is_text(data: bytes) -> bool:
-    """Whether it is UTF-8: the decoder takes what it skips on trust."""
-    if data.isascii():
-        return True
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

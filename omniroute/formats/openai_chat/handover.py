@@ -8,27 +8,25 @@ usage, an error, the end) and whatever is written in another way (spaces, CRLF) 
 
 from __future__ import annotations
 
-import contextlib
-
 import msgspec
 
 from omniroute.errors import Fault
 from omniroute.formats import patch
-from omniroute.formats.codec import TRUNCATED, Head, Reply, Retell, malformed, unchanged
-from omniroute.formats.framing import Blocks, Record, frame, records
-from omniroute.formats.ir import FinishReason, Raw, Usage
+from omniroute.formats.codec import TRUNCATED, Head, Reply
+from omniroute.formats.framing import Record, frame
+from omniroute.formats.handover import Handover, is_text
+from omniroute.formats.ir import Raw
 from omniroute.formats.openai_chat import faults, views
 from omniroute.formats.openai_chat.head import wants_usage
 from omniroute.formats.openai_chat.incoming import BROKEN, DONE, fault_in
 
 _encode = msgspec.json.Encoder().encode
 _split = msgspec.json.Decoder(dict[str, Raw]).decode
-_END = b"data: [DONE]\n\n"
 
 
 def relabel(body: bytes, model: str) -> Reply:
     try:
-        if not _is_text(body):
+        if not is_text(body):
             raise ValueError("it is not UTF-8")
         whole = views.ending(body)
         fault = fault_in(whole, body)
@@ -50,81 +48,26 @@ def through(head: Head) -> Through:
     return Through(head.model, keep_usage=wants_usage(head))
 
 
-class Through:
-    __slots__ = (
-        "_gathered",
-        "_keep_usage",
-        "_model",
-        "_seen",
-        "_theirs",
-        "committed",
-        "fault",
-        "finish",
-        "over",
-        "produced",
-        "retell",
-        "usage",
-    )
+class Through(Handover):
+    __slots__ = ("_keep_usage", "_model", "_theirs")
+    END = b"data: [DONE]\n\n"
 
     def __init__(self, model: str, *, keep_usage: bool) -> None:
-        self.committed = False
-        self.produced = 0
-        self.usage: Usage | None = None
-        self.finish: FinishReason | None = None
-        self.fault: Fault | None = None
-        self.retell: Retell = unchanged
+        super().__init__()
         self._keep_usage = keep_usage
         self._model = b'"model":' + _encode(model)
         self._theirs = self._model
-        self._gathered = Blocks()
-        self._seen = False
-        self.over = False
 
-    def feed(self, data: bytes) -> bytes:
-        if self.over:
-            return b""
-        try:
-            block = self._gathered.feed(data)
-        except ValueError as error:
-            return self._broken(malformed(str(error)))
-        if self.committed:
-            out = block.replace(self._theirs, self._model)
-            count = out.count(self._model)
-            if out.count(b"\n") == 2 * count and _is_text(out) and not _tells(out):
-                self.produced += count
-                return out
-        return self._one_by_one(block)
+    def _pass(self, block: bytes) -> bytes | None:
+        out = block.replace(self._theirs, self._model)
+        count = out.count(self._model)
+        if out.count(b"\n") != 2 * count or not is_text(out) or _tells(out):
+            return None
+        self.produced += count
+        return out
 
-    def close(self) -> bytes:
-        out = b""
-        with contextlib.suppress(ValueError, RecursionError):  # half an event is none
-            out = b"".join(map(self._event, records(self._gathered.rest())))
-        if self.over:
-            return out
-        if self.finish is None:
-            return out + self._broken(TRUNCATED)
-        self.over = True
-        return out + _END
-
-    def _broken(self, fault: Fault) -> bytes:
-        return self.fail(self.retell(fault))
-
-    def fail(self, fault: Fault) -> bytes:
-        if self.over:
-            return b""
-        self.over = True
-        self.fault = fault
+    def _tell(self, fault: Fault) -> bytes:
         return faults.event(fault)
-
-    def _one_by_one(self, block: bytes) -> bytes:
-        out: list[bytes] = []
-        try:
-            out.extend(self._event(record) for record in records(block))  # those before a bad one stay
-        except ValueError as error:
-            out.append(self._broken(malformed(str(error))))
-        except RecursionError:
-            out.append(self._broken(malformed("it is nested too deeply")))
-        return b"".join(out)
 
     def _event(self, record: Record) -> bytes:
         name, data = record
@@ -134,8 +77,8 @@ class Through:
             if not self._seen:
                 return self._broken(TRUNCATED)
             self.over = True
-            return _END
-        if not _is_text(data):
+            return self.END
+        if not is_text(data):
             raise ValueError("it is not UTF-8")
         chunk = views.chunk(data)
         fault = fault_in(chunk, data, name)
@@ -167,17 +110,6 @@ class Through:
         fields["model"] = Raw(self._model.removeprefix(b'"model":'))
         text = _encode(fields)
         return msgspec.json.format(text, indent=-1) if b"\n" in text else text
-
-
-def _is_text(data: bytes) -> bool:
-    """Whether it is UTF-8: the decoder takes what it skips on trust."""
-    if data.isascii():
-        return True
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _tells(block: bytes) -> bool:
