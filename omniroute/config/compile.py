@@ -244,12 +244,10 @@ class _Compiler:
     def step(self, spec: TargetSpec) -> Route | Target:
         """A target of a combo: another combo as a whole, or a single model as the target that it is."""
         route = self.named(spec.model)
-        target = route.steps[0]
         if spec.timeout is not None:
             route = _hurried(route, seconds(spec.timeout))
-            target = route.steps[0]
-        single = len(route.steps) == 1 and isinstance(target, Target) and route.retry is NO_RETRY
-        return msgspec.structs.replace(target if single else route, weight=spec.weight)
+        target = _only_target(route) if route.retry is NO_RETRY else None
+        return msgspec.structs.replace(target or route, weight=spec.weight)
 
     def shorts(self) -> dict[str, str]:
         """Other names of configured providers, where no provider has that name itself."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from omniroute.errors import Fault
+from omniroute.errors import Fault, FaultKind
 from omniroute.formats.fold import Message
 from omniroute.formats.ir import Chat, Event, FinishReason, Loss, Raw, Usage
 
@@ -42,6 +42,22 @@ class Reply(msgspec.Struct):
     fault: Fault | None = None
 
 
+KINDS: dict[int, FaultKind] = {
+    401: "authentication",
+    402: "billing",
+    403: "permission",
+    404: "not_found",
+    405: "method",
+    408: "timeout",
+    409: "conflict",
+    413: "too_large",
+    415: "unsupported_media",
+    429: "rate_limited",
+    503: "unavailable",
+    504: "timeout",
+    529: "overloaded",
+}
+"""What the statuses of a refusal mean in every format."""
 TRUNCATED = Fault(kind="server", status=502, message="the answer broke off before its end", code="upstream_truncated")
 """What a decoder says of a stream that stopped without an end."""
 

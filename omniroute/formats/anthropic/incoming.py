@@ -6,16 +6,14 @@ it was.
 
 from __future__ import annotations
 
-import contextlib
-
 import msgspec
 
 from omniroute.errors import Fault
 from omniroute.formats.anthropic import faults, seal, views
 from omniroute.formats.anthropic.head import NAME
-from omniroute.formats.codec import TRUNCATED, malformed
+from omniroute.formats.codec import TRUNCATED
+from omniroute.formats.decoding import RecordDecoder
 from omniroute.formats.fold import Message
-from omniroute.formats.framing import SSE
 from omniroute.formats.ir import (
     Block,
     BlockStop,
@@ -104,46 +102,6 @@ def _finish(stop_reason: str | None, *, called: bool) -> FinishReason:
     """Some servers say that the turn ended although the model waits for a result."""
     reason = views.finish(stop_reason or "end_turn")
     return "tool_calls" if reason == "stop" and called else reason
-
-
-class StreamDecoder:
-    __slots__ = ("_answer", "_sse")
-
-    def __init__(self) -> None:
-        self._sse = SSE()
-        self._answer = Answer()
-
-    def feed(self, data: bytes) -> list[Event]:
-        events: list[Event] = []
-        answer = self._answer
-        try:
-            for name, payload in self._sse.feed(data):
-                if answer.over:
-                    break
-                self._record(name, payload, events)
-        except ValueError as error:
-            answer.fail(malformed(str(error)), events)
-        except RecursionError:
-            answer.fail(malformed("it is nested too deeply"), events)
-        return events
-
-    def close(self) -> list[Event]:
-        events: list[Event] = []
-        answer = self._answer
-        with contextlib.suppress(ValueError, RecursionError):  # half an event is none
-            for name, payload in self._sse.close():
-                if not answer.over:
-                    self._record(name, payload, events)
-        answer.close(events)
-        return events
-
-    def _record(self, name: bytes, payload: bytes, events: list[Event]) -> None:
-        if payload.startswith(DONE):
-            self._answer.close(events)
-        elif payload:
-            told = views.known(name, payload)
-            if told is not None:
-                self._answer.take(told, payload, events)
 
 
 class _Block:
@@ -292,6 +250,21 @@ class Answer:
         if not self.over:
             self.over = True
             events.append(Failed(fault))
+
+
+class StreamDecoder(RecordDecoder[Answer]):
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(Answer())
+
+    def _record(self, name: bytes, payload: bytes, events: list[Event]) -> None:
+        if payload.startswith(DONE):
+            self._answer.close(events)
+        elif payload:
+            told = views.known(name, payload)
+            if told is not None:
+                self._answer.take(told, payload, events)
 
 
 def _input(block: views.Block) -> str:

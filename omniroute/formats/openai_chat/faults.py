@@ -11,25 +11,11 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Fault, FaultKind
+from omniroute.formats.codec import KINDS
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
-KINDS: dict[int, FaultKind] = {
-    401: "authentication",
-    402: "billing",
-    403: "permission",
-    404: "not_found",
-    405: "method",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    415: "unsupported_media",
-    429: "rate_limited",
-    503: "unavailable",
-    504: "timeout",
-    529: "overloaded",
-}
 TYPES: dict[FaultKind, str] = {
     "invalid_request": "invalid_request_error",
     "authentication": "authentication_error",

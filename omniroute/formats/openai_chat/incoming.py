@@ -6,14 +6,12 @@ send a call whole; the rules here tell a new call from more of an old one in all
 
 from __future__ import annotations
 
-import contextlib
-
 import msgspec
 
 from omniroute.errors import Fault
-from omniroute.formats.codec import TRUNCATED, malformed
+from omniroute.formats.codec import TRUNCATED
+from omniroute.formats.decoding import RecordDecoder
 from omniroute.formats.fold import Message, fold
-from omniroute.formats.framing import SSE
 from omniroute.formats.ir import (
     BlockStop,
     Event,
@@ -91,52 +89,6 @@ def fault_in(chunk: views.Chunk | views.Ending, data: bytes, name: bytes = b"") 
         if isinstance(said.get("message"), str):
             return faults.told(said)
     return None
-
-
-class StreamDecoder:
-    __slots__ = ("_answer", "_sse")
-
-    def __init__(self) -> None:
-        self._sse = SSE()
-        self._answer = Answer()
-
-    def feed(self, data: bytes) -> list[Event]:
-        events: list[Event] = []
-        answer = self._answer
-        try:
-            for name, payload in self._sse.feed(data):
-                if answer.over:
-                    break
-                self._record(name, payload, events)
-        except ValueError as error:
-            answer.fail(malformed(str(error)), events)
-        except RecursionError:
-            answer.fail(malformed("it is nested too deeply"), events)
-        return events
-
-    def close(self) -> list[Event]:
-        events: list[Event] = []
-        answer = self._answer
-        with contextlib.suppress(ValueError, RecursionError):  # half an event is none
-            for name, payload in self._sse.close():
-                if not answer.over:
-                    self._record(name, payload, events)
-        answer.close(events)
-        return events
-
-    def _record(self, name: bytes, payload: bytes, events: list[Event]) -> None:
-        answer = self._answer
-        if payload.startswith(DONE):
-            answer.close(events, done=True)
-            return
-        if not payload:
-            return
-        chunk = views.chunk(payload)
-        fault = fault_in(chunk, payload, name)
-        if fault is None:
-            answer.take(chunk, events)
-        else:
-            answer.fail(fault, events)
 
 
 class _Call:
@@ -314,6 +266,27 @@ class Answer:
         if piece.index is not None:
             self._keyed[piece.index] = call
         return call
+
+
+class StreamDecoder(RecordDecoder[Answer]):
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(Answer())
+
+    def _record(self, name: bytes, payload: bytes, events: list[Event]) -> None:
+        answer = self._answer
+        if payload.startswith(DONE):
+            answer.close(events, done=True)
+            return
+        if not payload:
+            return
+        chunk = views.chunk(payload)
+        fault = fault_in(chunk, payload, name)
+        if fault is None:
+            answer.take(chunk, events)
+        else:
+            answer.fail(fault, events)
 
 
 def _differs(piece: views.Call, call: _Call) -> bool:

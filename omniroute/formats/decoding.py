@@ -1,0 +1,66 @@
+"""Upstream bytes to events: what all formats over server-sent events do alike.
+
+Framing is `framing.py`'s, the meaning of a record and the state of the answer are the format's; between them stands that
+nothing a provider sends may raise out of a decoder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Generic, Protocol, TypeVar
+
+from omniroute.errors import Fault
+from omniroute.formats.codec import malformed
+from omniroute.formats.framing import SSE
+from omniroute.formats.ir import Event
+
+
+class Answering(Protocol):
+    """An answer as it grows; each call adds the events that it owes."""
+
+    over: bool
+
+    def fail(self, fault: Fault, events: list[Event]) -> None: ...
+
+    def close(self, events: list[Event]) -> None: ...
+
+
+A = TypeVar("A", bound=Answering)
+
+
+class RecordDecoder(Generic[A]):
+    """A `Decoder`; a format adds `_record`."""
+
+    __slots__ = ("_answer", "_sse")
+
+    def __init__(self, answer: A) -> None:
+        self._sse = SSE()
+        self._answer = answer
+
+    def feed(self, data: bytes) -> list[Event]:
+        events: list[Event] = []
+        answer = self._answer
+        try:
+            for name, payload in self._sse.feed(data):
+                if answer.over:
+                    break
+                self._record(name, payload, events)
+        except ValueError as error:
+            answer.fail(malformed(str(error)), events)
+        except RecursionError:
+            answer.fail(malformed("it is nested too deeply"), events)
+        return events
+
+    def close(self) -> list[Event]:
+        events: list[Event] = []
+        answer = self._answer
+        with contextlib.suppress(ValueError, RecursionError):  # half an event is none
+            for name, payload in self._sse.close():
+                if not answer.over:
+                    self._record(name, payload, events)
+        answer.close(events)
+        return events
+
+    def _record(self, name: bytes, payload: bytes, events: list[Event]) -> None:
+        """What one record tells. Raises ValueError where it is not the format's."""
+        raise NotImplementedError
