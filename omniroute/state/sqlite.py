@@ -47,7 +47,7 @@ _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM usage ORDER BY id DESC LIMIT ?"  #
 _SUMS = ("input", "output", "cached", "cache_write", "cache_write_1h", "reasoning")
 _TOTALS = f"""
     SELECT count(*), {", ".join(f"CAST(total({name}) AS INTEGER)" for name in _SUMS)},
-           decimal_sum(cost), count(*) - count(cost)
+           coalesce(decimal_sum(cost), 0), count(*) - count(cost)
     FROM usage
 """  # noqa: S608 - our own names only
 _BAD_ROW = (

@@ -84,6 +84,13 @@ def test_an_empty_ledger_has_nothing_to_tell(ledger: Ledger) -> None:
     assert ledger.health().ok
 
 
+def test_a_file_that_has_no_rows_yet_sums_to_nothing(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "usage.sqlite")
+    assert ledger.close(), "the writer has made the table, and has nothing to write"
+    assert (tmp_path / "usage.sqlite").exists()
+    assert ledger.totals() == Totals()
+
+
 def test_the_newest_rows_come_first(ledger: Ledger) -> None:
     for number in (3, 1, 5, 2, 4):
         ledger.append(row(number))
