@@ -1,13 +1,15 @@
-"""Wire formats: bytes to meaning and back. This dict is the list of them all."""
+"""Wire formats: bytes to meaning and back. These dicts are the list of them all."""
 
 from typing import cast
 
 from omniroute.formats import anthropic, openai_chat
-from omniroute.formats.codec import ChatCodec
+from omniroute.formats.codec import ChatCodec, ClientCodec
 
-__all__ = ["CHAT", "anthropic", "openai_chat"]
+__all__ = ["CHAT", "CLIENTS", "anthropic", "openai_chat"]
 
 CHAT: dict[str, ChatCodec] = {
     "openai_chat": cast("ChatCodec", openai_chat),
     "anthropic": cast("ChatCodec", anthropic),
 }
+CLIENTS: dict[str, ClientCodec] = {**CHAT}
+"""What clients may speak: all of these, and the forms that are translated whoever is asked."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from omniroute.errors import Fault
-from omniroute.formats.codec import Bridge, ChatCodec, Head, Reply, Retell, unchanged
+from omniroute.formats.codec import Bridge, ChatCodec, ClientCodec, Head, Reply, Retell, unchanged
 from omniroute.formats.fold import Message, unfold
 from omniroute.formats.ir import CONTENT, Event, Failed, Finish, FinishReason, Usage, UsageSeen
 
@@ -19,7 +19,7 @@ class Translated:
 
     __slots__ = ("_decoder", "_encoder", "committed", "fault", "finish", "over", "produced", "retell", "usage")
 
-    def __init__(self, upstream: ChatCodec, client: ChatCodec, head: Head, ident: str, created: int) -> None:
+    def __init__(self, upstream: ChatCodec, client: ClientCodec, head: Head, ident: str, created: int) -> None:
         self._decoder = upstream.decoder()
         self._encoder = client.encoder(head, ident, created)
         self.committed = False
@@ -64,21 +64,21 @@ class Translated:
         return self._encoder.feed(events)
 
 
-def stream(upstream: ChatCodec, client: ChatCodec, head: Head, ident: str, created: int) -> Bridge:
+def stream(upstream: ChatCodec, client: ClientCodec, head: Head, ident: str, created: int) -> Bridge:
     """The bridge for an upstream that streams to a client that streams."""
     if upstream is client:
-        return client.through(head)
+        return upstream.through(head)
     return Translated(upstream, client, head, ident, created)
 
 
-def whole(upstream: ChatCodec, client: ChatCodec, body: bytes, head: Head, ident: str, created: int) -> Reply:
+def whole(upstream: ChatCodec, client: ClientCodec, body: bytes, head: Head, ident: str, created: int) -> Reply:
     """The whole answer for a client that does not stream. Raises ValueError where the body is not the format's."""
     if upstream is client:
-        return client.relabel(body, head.model)
+        return upstream.relabel(body, head.model)
     return reply(client, upstream.decode_reply(body), head, ident, created)
 
 
-def reply(client: ChatCodec, message: Message, head: Head, ident: str, created: int) -> Reply:
+def reply(client: ClientCodec, message: Message, head: Head, ident: str, created: int) -> Reply:
     """The answer as the client wants it."""
     if message.fault is not None:
         return Reply(b"", message.usage, None, message.fault)

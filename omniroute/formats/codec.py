@@ -1,7 +1,7 @@
 """What a wire format's module must offer, so that it can stand on the client's side and on the upstream's.
 
-A codec is a module that satisfies `ChatCodec`; there is no base class and no registration, the literal dict in
-`formats/__init__.py` lists them all.  Codecs are pure: bytes and values in, bytes and values out, no I/O, no clock, no
+A codec is a module that satisfies `ChatCodec`, or `ClientCodec` where no upstream needs to be spoken to in it; there is
+no base class and no registration, the literal dicts in `formats/__init__.py` list them all.  Codecs are pure: bytes and values in, bytes and values out, no I/O, no clock, no
 configuration, no randomness, and so they can be tested with files alone.
 """
 
@@ -24,13 +24,14 @@ class Head(msgspec.Struct):
     """What one cheap look at a request tells: enough to route it, and to forward it without looking further.
 
     `fields` are raw slices of the body by top-level key; `model` and `stream` are decoded and checked. `body` is the
-    whole of it, for who looks further.
+    whole of it, for who looks further. `mode` is how the answer is wanted, where a format has several ways of it.
     """
 
     model: str
     stream: bool
     fields: dict[str, Raw]
     body: bytes = b""
+    mode: str = ""
 
 
 class Reply(msgspec.Struct):
@@ -126,25 +127,25 @@ class Bridge(Protocol):
         ...
 
 
-class ChatCodec(Protocol):
-    """A chat format, both directions. Malformed requests raise `BadRequest`, malformed answers `ValueError`."""
+class ClientCodec(Protocol):
+    """A chat format as clients speak it. Malformed requests raise `BadRequest`."""
 
     NAME: str
-    CONTENT_TYPE: bytes
-    """Of a streamed answer."""
-    HEADERS: tuple[tuple[bytes, bytes], ...]
-    """What an upstream of the format is sent with every body, unless the configuration or the client says otherwise."""
-    FORWARD: frozenset[bytes]
-    """Headers of a client that mean something to an upstream of the same format."""
-    PING: bytes
-    """What may be sent between two events to show that the stream is alive."""
     REQUEST_ID: bytes
     """The header in which clients of the format look for the name of their request."""
-    MAX_TOKENS: tuple[str, ...]
-    """The fields that limit the length of an answer, the one to use first."""
 
-    # The client's side
-    def peek(self, body: bytes) -> Head: ...
+    def peek(self, body: bytes, path: str = "", query: bytes = b"") -> Head:
+        """The head of a request. `path` is what follows the endpoint's own path, decoded, and `query` what stands behind
+        the question mark: some formats name the model and the mode there."""
+        ...
+
+    def content_type(self, head: Head) -> bytes:
+        """Of a streamed answer."""
+        ...
+
+    def ping(self, head: Head) -> bytes:
+        """What may be sent between two events to show that the stream is alive; empty where nothing may."""
+        ...
 
     def decode_request(self, head: Head) -> Chat: ...
 
@@ -154,10 +155,33 @@ class ChatCodec(Protocol):
 
     def encode_error(self, fault: Fault, request_id: str) -> bytes: ...
 
+
+class ChatCodec(ClientCodec, Protocol):
+    """A chat format, both directions. Malformed answers raise `ValueError`."""
+
+    CONTENT_TYPE: bytes
+    """Of an upstream's streamed answer."""
+    HEADERS: tuple[tuple[bytes, bytes], ...]
+    """What an upstream of the format is sent with every body, unless the configuration or the client says otherwise."""
+    FORWARD: frozenset[bytes]
+    """Headers of a client that mean something to an upstream of the same format."""
+
     # The upstream's side
     def path(self, model: str, stream: bool) -> str: ...
 
     def encode_request(self, chat: Chat, model: str) -> tuple[Fields, list[Loss]]: ...
+
+    def limited(self, fields: Fields, limit: int) -> Fields:
+        """The request with its answer limited to so many tokens, or to fewer where it says so itself."""
+        ...
+
+    def unsealed(self, fields: Fields) -> Fields | None:
+        """The request without the thinking that somebody sealed; None where it holds none."""
+        ...
+
+    def seal_refused(self, fault: Fault) -> bool:
+        """Whether an upstream refused a request because of thinking that it has not sealed itself."""
+        ...
 
     def decode_reply(self, body: bytes) -> Message: ...
 

@@ -186,6 +186,20 @@ def apply(quirks: Quirks, fields: Fields) -> Fields:
     return out
 
 
+def limited(fields: Fields, names: tuple[str, ...], limit: int) -> Fields:
+    """The fields with a limit on the answer: those of the names that are there are clamped to it, and where none is,
+    the first of them says it."""
+    kept = {name: value for name, value in fields.items() if name not in names or not _is_null(value)}
+    there = [name for name in names if name in kept]
+    if not there:
+        return kept | {names[0]: limit}
+    return apply(Quirks(clamp=dict.fromkeys(there, (0, limit))), kept)
+
+
+def _is_null(value: object) -> bool:
+    return value is None or (isinstance(value, Raw) and bytes(value) == b"null")
+
+
 def _clamped(value: Any, limits: tuple[float | None, float | None]) -> Any:
     """The value within its limits, a whole number as long as it was one; anything but a number as it is."""
     number = msgspec.json.decode(value) if isinstance(value, Raw) else value

@@ -14,7 +14,7 @@ from omniroute.errors import Unsupported
 from omniroute.formats import CHAT, bridge, patch
 from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, malformed
 from omniroute.formats.fold import fold
-from omniroute.formats.ir import Loss, Raw
+from omniroute.formats.ir import Loss
 from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate, output_limit
 from omniroute.routing.tables import Deadlines, Target
@@ -44,10 +44,10 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
     if not endpoints:
         raise Unsupported(f"`{target.upstream.name}` speaks no chat format that this gateway knows.", param="model")
     own = call.endpoint.format in endpoints
-    codec = call.codec if own else CHAT[next(iter(endpoints))]
+    codec = CHAT[call.endpoint.format if own else next(iter(endpoints))]
     losses: list[Loss] = []
     if own:
-        fields = codec.forward(head, target.model)
+        fields: Fields = codec.forward(head, target.model)
     else:
         if call.chat is None:
             call.chat = call.codec.decode_request(head)
@@ -56,7 +56,7 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
             raise Unsupported(_refused(target, losses), param=losses[0].path or None)
     limit = output_limit(call.policies, head.model, target)
     if limit is not None:
-        fields = _limited(fields, codec, limit)
+        fields = codec.limited(fields, limit)
     quirks = target.upstream.quirks
     if quirks is not patch.NONE:
         fields = patch.apply(quirks, fields)
@@ -66,19 +66,6 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
 def _refused(target: Target, losses: list[Loss]) -> str:
     told = "; ".join(f"{loss.path}: {loss.what}" for loss in losses[:LOSSES_TOLD])
     return f"`{target.id}` cannot carry the whole request, and `strict_translation` is on. {told}."
-
-
-def _limited(fields: Fields, codec: ChatCodec, limit: int) -> Fields:
-    """The request with its output limited to what a policy grants."""
-    fields = {name: value for name, value in fields.items() if name not in codec.MAX_TOKENS or not _is_null(value)}
-    there = [name for name in codec.MAX_TOKENS if name in fields]
-    if not there:
-        return fields | {codec.MAX_TOKENS[0]: limit}
-    return patch.apply(patch.Quirks(clamp=dict.fromkeys(there, (0, limit))), fields)
-
-
-def _is_null(value: object) -> bool:
-    return value is None or (isinstance(value, Raw) and bytes(value) == b"null")
 
 
 class Opened(msgspec.Struct):
@@ -100,7 +87,7 @@ async def send(call: Call, client: Client, candidate: Candidate, prepared: Prepa
         upstream.endpoints[prepared.codec.NAME],
         prepared.path,
         prepared.codec.HEADERS,
-        _forwarded(call) if prepared.codec is call.codec else (),
+        _forwarded(call, prepared.codec) if prepared.codec is call.codec else (),
         prepared.body,
         _within(call, target.deadlines),
     )
@@ -118,9 +105,9 @@ def _within(call: Call, limits: Deadlines) -> Deadlines:
     return limits if limits.total <= left else msgspec.structs.replace(limits, total=max(left, 0.001))
 
 
-def _forwarded(call: Call) -> transport.Headers:
+def _forwarded(call: Call, codec: ChatCodec) -> transport.Headers:
     """The client's headers that mean something to an upstream of the same format."""
-    wanted = call.codec.FORWARD
+    wanted = codec.FORWARD
     return tuple(header for header in call.headers if header[0] in wanted)
 
 

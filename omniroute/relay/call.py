@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from omniroute.errors import Fault
-from omniroute.formats.codec import ChatCodec, Head
+from omniroute.formats.codec import ClientCodec, Head
 from omniroute.formats.ir import Chat, FinishReason, Loss, Usage
 from omniroute.relay.asgi import Pairs, Scope, Send
 from omniroute.relay.guard import Guard
@@ -60,7 +60,7 @@ class Call:
     def __init__(
         self,
         endpoint: Endpoint,
-        codec: ChatCodec,
+        codec: ClientCodec,
         gateway: Gateway,
         state: State,
         scope: Scope,

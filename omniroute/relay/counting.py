@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omniroute.errors import LimitReached, Unavailable, UpstreamError
-from omniroute.formats import anthropic, patch
+from omniroute.formats import CHAT, anthropic, patch
 from omniroute.formats.codec import Head, malformed
 from omniroute.relay import estimate, headers
 from omniroute.relay.asgi import respond
@@ -38,7 +38,7 @@ async def _ask(call: Call, client: Client, head: Head) -> int | None:
     async def exchange(candidate: Candidate) -> UpstreamError | None:
         provider = candidate.target.upstream.name
         fields = patch.apply(candidate.target.upstream.quirks, anthropic.forward_count(head, candidate.target.model))
-        prepared = Prepared(call.codec, anthropic.COUNT_PATH, patch.join(fields), [])
+        prepared = Prepared(CHAT["anthropic"], anthropic.COUNT_PATH, patch.join(fields), [])
         try:
             reply = await send(call, client, candidate, prepared)
             try:

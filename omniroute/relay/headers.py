@@ -43,8 +43,9 @@ def whole(call: Call, length: int) -> Pairs:
 
 def stream(call: Call) -> Pairs:
     """Of a stream; `no-transform` and `x-accel-buffering` keep proxies from holding it back."""
+    assert call.head is not None
     return [
-        (b"content-type", call.codec.CONTENT_TYPE),
+        (b"content-type", call.codec.content_type(call.head)),
         (b"cache-control", b"no-cache, no-transform"),
         (b"x-accel-buffering", b"no"),
         *common(call),

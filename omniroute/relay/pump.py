@@ -37,10 +37,12 @@ class Pulse:
     whole events only, because the bridge never gives less than one.
     """
 
-    __slots__ = ("_call", "_interval", "_loop", "_task", "_timer", "last")
+    __slots__ = ("_call", "_interval", "_loop", "_ping", "_task", "_timer", "last")
 
     def __init__(self, call: Call) -> None:
+        assert call.head is not None
         self._call = call
+        self._ping = call.codec.ping(call.head)
         self._interval = call.gateway.server.ping_interval
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
@@ -51,12 +53,13 @@ class Pulse:
         silent = self._loop.time() - self.last
         if silent >= self._interval:
             self.last += silent
-            self._task = self._loop.create_task(self._ping())
+            if self._ping:
+                self._task = self._loop.create_task(self._send())
             silent = 0.0
         self._timer = self._loop.call_later(self._interval - silent, self._tick)
 
-    async def _ping(self) -> None:
-        await self._call.send({"type": "http.response.body", "body": self._call.codec.PING, "more_body": True})
+    async def _send(self) -> None:
+        await self._call.send({"type": "http.response.body", "body": self._ping, "more_body": True})
 
     def stop(self) -> None:
         self._timer.cancel()

@@ -3,6 +3,7 @@
 Written down in https://platform.claude.com/docs/en/api/messages and in the types of the `anthropic` package.
 """
 
+from omniroute.formats import patch
 from omniroute.formats.anthropic.counting import COUNT_PATH, decode_count, encode_count, forward_count, peek_count
 from omniroute.formats.anthropic.faults import decode_error, encode_error
 from omniroute.formats.anthropic.handover import relabel, through
@@ -11,6 +12,8 @@ from omniroute.formats.anthropic.incoming import decode_reply, decoder
 from omniroute.formats.anthropic.message import encode_reply, encoder
 from omniroute.formats.anthropic.outgoing import encode_request
 from omniroute.formats.anthropic.request import decode_request
+from omniroute.formats.anthropic.seal import seal_refused, unsealed
+from omniroute.formats.codec import Fields, Head
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 HEADERS = ((b"content-type", b"application/json"), (b"anthropic-version", b"2023-06-01"))
@@ -18,8 +21,18 @@ FORWARD = frozenset({b"anthropic-version", b"anthropic-beta"})
 """What changes how a body is read. The rest of what Claude Code sends (`x-app`, `x-stainless-*`, its session's id) says
 who the caller is, and to an upstream the caller is this gateway."""
 REQUEST_ID = b"request-id"
-PING = b'event: ping\ndata: {"type": "ping"}\n\n'
-MAX_TOKENS = ("max_tokens",)
+
+
+def content_type(head: Head) -> bytes:  # noqa: ARG001 - other formats have several
+    return CONTENT_TYPE
+
+
+def ping(head: Head) -> bytes:  # noqa: ARG001 - other formats have none in some modes
+    return b'event: ping\ndata: {"type": "ping"}\n\n'
+
+
+def limited(fields: Fields, limit: int) -> Fields:
+    return patch.limited(fields, ("max_tokens",), limit)
 
 
 def path(model: str, stream: bool) -> str:  # noqa: ARG001 - other formats put the model or the mode into the path
@@ -31,10 +44,9 @@ __all__ = [
     "COUNT_PATH",
     "FORWARD",
     "HEADERS",
-    "MAX_TOKENS",
     "NAME",
-    "PING",
     "REQUEST_ID",
+    "content_type",
     "decode_count",
     "decode_error",
     "decode_reply",
@@ -47,9 +59,13 @@ __all__ = [
     "encoder",
     "forward",
     "forward_count",
+    "limited",
     "path",
     "peek",
     "peek_count",
+    "ping",
     "relabel",
+    "seal_refused",
     "through",
+    "unsealed",
 ]

@@ -40,7 +40,7 @@ class _Request(Scalars, kw_only=True):
 _request = msgspec.json.Decoder(_Request)
 
 
-def peek(body: bytes) -> Head:
+def peek(body: bytes, path: str = "", query: bytes = b"") -> Head:  # noqa: ARG001 - it is all in the body
     head = look(body)
     limit = head.fields.get("max_tokens")
     if limit is None or bytes(limit) == b"null":

@@ -7,10 +7,14 @@ So the client can show it and send it back, it reaches its issuer again as it wa
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from omniroute.errors import Fault
+from omniroute.formats.codec import Fields
 from omniroute.formats.ir import Raw
 
 NAME = "anthropic"
@@ -19,6 +23,7 @@ PREFIX = "omniroute."
 
 _MARK = b'"' + PREFIX.encode()
 _THINKING = ("thinking", "redacted_thinking")
+_about_seals = re.compile(r"signature|redacted_thinking|thinking. blocks?|encrypted", re.IGNORECASE)
 _messages = msgspec.json.Decoder(list[Raw])
 _object = msgspec.json.Decoder(dict[str, Raw])
 _encode = msgspec.json.Encoder().encode
@@ -58,23 +63,51 @@ def without_foreign(messages: Raw) -> Raw:
     stay byte for byte as they are where there is none, and after a mistake, which the upstream will name."""
     if _MARK not in bytes(messages):
         return messages
+    return _without(messages, _is_foreign)
+
+
+def seal_refused(fault: Fault) -> bool:
+    return _about_seals.search(f"{fault.message} {fault.param or ''}") is not None
+
+
+def unsealed(fields: Fields) -> Fields | None:
+    given = fields["messages"]
+    messages = given if isinstance(given, Raw) else Raw(_encode(given))
+    kept = _without(messages, _is_thinking)
+    if kept is messages:
+        return None
+    out = {**fields, "messages": kept}
+    if b'"enabled"' in _encode(fields.get("thinking")):
+        del out["thinking"]  # a turn that goes on after a tool's result needs a thought of its own to think by a budget
+    return out
+
+
+def _without(messages: Raw, unwanted: Callable[[_Block], bool]) -> Raw:
+    """The messages without the blocks that are unwanted; the very same where there are none."""
     try:
-        kept = [_cleaned(one) for one in _messages.decode(messages)]
+        told = _messages.decode(messages)
+        kept = [_cleaned(one, unwanted) for one in told]
     except (msgspec.DecodeError, RecursionError):
+        return messages
+    if all(one is other for one, other in zip(kept, told, strict=True)):
         return messages
     return Raw(_encode([one for one in kept if one is not None]))
 
 
-def _cleaned(message: Raw) -> Any:
+def _cleaned(message: Raw, unwanted: Callable[[_Block], bool]) -> Any:
     """The message, or None where nothing of it is left."""
     content = _message.decode(message).content
     if isinstance(content, str):
         return message
-    kept = [one for one in content if not _is_foreign(_block.decode(one))]
+    kept = [one for one in content if not unwanted(_block.decode(one))]
     if len(kept) == len(content):
         return message
     return {**_object.decode(message), "content": kept} if kept else None
 
 
+def _is_thinking(block: _Block) -> bool:
+    return block.type in _THINKING
+
+
 def _is_foreign(block: _Block) -> bool:
-    return block.type in _THINKING and (block.signature or block.data or "").startswith(PREFIX)
+    return _is_thinking(block) and (block.signature or block.data or "").startswith(PREFIX)

@@ -5,6 +5,8 @@ that, this module reads what compatible servers add (`reasoning_content`, `reaso
 names, `cache_control` on parts) and never sends it to one that was not asked in the same words.
 """
 
+from omniroute.formats import patch
+from omniroute.formats.codec import Fields, Head
 from omniroute.formats.openai_chat.chunks import encode_reply, encoder
 from omniroute.formats.openai_chat.faults import decode_error, encode_error
 from omniroute.formats.openai_chat.handover import relabel, through
@@ -12,13 +14,24 @@ from omniroute.formats.openai_chat.head import NAME, forward, peek
 from omniroute.formats.openai_chat.incoming import decode_reply, decoder
 from omniroute.formats.openai_chat.outgoing import encode_request
 from omniroute.formats.openai_chat.request import decode_request
+from omniroute.formats.openai_chat.seal import seal_refused, unsealed
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 HEADERS = ((b"content-type", b"application/json"),)
 FORWARD = frozenset({b"openai-beta"})  # organisation and project belong to the upstream's credential, not the caller's
 REQUEST_ID = b"x-request-id"
-PING = b": ping\n\n"
-MAX_TOKENS = ("max_tokens", "max_completion_tokens")
+
+
+def content_type(head: Head) -> bytes:  # noqa: ARG001 - other formats have several
+    return CONTENT_TYPE
+
+
+def ping(head: Head) -> bytes:  # noqa: ARG001 - other formats have none in some modes
+    return b": ping\n\n"
+
+
+def limited(fields: Fields, limit: int) -> Fields:
+    return patch.limited(fields, ("max_tokens", "max_completion_tokens"), limit)
 
 
 def path(model: str, stream: bool) -> str:  # noqa: ARG001 - other formats put the model or the mode into the path
@@ -29,10 +42,9 @@ __all__ = [
     "CONTENT_TYPE",
     "FORWARD",
     "HEADERS",
-    "MAX_TOKENS",
     "NAME",
-    "PING",
     "REQUEST_ID",
+    "content_type",
     "decode_error",
     "decode_reply",
     "decode_request",
@@ -42,8 +54,12 @@ __all__ = [
     "encode_request",
     "encoder",
     "forward",
+    "limited",
     "path",
     "peek",
+    "ping",
     "relabel",
+    "seal_refused",
     "through",
+    "unsealed",
 ]

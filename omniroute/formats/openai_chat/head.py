@@ -63,7 +63,7 @@ _TRUE = Raw(b"true")
 _USAGE_WANTED = Raw(b'{"include_usage":true}')
 
 
-def peek(body: bytes) -> Head:
+def peek(body: bytes, path: str = "", query: bytes = b"") -> Head:  # noqa: ARG001 - it is all in the body
     head = patch.head(body)
     if "messages" not in head.fields:
         raise BadRequest("The body has no `messages`.", param="messages")
