@@ -245,7 +245,6 @@ REMEDIES = {
     "OR404": "Use https, or an address inside your own network.",
     "OR405": "Check the spelling. If the model is newer than the catalogue, describe it under the provider's `models`.",
     "OR406": "Correct the pattern or delete it: as it stands, it allows or denies nothing.",
-    "OR407": "Nothing to do if you keep it for later; its models cannot be asked until then.",
     "OR408": "Delete it, or correct its name.",
 }
 

@@ -30,8 +30,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A provider that differs from others only in what stands here.
 
     `formats` maps each chat format it speaks, its own one first, to the URL where that format's paths start; URLs may
-    hold `{resource}` and `{region}`. `operations` are what it does besides chat. `quirks` is what `formats/patch.py`
-    makes of it.
+    hold `{resource}` and `{region}`. `operations` maps what it does besides chat to the format in which it does it,
+    at `base_url`. `quirks` is what `formats/patch.py` makes of it.
     """
 
     id: str
@@ -39,7 +39,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     base_url: str
     type: Literal["http", "demo"] = "http"
     formats: Mapping[str, str] = {}
-    operations: frozenset[Operation] = frozenset()
+    operations: Mapping[Operation, str] = {}
     auth: Scheme = "bearer"
     headers: Mapping[str, str] = {}
     env: str | None = None
@@ -48,13 +48,13 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is known of a model; None and empty where nothing is. `deprecated` is the day it goes (YYYY-MM-DD).
+    """What is known of a model; None and empty where nothing is, also where not even its kind is. `deprecated` is the day it goes (YYYY-MM-DD).
 
     An image's id may be a price tier, `size/model`.
     """
 
     id: str
-    kind: Kind
+    kind: Kind | None
     context: int | None = None
     max_output: int | None = None
     dimensions: int | None = None

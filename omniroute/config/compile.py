@@ -38,6 +38,7 @@ from omniroute.document import Place
 from omniroute.formats import CHAT, patch
 from omniroute.routing.patterns import compile_pattern
 from omniroute.routing.resolve import single
+from omniroute.routing.serving import servable
 from omniroute.routing.tables import (
     DEFAULT_PORTS,
     NO_RETRY,
@@ -56,17 +57,21 @@ from omniroute.routing.tables import (
     Revision,
     Route,
     Server,
+    Service,
     Subject,
     Target,
     Upstream,
 )
 from omniroute.state.base import Profile
 
-OWN_NODES = {
-    "openai-compatible": ("openai_chat", "bearer"),
-    "anthropic-compatible": ("anthropic", "x-api-key"),
+OPENAI = {"embeddings": "openai", "images": "openai", "transcriptions": "openai"}
+OWN_NODES: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
+    "openai-compatible": ("openai_chat", "bearer", OPENAI),
+    "anthropic-compatible": ("anthropic", "x-api-key", {}),
+    "gemini-compatible": ("gemini", "x-goog-api-key", {"embeddings": "gemini"}),
+    "ollama-compatible": ("ollama", "bearer", {"embeddings": "ollama"}),
 }
-"""What an own node speaks and how it takes its key, by its `type`."""
+"""What an own node speaks, how it takes its key, and what it does besides chat in which format, by its `type`."""
 DAY = 86_400.0
 
 
@@ -144,7 +149,7 @@ class _Compiler:
             headers=self.headers({**(row.headers if row else {}), **spec.headers}, ("providers", name, "headers")),
             deadlines=_deadlines(spec.timeouts),
             quirks=_quirks(row, spec.quirks),
-            operations=frozenset(row.operations) if row else frozenset(),
+            operations=MappingProxyType(self.operations(name, spec, row)),
             transport="demo" if row is not None and row.type == "demo" else spec.transport,
         )
 
@@ -157,13 +162,26 @@ class _Compiler:
         if spec.base_url is not None:
             base = self.resolver.address(spec.base_url, ("providers", name, "base_url")).format_map(spec.variables)
             formats: Iterable[str] = spec.formats or (known.formats if known else (OWN_NODES[spec.type or ""][0],))
-            places = dict.fromkeys(formats, base)
+            places = {form: base + (_below(known, form) if known else "") for form in formats}
         else:
             assert known is not None
             places = {form: url.format_map(spec.variables) for form, url in known.formats.items()}
             if spec.formats:
                 places = {form: places[form] for form in spec.formats}
         return {form: _endpoint(url) for form, url in places.items() if form in CHAT}
+
+    def operations(self, name: str, spec: ProviderSpec, known: Provider | None) -> dict[str, Service]:
+        """What it does besides chat."""
+        done = {**known.operations} if known is not None else OWN_NODES[spec.type or ""][2]
+        if not done:
+            return {}
+        if spec.base_url is not None:
+            base = self.resolver.address(spec.base_url, ("providers", name, "base_url"))
+        else:
+            assert known is not None
+            base = known.base_url
+        endpoint = _endpoint(base.format_map(spec.variables))
+        return {operation: Service(format=form, endpoint=endpoint) for operation, form in done.items()}
 
     def connection(self, provider: str, name: str, spec: ConnectionSpec, scheme: str) -> Connection:
         at = ("providers", provider, "connections", name)
@@ -192,7 +210,6 @@ class _Compiler:
         return {
             route.name: route
             for name, upstream in self.upstreams.items()
-            if upstream.endpoints
             for route in self.provider_routes(name, upstream)
         }
 
@@ -203,8 +220,8 @@ class _Compiler:
         prices = self.spec.pricing
         for model in dict.fromkeys((*listed, *spec.models)):
             own = spec.models.get(model, ModelSpec())
-            facts = _facts(listed.get(model) or Model(id=model, kind="chat"), own, prices.get(f"{name}/{model}"))
-            if facts.kind == "chat":
+            facts = _facts(listed.get(model) or Model(id=model, kind=own.kind), own, prices.get(f"{name}/{model}"))
+            if servable(upstream, facts):
                 yield single(upstream, model, own.upstream_id or model, facts)
 
     def named(self, name: str) -> Route:
@@ -229,7 +246,7 @@ class _Compiler:
         upstream = self.upstreams.get(self.prefixes.get(provider, provider))
         if upstream is not None and model:
             return self.routes.get(f"{upstream.name}/{model}") or single(
-                upstream, model, model, Model(id=model, kind="chat")
+                upstream, model, model, Model(id=model, kind=None)
             )
         return self.named(self.indirect(name))
 
@@ -320,6 +337,12 @@ def _wildcards(aliases: Mapping[str, str]) -> list[Alias]:
     return [Alias(text=name, pattern=compile_pattern(name), target=aliases[name]) for name in stars]
 
 
+def _below(known: Provider, form: str) -> str:
+    """Where a format's paths start below the provider's own base, if that is where they do."""
+    place = known.formats.get(form, "")
+    return place.removeprefix(known.base_url) if place.startswith(known.base_url) else ""
+
+
 def _endpoint(url: str) -> Endpoint:
     parts = urlsplit(url)
     port = parts.port or DEFAULT_PORTS[parts.scheme]
@@ -360,6 +383,7 @@ def _facts(known: Model, own: ModelSpec, overlay: PriceSpec | None) -> Model:
             price = _price(spec, price)
     return msgspec.structs.replace(
         known,
+        kind=own.kind or known.kind,
         context=own.context or known.context,
         max_output=own.max_output or known.max_output,
         capabilities=known.capabilities if own.capabilities is None else frozenset(own.capabilities),

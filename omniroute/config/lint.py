@@ -95,11 +95,10 @@ class Names:
         return self._bare(name)
 
     def models(self, provider: str) -> Mapping[str, object]:
-        """The chat models of a configured provider that are known by name."""
+        """The models of a configured provider that are known by name."""
         row = self.row(provider)
         listed = self._catalog.models(row.id) if row is not None else {}
-        chat = {name: model for name, model in listed.items() if model.kind == "chat"}
-        return {**chat, **self._spec.providers[provider].models}
+        return {**listed, **self._spec.providers[provider].models}
 
     def known_to_the_catalogue(self, name: str) -> bool:
         """Whether a `provider/model` is on the provider's list, where the catalogue has one."""
@@ -305,14 +304,6 @@ def unspoken_format(subject: Subject) -> Iterator[Problem]:
                 place = ("providers", name, "formats", index)
                 hint = f"it speaks {spoken}" if spoken else ""
                 yield subject.error("OR309", place, f"{quoted(name)} does not speak `{form}`", hint)
-
-
-def no_chat_format(subject: Subject) -> Iterator[Problem]:
-    """OR407"""
-    for name, provider, row in subject.providers():
-        if row is not None and provider.base_url is None and not FORMATS.intersection(row.formats):
-            message = f"{quoted(name)} speaks no chat format that is known here: its models cannot be asked"
-            yield subject.warning("OR407", ("providers", name), message, key=True)
 
 
 def missing_key(subject: Subject) -> Iterator[Problem]:
@@ -622,7 +613,6 @@ RULES: tuple[Rule, ...] = (
     unusable_address,
     plain_http,
     unspoken_format,
-    no_chat_format,
     missing_key,
     literal_secret,
     reserved_header,

@@ -63,7 +63,6 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR404": "plain http outside of private networks",
         "OR405": "a model that the catalogue does not know",
         "OR406": "a pattern that matches nothing",
-        "OR407": "a provider that speaks no chat format known here",
         "OR408": "a variable that nothing uses",
     }
 )

@@ -140,13 +140,14 @@ Headers = Annotated[
     Meta(description="Headers sent with every request.", examples=[{"x-team": "platform"}]),
 ]
 
-Format = Literal["openai_chat", "anthropic"]
-ProviderType = Literal["openai-compatible", "anthropic-compatible", "demo"]
+Format = Literal["openai_chat", "anthropic", "openai_responses", "gemini", "ollama"]
+ProviderType = Literal["openai-compatible", "anthropic-compatible", "gemini-compatible", "ollama-compatible", "demo"]
 Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used"]
 Strategy = Literal["priority", "weighted", "round-robin", "random"]
 Capability = Literal["tools", "vision", "pdf", "audio_in", "json_schema", "reasoning", "prompt_cache", "web_search"]
 Role = Literal["client", "admin.read", "admin.write"]
-Operation = Literal["chat", "count_tokens"]
+Operation = Literal["chat", "count_tokens", "embeddings", "images", "transcriptions"]
+Kind = Literal["chat", "responses", "embedding", "image", "transcription"]
 
 
 class Node(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -237,6 +238,13 @@ class PriceSpec(Node, frozen=True, kw_only=True):
 class ModelSpec(Node, frozen=True, kw_only=True):
     """What is known of a model; for a model of the catalogue, what differs."""
 
+    kind: (
+        Annotated[
+            Kind,
+            Meta(description="What it is for, where that is not chat: it decides which endpoints serve it."),
+        ]
+        | None
+    ) = None
     context: Annotated[int, Meta(ge=1, description="Tokens that fit in.", examples=[32768])] | None = None
     max_output: Annotated[int, Meta(ge=1, description="Tokens of one answer at most.")] | None = None
     capabilities: (

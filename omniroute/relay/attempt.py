@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from omniroute.errors import Unsupported
+from omniroute.errors import Unsupported, UpstreamError
 from omniroute.formats import CHAT, bridge, patch
 from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, malformed
 from omniroute.formats.fold import fold
@@ -40,11 +40,8 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
 
     Raises Unsupported where a translation would lose something and the configuration is strict about it.
     """
-    endpoints = target.upstream.endpoints
-    if not endpoints:
-        raise Unsupported(f"`{target.upstream.name}` speaks no chat format that this gateway knows.", param="model")
-    own = call.endpoint.format in endpoints
-    codec = CHAT[call.endpoint.format if own else next(iter(endpoints))]
+    own = call.endpoint.format in target.formats
+    codec = CHAT[call.endpoint.format if own else target.formats[0]]
     losses: list[Loss] = []
     if own:
         fields: Fields = codec.forward(head, target.model)
@@ -61,6 +58,19 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
     if quirks is not patch.NONE:
         fields = patch.apply(quirks, fields)
     return Prepared(codec, codec.path(target.model, head.stream), patch.join(fields), losses)
+
+
+def unsealed(call: Call, head: Head, target: Target, failure: UpstreamError) -> Prepared | None:
+    """The request once more without the thinking that others sealed, where that is what the upstream refused. A
+    conversation may have begun at another provider of the same format, which the client's bytes do not tell."""
+    prepared = prepare(call, head, target)
+    if not prepared.codec.seal_refused(failure.fault):
+        return None
+    fields = prepared.codec.unsealed(patch.split(prepared.body))
+    if fields is None:
+        return None
+    loss = Loss("thinking", "", "dropped: the upstream refused what another one had sealed")
+    return msgspec.structs.replace(prepared, body=patch.join(fields), losses=[*prepared.losses, loss])
 
 
 def _refused(target: Target, losses: list[Loss]) -> str:

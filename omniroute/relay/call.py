@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class Call:
-    """What is known so far, and what will stand in the ledger. Times are of the monotonic clock, in seconds."""
+    """What is known so far, and what will stand in the ledger. Times are of the monotonic clock, in seconds. `path`
+    is what follows the endpoint's own path, decoded, where it takes all paths below it."""
 
     __slots__ = (
         "attempts",
@@ -41,6 +42,7 @@ class Call:
         "id",
         "last",
         "losses",
+        "path",
         "policies",
         "principal",
         "probe",
@@ -74,6 +76,7 @@ class Call:
         self.scope = scope
         self.headers: Pairs = scope["headers"]
         self.send = send
+        self.path = ""
         self.guard: Guard
         self.id = ids.new()
         self.request_id = request_id or self.id

@@ -12,11 +12,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Literal
+from urllib.parse import unquote
 
 import msgspec
 
 from omniroute.errors import BadRequest, CallError, Fault, MethodNotAllowed, TooLarge, UnsupportedMedia, UpstreamError
-from omniroute.formats import CHAT
+from omniroute.formats import CLIENTS
 from omniroute.relay import admit, counting, headers, listing, meter, pump, relay
 from omniroute.relay.asgi import Application, Receive, Scope, Send, respond
 from omniroute.relay.call import Call
@@ -124,8 +125,10 @@ class Gate:
     async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         pairs = scope["headers"]
         shared = endpoint.shared and any(name == b"anthropic-version" for name, _ in pairs)
-        codec = CHAT["anthropic" if shared else endpoint.format]
+        codec = CLIENTS["anthropic" if shared else endpoint.format]
         call = Call(endpoint, codec, self.live.current, self.state, scope, request_id.given(pairs), send)
+        if endpoint.mount:
+            call.path = unquote(scope["raw_path"].decode("latin-1")).removeprefix(endpoint.path).strip("/")
         guard = call.guard = Guard(scope, asyncio.get_running_loop().time())
         try:
             await self._answer(call, scope, receive, guard)
@@ -165,7 +168,7 @@ def in_client_shape(path: str, fault: Fault, request_id: str) -> bytes | None:
     if path != "/v1" and not path.startswith("/v1/"):
         return None
     spoken = "anthropic" if path.startswith("/v1/messages") else "openai_chat"
-    return CHAT[spoken].encode_error(fault, request_id)
+    return CLIENTS[spoken].encode_error(fault, request_id)
 
 
 _OURS = Fault(kind="server", status=500, message="The gateway failed on this request; its log says why.")

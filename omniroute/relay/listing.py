@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
@@ -30,9 +29,8 @@ async def models(call: Call, _client: Client, _body: bytes) -> None:
     """Answers with the list, or with the one model that the rest of the path names."""
     principal = call.principal
     assert principal is not None
-    name = unquote(call.scope["raw_path"].decode("latin-1")).removeprefix(call.endpoint.path).strip("/")
-    if name:
-        body = _one(call, principal, name)
+    if call.path:
+        body = _one(call, principal, call.path)
     elif principal.allow is None:
         body = _whole(call)
     else:

@@ -1,6 +1,7 @@
-"""Serves one chat request: plan, try, pump, settle.
+"""Serves one request: plan, try, pump, settle.
 
-The order of a request is the order of the functions here.  What can be refused is refused before anything is sent; a
+The order of a chat request is the order of the functions here; other operations bring their own way to ask one
+candidate (`Prepare`) and go through the same loop.  What can be refused is refused before anything is sent; a
 failure of an upstream leads to the next candidate as long as the client has seen nothing, and to the error of the
 client's own format after that.
 """
@@ -11,13 +12,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from omniroute.errors import Fault, Forbidden, LimitReached, Unavailable, Unsupported, UpstreamError
+from omniroute.errors import BadRequest, Fault, Forbidden, LimitReached, Unavailable, Unsupported, UpstreamError
 from omniroute.relay import attempt, estimate, meter, pump
 from omniroute.relay.admit import check_model
 from omniroute.relay.attempt import Opened, Prepared
 from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate, applicable, plan
 from omniroute.routing.resolve import resolve
+from omniroute.routing.tables import Target
 from omniroute.state.base import Attempt, Outcome
 from omniroute.upstream.client import Client, named
 from omniroute.upstream.transport import Reply
@@ -26,25 +28,53 @@ BUSY = "connections_busy"
 """The code of a candidate that was taken or began to cool down between the plan and its turn."""
 Exchange = Callable[[Candidate], Awaitable[UpstreamError | None]]
 """Asks one candidate and answers the client; gives back the failure where there was one."""
+Prepare = Callable[[Target], Exchange]
+"""Makes the request for a target. Raises Unsupported where the target cannot carry it."""
+Repair = Callable[[Target, UpstreamError], Exchange | None]
+"""Another way to ask a target that refused the request, if there is one."""
 
 
 async def chat(call: Call, client: Client, body: bytes) -> None:
     """Answers a chat request. Raises CallError or UpstreamError where nothing has been sent yet."""
-    head = call.head = call.codec.peek(body)
-    candidates = choose(call, call.state.counters.next)
-    prepared: dict[str, Prepared] = {}
+    call.head = call.codec.peek(body, call.path, call.scope["query_string"])
+    await converse(call, client)
+
+
+async def converse(call: Call, client: Client) -> None:
+    """Answers the chat request whose head is known."""
+    head = call.head
+    assert head is not None
+
+    def prepare(target: Target) -> Exchange:
+        return partial(_exchange, call, client, attempt.prepare(call, head, target))
+
+    def repair(target: Target, failure: UpstreamError) -> Exchange | None:
+        prepared = attempt.unsealed(call, head, target, failure)
+        return None if prepared is None else partial(_exchange, call, client, prepared)
+
+    await run(call, choose(call, call.state.counters.next), prepare, repair)
+
+
+async def run(call: Call, candidates: list[Candidate], prepare: Prepare, repair: Repair | None = None) -> None:
+    """Tries the candidates in their order until one has answered. Raises what went wrong where none did."""
+    prepared: dict[str, Exchange] = {}
     failure: UpstreamError | Unsupported | None = None
     for number, candidate in enumerate(candidates, 1):
         target = candidate.target
         try:
             if target.id not in prepared:
-                prepared[target.id] = attempt.prepare(call, head, target)
+                prepared[target.id] = prepare(target)
         except Unsupported as error:
             call.attempts.append(Attempt(target.id, candidate.connection.id, "skipped", message=error.fault.message))
             failure = failure or error
             continue
         call.last = number == len(candidates)
-        latest = await _try(call, candidate, partial(_exchange, call, client, prepared[target.id]))
+        latest = await _try(call, candidate, prepared[target.id])
+        if latest is not None and latest.kind == "invalid" and repair is not None:
+            mended = repair(target, latest)
+            if mended is not None:
+                prepared[target.id] = mended
+                latest = await once(call, candidate, mended, again=True)
         if latest is None:
             return
         if failure is None or latest.fault.code != BUSY:
@@ -62,9 +92,10 @@ def choose(call: Call, turn: Callable[[str], int]) -> list[Candidate]:
     assert principal is not None
     check_model(principal, head.model)
     route = resolve(call.gateway, head.model)
-    call.policies = applicable(call.gateway, principal, call.endpoint.operation)
+    operation = call.endpoint.operation
+    call.policies = applicable(call.gateway, principal, operation)
     now = call.state.clock.monotonic()
-    candidates = plan(route, call.state, now, turn=turn, asked=head.model, policies=call.policies)
+    candidates = plan(route, call.state, now, turn=turn, asked=head.model, operation=operation, policies=call.policies)
     usable = [candidate for candidate in candidates if not candidate.skip]
     if not usable:
         raise _unusable(call, candidates, now)
@@ -82,7 +113,7 @@ def _unusable(call: Call, candidates: list[Candidate], now: float) -> Exception:
     call.attempts += [Attempt(c.target.id, c.connection.id, "skipped", message=c.skip) for c in candidates]
     waiting = [candidate for candidate in candidates if not candidate.denied]
     if not waiting:
-        return Forbidden(candidates[0].skip, code="denied_by_policy") if candidates else _nothing_left(candidates)
+        return _denied(candidates) if candidates else _nothing_left(candidates)
     soonest = min(waiting, key=lambda candidate: candidate.until)
     wait = max(1.0, soonest.until - now)
     reasons = ", ".join(f"`{candidate.connection.id}` ({candidate.skip})" for candidate in waiting[:4])
@@ -90,6 +121,14 @@ def _unusable(call: Call, candidates: list[Candidate], now: float) -> Exception:
     if all(candidate.kind == "rate_limited" for candidate in waiting):
         return LimitReached(message, code="all_connections_cooling", retry_after=wait)
     return Unavailable(message, code="all_connections_cooling", retry_after=wait)
+
+
+def _denied(candidates: list[Candidate]) -> Exception:
+    """A policy's word counts more than that another model is for something else."""
+    first = next((candidate for candidate in candidates if candidate.denied == "policy"), candidates[0])
+    if first.denied == "policy":
+        return Forbidden(first.skip, code="denied_by_policy")
+    return BadRequest(f"{first.skip}.", code="model_not_for_this", param="model")
 
 
 def _nothing_left(candidates: list[Candidate]) -> Unavailable:

@@ -49,8 +49,7 @@ def explain(
     steps = []
     for candidate in plan(route, state, state.clock.monotonic(), asked=model, policies=policies):
         target = candidate.target
-        endpoints = target.upstream.endpoints
-        spoken = client_format if client_format in endpoints else next(iter(endpoints))
+        spoken = client_format if client_format in target.formats else next(iter(target.formats), "")
         steps.append(
             Step(
                 target=target.id,

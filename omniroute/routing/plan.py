@@ -7,11 +7,12 @@ A pure decision over the tables, the health of the moment, and a source of chanc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 from omniroute.errors import UpstreamKind
+from omniroute.routing.serving import misfit
 from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Retry, Route, Subject, Target, Upstream
 from omniroute.state.base import State
 
@@ -19,9 +20,13 @@ T = TypeVar("T")
 Weighty = TypeVar("Weighty", Target | Route, Connection)
 
 
+Denial = Literal["policy", "operation"]
+
+
 class Candidate(msgspec.Struct, frozen=True):
     """One connection of one target, in its place in the order. `skip` says why it may not be tried now, `until` when
-    that ends (on the clock of `now`, 0 if it does not end by itself), `kind` the failure that was the reason."""
+    that ends (on the clock of `now`, 0 if it does not end by itself), `kind` the failure that was the reason. `denied`
+    is set where no waiting helps."""
 
     target: Target
     connection: Connection
@@ -29,7 +34,7 @@ class Candidate(msgspec.Struct, frozen=True):
     skip: str = ""
     until: float = 0.0
     kind: UpstreamKind | None = None
-    denied: bool = False
+    denied: Denial | None = None
 
 
 Turn = Callable[[str], int]
@@ -62,6 +67,7 @@ def plan(
     *,
     turn: Turn = first_turn,
     asked: str = "",
+    operation: str = "chat",
     policies: Sequence[Policy] = (),
 ) -> list[Candidate]:
     """All candidates of the route in the order of trial, those that are out of the question among them."""
@@ -69,7 +75,7 @@ def plan(
     seen = set()
     orders: dict[str, Sequence[Connection]] = {}  # a request is one turn, however many models of a provider it may use
     for target, retry in _targets(route, state, turn, route.retry):
-        reason = _refusal(target, asked, policies) if policies else None
+        denial = _denial(target, asked, operation, policies)
         upstream = target.upstream
         if upstream.name not in orders:
             orders[upstream.name] = _connections(upstream, state, turn)
@@ -78,15 +84,15 @@ def plan(
             if key in seen:
                 continue
             seen.add(key)
-            candidates.append(_judge(target, connection, retry, reason, state, now))
+            candidates.append(_judge(target, connection, retry, denial, state, now))
     return candidates
 
 
 def _judge(
-    target: Target, connection: Connection, retry: Retry, refusal: str | None, state: State, now: float
+    target: Target, connection: Connection, retry: Retry, denial: tuple[Denial, str] | None, state: State, now: float
 ) -> Candidate:
-    if refusal is not None:
-        return Candidate(target, connection, retry, refusal, denied=True)
+    if denial is not None:
+        return Candidate(target, connection, retry, denial[1], denied=denial[0])
     health = state.breakers.view(connection.id, now)
     if health is not None and health.blocked:
         return Candidate(target, connection, retry, health.reason, health.until, health.kind)
@@ -94,6 +100,15 @@ def _judge(
     if limit is not None and state.counters.in_flight(connection.id) >= limit:
         return Candidate(target, connection, retry, f"busy: {limit} requests under way", now + 1)
     return Candidate(target, connection, retry)
+
+
+def _denial(target: Target, asked: str, operation: str, policies: Sequence[Policy]) -> tuple[Denial, str] | None:
+    """Why the target is out of the question for this request, if it is."""
+    reason = misfit(target, operation)
+    if reason:
+        return "operation", reason
+    refusal = _refusal(target, asked, policies) if policies else None
+    return None if refusal is None else ("policy", refusal)
 
 
 def _refusal(target: Target, asked: str, policies: Sequence[Policy]) -> str | None:

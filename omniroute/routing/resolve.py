@@ -11,6 +11,7 @@ from difflib import get_close_matches
 
 from omniroute.catalog import Model
 from omniroute.errors import BadRequest, NotFound
+from omniroute.routing.serving import formats
 from omniroute.routing.tables import Gateway, Route, Target, Upstream
 
 
@@ -23,7 +24,12 @@ def resolve(gateway: Gateway, name: str) -> Route:
 def single(upstream: Upstream, name: str, model: str, facts: Model) -> Route:
     """The route to one model at one provider."""
     target = Target(
-        id=f"{upstream.name}/{name}", upstream=upstream, model=model, facts=facts, deadlines=upstream.deadlines
+        id=f"{upstream.name}/{name}",
+        upstream=upstream,
+        model=model,
+        formats=formats(upstream, facts.kind),
+        facts=facts,
+        deadlines=upstream.deadlines,
     )
     return Route(name=target.id, strategy="priority", steps=(target,))
 
@@ -37,9 +43,7 @@ def _qualified(gateway: Gateway, name: str) -> Route | None:
     upstream = gateway.upstreams.get(gateway.prefixes.get(provider, provider))
     if upstream is None:
         return None
-    return gateway.routes.get(f"{upstream.name}/{model}") or single(
-        upstream, model, model, Model(id=model, kind="chat")
-    )
+    return gateway.routes.get(f"{upstream.name}/{model}") or single(upstream, model, model, Model(id=model, kind=None))
 
 
 def _wildcard(gateway: Gateway, name: str) -> Route | None:

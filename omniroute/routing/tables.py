@@ -79,6 +79,13 @@ class Endpoint(Table, frozen=True):
     base_path: str
 
 
+class Service(Table, frozen=True):
+    """Where a provider does something besides chat, and in which format."""
+
+    format: str
+    endpoint: Endpoint
+
+
 class Deadlines(msgspec.Struct, frozen=True):
     """Seconds: to connect, to the first byte of the answer, between two bytes of it, for all of it."""
 
@@ -101,16 +108,18 @@ class Upstream(Table, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...]
     deadlines: Deadlines
     quirks: Quirks
-    operations: frozenset[str]
+    operations: Mapping[str, Service]
     transport: str
 
 
 class Target(Table, frozen=True):
-    """One model at one provider. `id` is `provider/model` as the config says it, `model` what the provider calls it."""
+    """One model at one provider. `id` is `provider/model` as the config says it, `model` what the provider calls it,
+    `formats` are the chat formats in which it can be asked, the preferred one first."""
 
     id: str
     upstream: Upstream
     model: str
+    formats: tuple[str, ...]
     facts: Model
     deadlines: Deadlines
     weight: int = 1

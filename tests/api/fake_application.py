@@ -95,7 +95,7 @@ def upstream(name: str, connections: Sequence[str]) -> Upstream:
         headers=(),
         deadlines=Deadlines(connect=1, first_byte=1, idle=1, total=1),
         quirks=Quirks(),
-        operations=frozenset({"chat"}),
+        operations={},
         transport="demo",
     )
 

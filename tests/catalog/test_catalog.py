@@ -302,7 +302,7 @@ def test_the_catalogue_is_loaded_once_and_cannot_be_changed() -> None:
     [
         {"title": "X", "base_url": "https://x", "colour": "red"},
         {"title": "X", "base_url": "https://x", "auth": "basic"},
-        {"title": "X", "base_url": "https://x", "operations": ["dance"]},
+        {"title": "X", "base_url": "https://x", "operations": {"dance": "openai"}},
         {"base_url": "https://x"},
         {"title": "X", "base_url": "https://x", "key_required": "no"},
     ],

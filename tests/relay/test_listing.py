@@ -38,8 +38,7 @@ def body(gateway: Any, form: str, principal: Principal = ANONYMOUS) -> bytes:
         gateway=gateway,
         principal=principal,
         codec=CHAT[form],
-        endpoint=SimpleNamespace(path="/v1/models"),
-        scope={"raw_path": b"/v1/models"},
+        path="",
         send=send,
     )
     client: Any = None

@@ -30,7 +30,7 @@ def upstream(name: str, *connections: Connection, selection: Any = "fill-first")
         headers=(),
         deadlines=DEADLINES,
         quirks=NONE,
-        operations=frozenset(),
+        operations={},
         transport="httptools",
     )
 
@@ -41,6 +41,7 @@ def target(name: str, *connections: Connection, weight: int = 1, selection: Any 
         id=name,
         upstream=upstream(provider, *connections, selection=selection),
         model=model,
+        formats=("openai_chat",),
         facts=Model(id=model, kind="chat"),
         deadlines=DEADLINES,
         weight=weight,
