@@ -371,6 +371,9 @@ def _quirks(row: Provider | None, spec: QuirksSpec) -> patch.Quirks:
         default={**base.default, **spec.default},
         clamp={**base.clamp, **{name: (limits.min, limits.max) for name, limits in spec.clamp.items()}},
         system_role=spec.system_role or base.system_role,
+        merge_system=spec.merge_system or base.merge_system,
+        betas=base.betas if spec.betas is None else spec.betas,
+        think_tags=spec.think_tags or base.think_tags,
     )
     return patch.NONE if quirks == patch.NONE else quirks
 

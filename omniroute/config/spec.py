@@ -307,6 +307,22 @@ class QuirksSpec(Node, frozen=True, kw_only=True):
     system_role: (
         Annotated[Literal["system", "developer"], Meta(description="The role it knows for instructions.")] | None
     ) = None
+    merge_system: Annotated[
+        bool, Meta(description="Make one first message of all system messages, where it takes no more.")
+    ] = False
+    betas: (
+        Annotated[
+            tuple[Annotated[str, _text(r"[A-Za-z0-9._-]{1,128}", "the name of a beta", "A beta.")], ...],
+            Meta(
+                description="The only ones of the callers' beta headers that it is sent; all if absent.",
+                examples=[["context-1m-2025-08-07"]],
+            ),
+        ]
+        | None
+    ) = None
+    think_tags: Annotated[
+        bool, Meta(description="Its answers begin with thinking between `<think>` tags: tell that as reasoning.")
+    ] = False
 
 
 class ProviderSpec(Node, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from omniroute.errors import Fault
 from omniroute.formats.codec import Bridge, ChatCodec, ClientCodec, Head, Reply, Retell, unchanged
 from omniroute.formats.fold import Message, unfold
 from omniroute.formats.ir import CONTENT, Event, Failed, Finish, FinishReason, Usage, UsageSeen
+from omniroute.formats.think_tags import Untagged, untagged
 
 
 class Translated:
@@ -19,8 +20,11 @@ class Translated:
 
     __slots__ = ("_decoder", "_encoder", "committed", "fault", "finish", "over", "produced", "retell", "usage")
 
-    def __init__(self, upstream: ChatCodec, client: ClientCodec, head: Head, ident: str, created: int) -> None:
-        self._decoder = upstream.decoder()
+    def __init__(
+        self, upstream: ChatCodec, client: ClientCodec, head: Head, ident: str, created: int, *, tagged: bool = False
+    ) -> None:
+        decoder = upstream.decoder()
+        self._decoder = Untagged(decoder, upstream.NAME) if tagged else decoder
         self._encoder = client.encoder(head, ident, created)
         self.committed = False
         self.over = False
@@ -64,18 +68,31 @@ class Translated:
         return self._encoder.feed(events)
 
 
-def stream(upstream: ChatCodec, client: ClientCodec, head: Head, ident: str, created: int) -> Bridge:
-    """The bridge for an upstream that streams to a client that streams."""
-    if upstream is client:
+def stream(
+    upstream: ChatCodec, client: ClientCodec, head: Head, ident: str, created: int, *, tagged: bool = False
+) -> Bridge:
+    """The bridge for an upstream that streams to a client that streams. A `tagged` answer has thinking in its text, and
+    so cannot be handed on as it is."""
+    if upstream is client and not tagged:
         return upstream.through(head)
-    return Translated(upstream, client, head, ident, created)
+    return Translated(upstream, client, head, ident, created, tagged=tagged)
 
 
-def whole(upstream: ChatCodec, client: ClientCodec, body: bytes, head: Head, ident: str, created: int) -> Reply:
+def whole(
+    upstream: ChatCodec,
+    client: ClientCodec,
+    body: bytes,
+    head: Head,
+    ident: str,
+    created: int,
+    *,
+    tagged: bool = False,
+) -> Reply:
     """The whole answer for a client that does not stream. Raises ValueError where the body is not the format's."""
-    if upstream is client:
+    if upstream is client and not tagged:
         return upstream.relabel(body, head.model)
-    return reply(client, upstream.decode_reply(body), head, ident, created)
+    message = upstream.decode_reply(body)
+    return reply(client, untagged(message, upstream.NAME) if tagged else message, head, ident, created)
 
 
 def reply(client: ClientCodec, message: Message, head: Head, ident: str, created: int) -> Reply:

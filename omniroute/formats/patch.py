@@ -15,7 +15,7 @@ import msgspec
 
 from omniroute.errors import BadRequest
 from omniroute.formats.codec import Fields, Head
-from omniroute.formats.ir import Raw
+from omniroute.formats.ir import Loss, Raw
 
 T = TypeVar("T")
 
@@ -160,7 +160,9 @@ class Quirks(msgspec.Struct, frozen=True):
     """What an upstream wants otherwise than its format says, as data, applied in this order.
 
     `drop` removes fields, `rename` gives them another name, `default` fills in absent ones, `clamp` limits numbers,
-    `system_role` is what the messages that instruct are called.
+    `system_role` is what the messages that instruct are called, `merge_system` makes one first message of them all.
+    `betas` are the only ones of a caller's beta headers that go on. `think_tags` is about the answer: its text begins
+    with thinking between tags.
     """
 
     drop: tuple[str, ...] = ()
@@ -168,22 +170,43 @@ class Quirks(msgspec.Struct, frozen=True):
     default: Mapping[str, Any] = {}
     clamp: Mapping[str, tuple[float | None, float | None]] = {}
     system_role: Literal["system", "developer"] | None = None
+    merge_system: bool = False
+    betas: tuple[str, ...] | None = None
+    think_tags: bool = False
 
 
 NONE = Quirks()
+INSTRUCTING = ("system", "developer")
+"""The roles of messages that instruct."""
 
 
-def apply(quirks: Quirks, fields: Fields) -> Fields:
-    """The fields as the upstream wants them; `fields` itself stays as it is."""
+def apply(quirks: Quirks, fields: Fields, losses: list[Loss] | None = None) -> Fields:
+    """The fields as the upstream wants them; `fields` itself stays as it is. Adds to `losses` what is not the same any
+    more: a field that is dropped says nothing where it was null or false."""
+    lost: list[Loss] = [] if losses is None else losses
+    lost.extend(
+        Loss(name, name, "dropped: the provider does not take it")
+        for name in quirks.drop
+        if name in fields and not _says_nothing(fields[name])
+    )
     out = {quirks.rename.get(name, name): value for name, value in fields.items() if name not in quirks.drop}
     for name, value in quirks.default.items():
         out.setdefault(name, value)
     for name, limits in quirks.clamp.items():
         if name in out:
-            out[name] = _clamped(out[name], limits)
-    if quirks.system_role is not None and "messages" in out:
-        out["messages"] = _instructing(out["messages"], quirks.system_role)
+            before, out[name] = out[name], _clamped(out[name], limits)
+            if out[name] is not before:
+                lost.append(Loss(name, name, f"became {out[name]}, the nearest that the provider takes"))
+    if "messages" in out:
+        if quirks.merge_system:
+            out["messages"] = _merged(out["messages"], lost)
+        if quirks.system_role is not None:
+            out["messages"] = _instructing(out["messages"], quirks.system_role)
     return out
+
+
+def _says_nothing(value: object) -> bool:
+    return value is None or value is False or (isinstance(value, Raw) and bytes(value) in (b"null", b"false"))
 
 
 def limited(fields: Fields, names: tuple[str, ...], limit: int) -> Fields:
@@ -207,17 +230,49 @@ def _clamped(value: Any, limits: tuple[float | None, float | None]) -> Any:
         return value
     whole = isinstance(number, int)
     low, high = limits
-    if low is not None and number < low:
-        number = low
-    if high is not None and number > high:
-        number = high
-    return int(number) if whole and number == int(number) else number
+    nearest: float = number
+    if low is not None and nearest < low:
+        nearest = low
+    if high is not None and nearest > high:
+        nearest = high
+    if nearest == number:
+        return value
+    return int(nearest) if whole and nearest == int(nearest) else nearest
 
 
 def _instructing(messages: Any, role: str) -> Any:
     """The messages, those that instruct under the role that the upstream knows."""
-    decoded = msgspec.json.decode(messages) if isinstance(messages, Raw) else messages
-    roles = ("system", "developer")
-    if all(message.get("role") == role or message.get("role") not in roles for message in decoded):
+    if isinstance(messages, Raw) and not any(
+        other != role and other.encode() in bytes(messages) for other in INSTRUCTING
+    ):
         return messages
-    return [message | {"role": role} if message.get("role") in roles else message for message in decoded]
+    decoded = _messages(messages)
+    if all(message.get("role") == role or message.get("role") not in INSTRUCTING for message in decoded):
+        return messages
+    return [message | {"role": role} if message.get("role") in INSTRUCTING else message for message in decoded]
+
+
+def _merged(messages: Any, lost: list[Loss]) -> Any:
+    """The messages, those that instruct as one before all others."""
+    decoded = _messages(messages)
+    instructing = [message for message in decoded if message.get("role") in INSTRUCTING]
+    if instructing == decoded[:1] or not instructing:
+        return messages
+    contents: list[Any] = [message.get("content") for message in instructing]
+    if not all(isinstance(content, str | list) for content in contents):
+        return messages  # the upstream will say what is wrong with them
+    texts = [content for content in contents if isinstance(content, str)]
+    if len(texts) == len(contents):
+        content: Any = "\n\n".join(texts)
+    else:
+        parts = [[{"type": "text", "text": one}] if isinstance(one, str) else one for one in contents]
+        content = [part for some in parts for part in some]
+    if decoded[: len(instructing)] != instructing:
+        lost.append(Loss("system_turn", "messages", "moved to the start: the provider takes one system message"))
+    others = [message for message in decoded if message.get("role") not in INSTRUCTING]
+    return [instructing[0] | {"content": content}, *others]
+
+
+def _messages(messages: Any) -> list[dict[str, Any]]:
+    decoded: list[dict[str, Any]] = msgspec.json.decode(messages) if isinstance(messages, Raw) else messages
+    return decoded

@@ -15,6 +15,7 @@ from omniroute.formats import CHAT, bridge, patch
 from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, malformed
 from omniroute.formats.fold import fold
 from omniroute.formats.ir import Loss
+from omniroute.formats.think_tags import untagged
 from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate, output_limit
 from omniroute.routing.tables import Deadlines, Target
@@ -27,12 +28,15 @@ LOSSES_TOLD = 8
 
 
 class Prepared(msgspec.Struct):
-    """What goes out, and in whose words."""
+    """What goes out, and in whose words. `headers` are the client's own that go on; `tagged` tells of the answer that
+    its text begins with thinking between tags."""
 
     codec: ChatCodec
     path: str
     body: bytes
     losses: list[Loss]
+    headers: transport.Headers = ()
+    tagged: bool = False
 
 
 def prepare(call: Call, head: Head, target: Target) -> Prepared:
@@ -49,15 +53,36 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
         if call.chat is None:
             call.chat = call.codec.decode_request(head)
         fields, losses = codec.encode_request(call.chat, target.model)
-        if losses and call.gateway.server.strict_translation:
-            raise Unsupported(_refused(target, losses), param=losses[0].path or None)
     limit = output_limit(call.policies, head.model, target)
     if limit is not None:
         fields = codec.limited(fields, limit)
+    headers = _forwarded(call, codec) if own else ()
     quirks = target.upstream.quirks
     if quirks is not patch.NONE:
-        fields = patch.apply(quirks, fields)
-    return Prepared(codec, codec.path(target.model, head.stream), patch.join(fields), losses)
+        fields = patch.apply(quirks, fields, losses)
+        headers = _betas(headers, quirks.betas, losses)
+    if losses and call.gateway.server.strict_translation:
+        raise Unsupported(_refused(target, losses), param=losses[0].path or None)
+    path = codec.path(target.model, head.stream)
+    return Prepared(codec, path, patch.join(fields), losses, headers, tagged=quirks.think_tags)
+
+
+def _betas(headers: transport.Headers, allowed: tuple[str, ...] | None, losses: list[Loss]) -> transport.Headers:
+    """The headers with only those betas that the upstream knows; another one would be refused there."""
+    if allowed is None:
+        return headers
+    kept: list[tuple[bytes, bytes]] = []
+    for name, value in headers:
+        if not name.endswith(b"-beta"):
+            kept.append((name, value))
+            continue
+        betas = [beta.strip() for beta in value.decode("latin-1").split(",")]
+        known = [beta for beta in betas if beta in allowed]
+        if known:
+            kept.append((name, ",".join(known).encode("latin-1")))
+        if len(known) < len(betas):
+            losses.append(Loss("beta", name.decode(), "dropped: the provider does not know all of them"))
+    return tuple(kept)
 
 
 def unsealed(call: Call, head: Head, target: Target, failure: UpstreamError) -> Prepared | None:
@@ -97,7 +122,7 @@ async def send(call: Call, client: Client, candidate: Candidate, prepared: Prepa
         upstream.endpoints[prepared.codec.NAME],
         prepared.path,
         prepared.codec.HEADERS,
-        _forwarded(call, prepared.codec) if prepared.codec is call.codec else (),
+        prepared.headers,
         prepared.body,
         _within(call, target.deadlines),
     )
@@ -121,8 +146,9 @@ def _forwarded(call: Call, codec: ChatCodec) -> transport.Headers:
     return tuple(header for header in call.headers if header[0] in wanted)
 
 
-async def whole(call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, candidate: Candidate) -> Reply:
+async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate) -> Reply:
     """The answer as the client wants it, for a client that does not stream."""
+    codec, tagged = prepared.codec, prepared.tagged
     provider = candidate.target.upstream.name
     body = await reply.read(REPLY_LIMIT)
     created = int(call.started_at)
@@ -130,9 +156,10 @@ async def whole(call: Call, reply: transport.Reply, codec: ChatCodec, head: Head
         if _is_stream(reply, codec):
             decoder = codec.decoder()
             message = fold(decoder.feed(body) + decoder.close())
+            message = untagged(message, codec.NAME) if tagged else message
             answer = bridge.reply(call.codec, message, head, call.id, created)
         else:
-            answer = bridge.whole(codec, call.codec, body, head, call.id, created)
+            answer = bridge.whole(codec, call.codec, body, head, call.id, created, tagged=tagged)
     except ValueError as error:
         raise classify(malformed(str(error)), provider) from None
     if answer.fault is not None:
@@ -141,14 +168,15 @@ async def whole(call: Call, reply: transport.Reply, codec: ChatCodec, head: Head
 
 
 async def stream(
-    call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, candidate: Candidate, *, last: bool
+    call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate, *, last: bool
 ) -> Opened:
     """The answer up to its first content, for a client that streams; up to its first bytes where this is the last
     candidate, for then waiting could save nothing."""
+    codec, tagged = prepared.codec, prepared.tagged
     if not _is_stream(reply, codec):
-        return await _whole_as_stream(call, reply, codec, head, candidate)
+        return await _whole_as_stream(call, reply, prepared, head, candidate)
     provider = candidate.target.upstream.name
-    way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at))
+    way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at), tagged=tagged)
     way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
     first = b""
     ended = False
@@ -162,15 +190,17 @@ async def stream(
 
 
 async def _whole_as_stream(
-    call: Call, reply: transport.Reply, codec: ChatCodec, head: Head, candidate: Candidate
+    call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate
 ) -> Opened:
     """Some upstreams answer whole although a stream was asked for; events make one of it."""
     provider = candidate.target.upstream.name
+    codec = prepared.codec
     body = await reply.read(REPLY_LIMIT)
     way = bridge.Translated(codec, call.codec, head, call.id, int(call.started_at))
     way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
     try:
-        first = way.replay(codec.decode_reply(body))
+        message = codec.decode_reply(body)
+        first = way.replay(untagged(message, codec.NAME) if prepared.tagged else message)
     except ValueError as error:
         raise classify(malformed(str(error)), provider) from None
     if way.fault is not None:

@@ -200,9 +200,9 @@ async def _exchange(call: Call, client: Client, prepared: Prepared, candidate: C
     try:
         reply = await attempt.send(call, client, candidate, prepared)
         if head.stream:
-            opened = await attempt.stream(call, reply, prepared.codec, head, candidate, last=call.last)
+            opened = await attempt.stream(call, reply, prepared, head, candidate, last=call.last)
             return await _stream(call, opened, prepared, candidate)
-        answer = await attempt.whole(call, reply, prepared.codec, head, candidate)
+        answer = await attempt.whole(call, reply, prepared, head, candidate)
     except UpstreamError as error:
         return named(error, candidate.target.upstream.name, candidate.connection.auth)
     finally:
