@@ -326,6 +326,8 @@ CLIENT_TEXTS = {
     "which the answer marks.",
     "GET /v1/models": "Lists what `model` may be: combos, aliases and `provider/model`, as far as the key allows. "
     "`GET /v1/models/{id}` gives one. In Anthropic's shape to clients that send `anthropic-version`.",
+    "POST /v1/providers": "`/v1/providers/{provider}/chat/completions` and the other endpoints below `/v1` that take a "
+    "model, for one provider's models alone, which need no prefix there.",
 }
 MANAGEMENT_TEXTS = {
     "GET /health": "Whether the process lives.",

@@ -62,7 +62,7 @@ from omniroute.routing.tables import (
     Target,
     Upstream,
 )
-from omniroute.state.base import Profile
+from omniroute.state.base import Keeping, Profile
 
 OPENAI = {"embeddings": "openai", "images": "openai", "transcriptions": "openai"}
 OWN_NODES: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
@@ -474,4 +474,9 @@ def _server(spec: Spec) -> Server:
         body_limit=size(spec.server.body_limit),
         ping_interval=seconds(spec.server.ping_interval),
         strict_translation=spec.server.strict_translation,
+        answers=Keeping(
+            ttl=seconds(spec.responses.ttl),
+            entries=spec.responses.max_entries if spec.responses.store else 0,
+            bytes=size(spec.responses.max_bytes),
+        ),
     )

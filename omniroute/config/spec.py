@@ -505,6 +505,18 @@ class ResilienceSpec(Node, frozen=True, kw_only=True):
     profiles: Annotated[ProfilesSpec, Meta(description="How patient it is.")] = ProfilesSpec()
 
 
+class ResponsesSpec(Node, frozen=True, kw_only=True):
+    """What is kept of answers of `/v1/responses`, so that `previous_response_id` works with every provider. In memory
+    only, and each for the key that asked."""
+
+    store: Annotated[bool, Meta(description="Whether answers are kept whose request does not say `store: false`.")] = (
+        True
+    )
+    ttl: Annotated[Lasting, Meta(description="For how long.")] = "1h"
+    max_entries: Annotated[int, Meta(ge=1, description="How many at most; the oldest go first.")] = 1000
+    max_bytes: Annotated[Size, Meta(description="How much memory they may take.")] = "64MiB"
+
+
 # ----------------------------------------------------------------------------------------------------------- the file
 
 
@@ -535,6 +547,7 @@ class Spec(Node, frozen=True, kw_only=True):
     keys: Annotated[Mapping[Name, KeySpec], Meta(description="Who may call, by name.")] = {}
     policies: Annotated[Mapping[Name, PolicySpec], Meta(description="Rules, by name.")] = {}
     resilience: Annotated[ResilienceSpec, Meta(description="How failing providers are dealt with.")] = ResilienceSpec()
+    responses: Annotated[ResponsesSpec, Meta(description="What is kept of answers of /v1/responses.")] = ResponsesSpec()
     pricing: Annotated[
         Mapping[QualifiedModel, PriceSpec],
         Meta(

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 class Call:
     """What is known so far, and what will stand in the ledger. Times are of the monotonic clock, in seconds. `path`
-    is what follows the endpoint's own path, decoded, where it takes all paths below it."""
+    is what follows the endpoint's own path, decoded, where it takes all paths below it; `provider` is the only one that may serve, where
+    the path names one."""
 
     __slots__ = (
         "attempts",
@@ -46,6 +47,7 @@ class Call:
         "policies",
         "principal",
         "probe",
+        "provider",
         "request_id",
         "scope",
         "send",
@@ -77,6 +79,7 @@ class Call:
         self.headers: Pairs = scope["headers"]
         self.send = send
         self.path = ""
+        self.provider = ""
         self.guard: Guard
         self.id = ids.new()
         self.request_id = request_id or self.id

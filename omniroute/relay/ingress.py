@@ -16,7 +16,16 @@ from urllib.parse import unquote
 
 import msgspec
 
-from omniroute.errors import BadRequest, CallError, Fault, MethodNotAllowed, TooLarge, UnsupportedMedia, UpstreamError
+from omniroute.errors import (
+    BadRequest,
+    CallError,
+    Fault,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    UnsupportedMedia,
+    UpstreamError,
+)
 from omniroute.formats import CLIENTS
 from omniroute.relay import admit, counting, headers, listing, meter, pump, relay
 from omniroute.relay.asgi import Application, Receive, Scope, Send, respond
@@ -48,6 +57,16 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     metered: bool = False
     mount: bool = False
     shared: bool = False
+
+
+async def at_provider(call: Call, client: Client, body: bytes) -> None:
+    """Answers `/v1/providers/{provider}/…` as the endpoint does whose path the rest is."""
+    call.provider, _, rest = call.path.partition("/")
+    row = next((row for row in ENDPOINTS if row.path == f"/v1/{rest}" and row.method == call.endpoint.method), None)
+    if row is None or not row.metered:
+        raise NotFound(f"There is no `{rest}` of a single provider.", code="path_not_found")
+    call.endpoint, call.codec, call.path = row, CLIENTS[row.format], ""
+    await row.serve(call, client, body)
 
 
 ENDPOINTS = (
@@ -90,6 +109,17 @@ ENDPOINTS = (
         body_limit=0,
         mount=True,
         shared=True,
+    ),
+    Endpoint(
+        path="/v1/providers",
+        method="POST",
+        operation="chat",
+        format="openai_chat",
+        serve=at_provider,
+        access="client",
+        body_limit=None,
+        metered=True,
+        mount=True,
     ),
 )
 

@@ -18,7 +18,7 @@ from omniroute.relay.admit import check_model
 from omniroute.relay.attempt import Opened, Prepared
 from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate, applicable, plan
-from omniroute.routing.resolve import resolve
+from omniroute.routing.resolve import at_provider, resolve
 from omniroute.routing.tables import Target
 from omniroute.state.base import Attempt, Outcome
 from omniroute.upstream.client import Client, named
@@ -90,12 +90,13 @@ def choose(call: Call, turn: Callable[[str], int]) -> list[Candidate]:
     head, principal = call.head, call.principal
     assert head is not None
     assert principal is not None
-    check_model(principal, head.model)
-    route = resolve(call.gateway, head.model)
+    asked = at_provider(call.gateway, call.provider, head.model) if call.provider else head.model
+    check_model(principal, asked)
+    route = resolve(call.gateway, asked)
     operation = call.endpoint.operation
     call.policies = applicable(call.gateway, principal, operation)
     now = call.state.clock.monotonic()
-    candidates = plan(route, call.state, now, turn=turn, asked=head.model, operation=operation, policies=call.policies)
+    candidates = plan(route, call.state, now, turn=turn, asked=asked, operation=operation, policies=call.policies)
     usable = [candidate for candidate in candidates if not candidate.skip]
     if not usable:
         raise _unusable(call, candidates, now)

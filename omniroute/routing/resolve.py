@@ -21,6 +21,27 @@ def resolve(gateway: Gateway, name: str) -> Route:
     return route or _bare(gateway, name)
 
 
+def at_provider(gateway: Gateway, provider: str, model: str) -> str:
+    """The full name of a model that is asked for at a provider, with or without the provider's name before it. Raises
+    NotFound for a provider that is not configured, BadRequest for a model that is said to be another one's."""
+    name = gateway.prefixes.get(provider, provider)
+    if name not in gateway.upstreams:
+        known = _listed(tuple(gateway.upstreams)[:8])
+        raise NotFound(f"No provider `{provider}` is configured here; there are {known}.", code="provider_not_found")
+    prefix, slash, _ = model.partition("/")
+    owner = gateway.prefixes.get(prefix, prefix)
+    if slash and owner == name:
+        return model
+    full = f"{name}/{model}"
+    if slash and owner in gateway.upstreams and full not in gateway.routes:
+        raise BadRequest(
+            f"`{model}` is a model of `{owner}`, and this is the path of `{name}`.",
+            code="model_elsewhere",
+            param="model",
+        )
+    return full
+
+
 def single(upstream: Upstream, name: str, model: str, facts: Model) -> Route:
     """The route to one model at one provider."""
     target = Target(

@@ -17,7 +17,7 @@ from omniroute.catalog import Model
 from omniroute.errors import Problem, UpstreamKind
 from omniroute.formats.patch import Quirks
 from omniroute.secret import Secret
-from omniroute.state.base import Profile
+from omniroute.state.base import Keeping, Profile
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,6 +205,7 @@ class Server(Table, frozen=True):
     body_limit: int
     ping_interval: float
     strict_translation: bool
+    answers: Keeping
 
 
 class Access(Table, frozen=True):

@@ -202,6 +202,37 @@ class Ledger(Protocol):
     def totals(self) -> Totals: ...
 
 
+# --------------------------------------------------------------------------------------------------------- answers
+
+
+class Keeping(msgspec.Struct, frozen=True):
+    """How much is kept of answers, and for how long (seconds); 0 entries keep none."""
+
+    ttl: float = 3600.0
+    entries: int = 1000
+    bytes: int = 64 * 1024 * 1024
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An answer as its client got it, and the conversation up to and with it; JSON both."""
+
+    response: bytes
+    items: bytes
+
+
+class Answers(Protocol):
+    """Conversations that may go on by an answer's id, each for its owner alone. Prompts are in it: memory is the
+    right place for them, and so is a store that is as short-lived."""
+
+    def put(self, owner: str, ident: str, answer: Answer, now: float, keeping: Keeping) -> None:
+        """Keep it, and let go of the oldest where that is more than may be kept."""
+        ...
+
+    def get(self, owner: str, ident: str, now: float) -> Answer | None: ...
+
+    def delete(self, owner: str, ident: str) -> None: ...
+
+
 # ----------------------------------------------------------------------------------------------------------- state
 
 
@@ -218,5 +249,6 @@ class State(msgspec.Struct, frozen=True):
     breakers: Breakers
     counters: Counters
     ledger: Ledger
+    answers: Answers
     clock: Clock
     random: random.Random

@@ -6,6 +6,7 @@ Everything here is used from the event loop alone, so there are no locks; only t
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal
@@ -13,7 +14,19 @@ from typing import Literal
 import msgspec
 
 from omniroute.errors import UpstreamKind
-from omniroute.state.base import Clock, LedgerHealth, Outcome, Permit, Profile, State, Totals, UsageRow, View
+from omniroute.state.base import (
+    Answer,
+    Clock,
+    Keeping,
+    LedgerHealth,
+    Outcome,
+    Permit,
+    Profile,
+    State,
+    Totals,
+    UsageRow,
+    View,
+)
 
 COOLING: frozenset[UpstreamKind] = frozenset({"rate_limited", "overloaded", "auth", "quota"})
 """Failures after which the provider is left alone for a while, from the first one on."""
@@ -235,12 +248,45 @@ class MemoryLedger:
         )
 
 
+class MemoryAnswers:
+    """The newest answers, within bounds of number, bytes and time."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str], tuple[Answer, float]] = OrderedDict()  # the oldest first
+        self._bytes = 0
+
+    def put(self, owner: str, ident: str, answer: Answer, now: float, keeping: Keeping) -> None:
+        self.delete(owner, ident)
+        self._kept[owner, ident] = answer, now + keeping.ttl
+        self._bytes += _size(answer)
+        while self._kept:
+            oldest, ends = next(iter(self._kept.values()))
+            if len(self._kept) <= keeping.entries and self._bytes <= keeping.bytes and now < ends:
+                break
+            self._kept.popitem(last=False)
+            self._bytes -= _size(oldest)
+
+    def get(self, owner: str, ident: str, now: float) -> Answer | None:
+        answer, ends = self._kept.get((owner, ident), (None, 0.0))
+        return answer if now < ends else None
+
+    def delete(self, owner: str, ident: str) -> None:
+        kept = self._kept.pop((owner, ident), None)
+        if kept is not None:
+            self._bytes -= _size(kept[0])
+
+
+def _size(answer: Answer) -> int:
+    return len(answer.response) + len(answer.items)
+
+
 def memory_state() -> State:
     """State that begins empty and leaves nothing behind, for looking at decisions without serving."""
     return State(
         breakers=MemoryBreakers(),
         counters=MemoryCounters(),
         ledger=MemoryLedger(),
+        answers=MemoryAnswers(),
         clock=Clock(),
         random=random.Random(),
     )

@@ -28,8 +28,8 @@ from omniroute.routing.tables import (
     Server,
     Upstream,
 )
-from omniroute.state.base import Clock, LedgerHealth, Profile, State
-from omniroute.state.memory import MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile, State
+from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
 
 PASSWORD = "correct horse"
 _hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -110,7 +110,9 @@ def gateway(digest: str = "0123456789abcdef", generation: int = 1, **access: Any
     upstreams = {"openai": upstream("openai", ["team", "spare"]), "lab": upstream("lab", ["main"])}
     return Gateway(
         revision=Revision(digest=digest, generation=generation, source="omniroute.yaml", loaded_at=1_699_999_000.0),
-        server=Server(require_api_key=False, body_limit=1024, ping_interval=10, strict_translation=False),
+        server=Server(
+            require_api_key=False, body_limit=1024, ping_interval=10, strict_translation=False, answers=Keeping()
+        ),
         access=Access(**(rights | access)),
         routes={},
         bare={},
@@ -135,6 +137,7 @@ class Application:
         self.state = State(
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),
+            answers=MemoryAnswers(),
             ledger=self.ledger,
             clock=Clock(now=lambda: self.time.now, monotonic=lambda: self.time.monotonic),
             random=random.Random(1),

@@ -22,7 +22,7 @@ from omniroute.config.compile import compile_gateway
 from omniroute.relay.ingress import ENDPOINTS, Gate
 from omniroute.routing.live import Live
 from omniroute.state.base import Clock, State
-from omniroute.state.memory import MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
 from omniroute.upstream.client import Client
 
 ROUNDS = 7
@@ -146,6 +146,7 @@ def cost(tmp_path):
         state = State(
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),
+            answers=MemoryAnswers(),
             ledger=MemoryLedger(100),
             clock=Clock(),
             random=random.Random(1),

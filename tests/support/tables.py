@@ -9,7 +9,7 @@ from omniroute.catalog import Model
 from omniroute.formats.patch import NONE
 from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Origin, Retry, Route, Target, Upstream
 from omniroute.state.base import Clock, Profile, State
-from omniroute.state.memory import MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
 
 DEADLINES = Deadlines(connect=1, first_byte=2, idle=2, total=5)
 PROFILE = Profile(failure_threshold=12, reset_timeout=30, cooldown=3, max_cooldown=60)
@@ -57,6 +57,7 @@ def state(seed: int = 1, now: float = 1000.0) -> State:
     return State(
         breakers=MemoryBreakers(),
         counters=MemoryCounters(),
+        answers=MemoryAnswers(),
         ledger=MemoryLedger(),
         clock=Clock(now=lambda: now, monotonic=lambda: now),
         random=random.Random(seed),

@@ -1,0 +1,56 @@
+"""What is kept of answers: bounded in number, bytes and time, and each for its owner alone."""
+
+from omniroute.state.base import Answer, Keeping
+from omniroute.state.memory import MemoryAnswers
+
+ANSWER = Answer(b"{}", b"[]")
+
+
+def test_an_answer_is_its_owner_s_alone():
+    answers = MemoryAnswers()
+    answers.put("a", "resp_1", ANSWER, 0.0, Keeping())
+    assert answers.get("a", "resp_1", 1.0) is ANSWER
+    assert answers.get("b", "resp_1", 1.0) is None
+    answers.delete("b", "resp_1")
+    assert answers.get("a", "resp_1", 1.0) is ANSWER
+    answers.delete("a", "resp_1")
+    assert answers.get("a", "resp_1", 1.0) is None
+
+
+def test_an_answer_is_kept_for_its_time():
+    answers = MemoryAnswers()
+    answers.put("a", "resp_1", ANSWER, 0.0, Keeping(ttl=10))
+    assert answers.get("a", "resp_1", 9.9) is ANSWER
+    assert answers.get("a", "resp_1", 10.0) is None
+    answers.put("a", "resp_2", ANSWER, 20.0, Keeping(ttl=10))
+    assert len(answers._kept) == 1, "what is out of date goes with the next that comes"
+
+
+def test_the_oldest_go_where_there_are_too_many():
+    answers = MemoryAnswers()
+    for number in range(5):
+        answers.put("a", f"resp_{number}", ANSWER, 0.0, Keeping(entries=3))
+    assert [answers.get("a", f"resp_{number}", 1.0) is not None for number in range(5)] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
+
+
+def test_the_oldest_go_where_they_take_too_much():
+    answers = MemoryAnswers()
+    for number in range(5):
+        answers.put("a", f"resp_{number}", Answer(b"x" * 40, b"y" * 60), 0.0, Keeping(bytes=250))
+    assert [name for _, name in answers._kept] == ["resp_3", "resp_4"]
+    assert answers._bytes == 200
+    answers.put("a", "huge", Answer(b"x" * 300, b""), 0.0, Keeping(bytes=250))
+    assert (len(answers._kept), answers._bytes) == (0, 0)
+
+
+def test_an_answer_that_comes_again_counts_once():
+    answers = MemoryAnswers()
+    for _ in range(3):
+        answers.put("a", "resp_1", Answer(b"x" * 40, b""), 0.0, Keeping())
+    assert (len(answers._kept), answers._bytes) == (1, 40)
