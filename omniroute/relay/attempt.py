@@ -56,7 +56,7 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
     limit = output_limit(call.policies, head.model, target)
     if limit is not None:
         fields = codec.limited(fields, limit)
-    headers = _forwarded(call, codec) if own else ()
+    headers = forwarded(call, codec) if own else ()
     quirks = target.upstream.quirks
     if quirks is not patch.NONE:
         fields = patch.apply(quirks, fields, losses)
@@ -140,7 +140,7 @@ def _within(call: Call, limits: Deadlines) -> Deadlines:
     return limits if limits.total <= left else msgspec.structs.replace(limits, total=max(left, 0.001))
 
 
-def _forwarded(call: Call, codec: ChatCodec) -> transport.Headers:
+def forwarded(call: Call, codec: ChatCodec) -> transport.Headers:
     """The client's headers that mean something to an upstream of the same format."""
     wanted = codec.FORWARD
     return tuple(header for header in call.headers if header[0] in wanted)

@@ -7,7 +7,7 @@ from omniroute.formats import CHAT, anthropic, patch
 from omniroute.formats.codec import Head, malformed
 from omniroute.relay import estimate, headers
 from omniroute.relay.asgi import respond
-from omniroute.relay.attempt import Prepared, send
+from omniroute.relay.attempt import Prepared, forwarded, send
 from omniroute.relay.call import Call
 from omniroute.relay.relay import choose, once
 from omniroute.routing.plan import Candidate, first_turn
@@ -38,7 +38,8 @@ async def _ask(call: Call, client: Client, head: Head) -> int | None:
     async def exchange(candidate: Candidate) -> UpstreamError | None:
         provider = candidate.target.upstream.name
         fields = patch.apply(candidate.target.upstream.quirks, anthropic.forward_count(head, candidate.target.model))
-        prepared = Prepared(CHAT["anthropic"], anthropic.COUNT_PATH, patch.join(fields), [])
+        codec = CHAT["anthropic"]
+        prepared = Prepared(codec, anthropic.COUNT_PATH, patch.join(fields), [], forwarded(call, codec))
         try:
             reply = await send(call, client, candidate, prepared)
             try:

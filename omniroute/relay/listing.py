@@ -1,17 +1,20 @@
-"""What models there are: `/v1/models` and `/v1/models/{id}`, in OpenAI's list shape or Anthropic's.
+"""What models there are: `/v1/models` and `/v1/models/{id}` in OpenAI's shape or Anthropic's, `/v1beta/models` in
+Gemini's.
 
-The ids are everything that `model` may be: combos, aliases, and `provider/model` of every configured provider.
+The ids are everything that `model` may be: combos, aliases, and `provider/model` of every configured provider. OpenAI's
+list has no pages; the others' have, for clients that ask for them: one that does not gets as much as a page may hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 
-from omniroute.errors import NotFound
+from omniroute.errors import BadRequest, NotFound
 from omniroute.relay import headers
 from omniroute.relay.admit import may_use
 from omniroute.relay.asgi import respond
@@ -19,22 +22,38 @@ from omniroute.relay.call import Call
 from omniroute.routing.tables import Listed, Principal, Revision
 from omniroute.upstream.client import Client
 
+LONGEST_PAGE = 1000
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _lists: dict[str, tuple[Revision, bytes]] = {}
 """The whole list as it was last encoded in each format, for a big catalogue takes milliseconds. It is kept with the
 revision that it is of, and not with the snapshot, which may go."""
+
+Query = Mapping[str, str]
+Lines = Sequence[Listed]
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """How a format tells of a model and of a page of them, and the name `under` which they stand there."""
+
+    line: Callable[[Listed, int], dict[str, Any]]
+    page: Callable[[Lines, Query], tuple[Lines, dict[str, Any]]]
+    under: str
 
 
 async def models(call: Call, _client: Client, _body: bytes) -> None:
     """Answers with the list, or with the one model that the rest of the path names."""
     principal = call.principal
     assert principal is not None
+    query = {name: values[-1] for name, values in parse_qs(call.scope["query_string"].decode("latin-1")).items()}
     if call.path:
         body = _one(call, principal, call.path)
-    elif principal.allow is None:
+    elif principal.allow is None and not query:
         body = _whole(call)
     else:
-        body = _list(call, [line for line in call.gateway.models if may_use(principal, line.id)])
+        lines = call.gateway.models
+        if principal.allow is not None:
+            lines = tuple(line for line in lines if may_use(principal, line.id))
+        body = _list(call, lines, query)
     call.status = 200
     pairs = [(b"content-type", headers.JSON), (b"content-length", b"%d" % len(body)), *headers.common(call)]
     await respond(call.send, 200, pairs, body)
@@ -44,28 +63,73 @@ def _one(call: Call, principal: Principal, name: str) -> bytes:
     line = next((line for line in call.gateway.models if line.id == name), None)
     if line is None or not may_use(principal, name):
         raise NotFound(f"There is no model `{name}` here.", code="model_not_found", param="model")
-    return _encode(_line(call, line))
+    return _encode(SHAPES[call.codec.NAME].line(line, _created(call)))
 
 
 def _whole(call: Call) -> bytes:
     name, revision = call.codec.NAME, call.gateway.revision
     kept = _lists.get(name)
     if kept is None or kept[0] is not revision:
-        kept = _lists[name] = (revision, _list(call, call.gateway.models))
+        kept = _lists[name] = (revision, _list(call, call.gateway.models, {}))
     return kept[1]
 
 
-def _list(call: Call, lines: Sequence[Listed]) -> bytes:
-    data = [_line(call, line) for line in lines]
-    if call.codec.NAME != "anthropic":
-        return _encode({"object": "list", "data": data})
-    first, last = (lines[0].id, lines[-1].id) if lines else (None, None)
-    return _encode({"data": data, "has_more": False, "first_id": first, "last_id": last})
+def _list(call: Call, lines: Lines, query: Query) -> bytes:
+    shape, created = SHAPES[call.codec.NAME], _created(call)
+    shown, envelope = shape.page(lines, query)
+    return _encode({shape.under: [shape.line(line, created) for line in shown]} | envelope)
 
 
-def _line(call: Call, line: Listed) -> dict[str, Any]:
-    shape = _anthropic if call.codec.NAME == "anthropic" else _openai
-    return shape(line, int(call.gateway.revision.loaded_at))
+def _created(call: Call) -> int:
+    return int(call.gateway.revision.loaded_at)
+
+
+# --------------------------------------------------------------------------------------------------------------- pages
+
+
+def _all(lines: Lines, _query: Query) -> tuple[Lines, dict[str, Any]]:
+    return lines, {"object": "list"}
+
+
+def _between(lines: Lines, query: Query) -> tuple[Lines, dict[str, Any]]:
+    """Anthropic's pages: `limit` models after or before one of them."""
+    size = _size(query, "limit")
+    before = query.get("before_id")
+    if before is not None:
+        lines = lines[: _index(lines, before, "before_id")]
+        shown, more = lines[-size:], len(lines) > size
+    else:
+        after = query.get("after_id")
+        lines = lines if after is None else lines[_index(lines, after, "after_id") + 1 :]
+        shown, more = lines[:size], len(lines) > size
+    first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
+    return shown, {"has_more": more, "first_id": first, "last_id": last}
+
+
+def _numbered(lines: Lines, query: Query) -> tuple[Lines, dict[str, Any]]:
+    """Gemini's pages, whose token is the last model before."""
+    size = _size(query, "pageSize")
+    token = query.get("pageToken")
+    lines = lines if token is None else lines[_index(lines, token, "pageToken") + 1 :]
+    shown = lines[:size]
+    return shown, {"nextPageToken": shown[-1].id} if len(lines) > size else {}
+
+
+def _size(query: Query, name: str) -> int:
+    given = query.get(name, str(LONGEST_PAGE))
+    if not given.isdecimal() or not 1 <= int(given[:9]) <= LONGEST_PAGE:
+        raise BadRequest(f"`{name}` must be a number from 1 to {LONGEST_PAGE}.", param=name)
+    return int(given)
+
+
+def _index(lines: Lines, name: str, param: str) -> int:
+    found = next((at for at, line in enumerate(lines) if line.id == name), None)
+    if found is None:
+        raise BadRequest(f"`{param}` names no model of this list: `{name}`.", param=param)
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------------- lines
 
 
 def _openai(line: Listed, created: int) -> dict[str, Any]:
@@ -83,12 +147,39 @@ def _anthropic(line: Listed, created: int) -> dict[str, Any]:
     return told | facts
 
 
+METHODS = {
+    "embedding": ("embedContent", "batchEmbedContents"),
+    "image": (),
+    "transcription": (),
+}
+"""What Gemini's clients can ask of a kind of model; of any other they can ask for text."""
+
+
+def _gemini(line: Listed, created: int) -> dict[str, Any]:  # noqa: ARG001 - there is no date
+    facts = _facts(line)
+    kind = facts.get("kind", "chat")
+    told: dict[str, Any] = {
+        "name": f"models/{line.id}",
+        "baseModelId": line.id,
+        "version": "",
+        "displayName": line.id,
+        "description": f"{line.id}, of {line.owned_by}",
+        "supportedGenerationMethods": METHODS.get(kind, ("generateContent", "streamGenerateContent", "countTokens")),
+    }
+    for theirs, ours in (("inputTokenLimit", "context_length"), ("outputTokenLimit", "max_output_tokens")):
+        if ours in facts:
+            told[theirs] = facts[ours]
+    if line.facts is not None and "reasoning" in line.facts.capabilities:
+        told["thinking"] = True
+    return told
+
+
 def _facts(line: Listed) -> dict[str, Any]:
     """What is known beyond the name; what is unknown is left out."""
     facts = line.facts
     if facts is None:
         return {}
-    known: dict[str, Any] = {"kind": facts.kind}
+    known: dict[str, Any] = {"kind": facts.kind or "chat"}
     if facts.context is not None:
         known["context_length"] = facts.context
     if facts.max_output is not None:
@@ -100,3 +191,10 @@ def _facts(line: Listed) -> dict[str, Any]:
             name: value for name, value in msgspec.structs.asdict(facts.price).items() if value is not None
         }
     return known
+
+
+SHAPES: Mapping[str, Shape] = {
+    "openai_chat": Shape(_openai, _all, "data"),
+    "anthropic": Shape(_anthropic, _between, "data"),
+    "gemini": Shape(_gemini, _numbered, "models"),
+}

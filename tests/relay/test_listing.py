@@ -10,12 +10,12 @@ import msgspec
 import pytest
 
 from omniroute.catalog import Model
-from omniroute.formats import CHAT
+from omniroute.errors import BadRequest
 from omniroute.relay import headers, listing
 from omniroute.routing.patterns import compile_pattern
 from omniroute.routing.tables import ANONYMOUS, Listed, Principal, Revision
 
-FORMATS = ("openai_chat", "anthropic")
+FORMATS = ("openai_chat", "anthropic", "gemini")
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def snapshot(*names: str) -> Any:
     return SimpleNamespace(revision=Revision(digest="d", generation=1, source="s", loaded_at=0.0), models=lines)
 
 
-def body(gateway: Any, form: str, principal: Principal = ANONYMOUS) -> bytes:
+def body(gateway: Any, form: str, principal: Principal = ANONYMOUS, query: bytes = b"") -> bytes:
     sent: list[dict[str, Any]] = []
 
     async def send(message: dict[str, Any]) -> None:
@@ -37,8 +37,9 @@ def body(gateway: Any, form: str, principal: Principal = ANONYMOUS) -> bytes:
     call: Any = SimpleNamespace(
         gateway=gateway,
         principal=principal,
-        codec=CHAT[form],
+        codec=SimpleNamespace(NAME=form),
         path="",
+        scope={"query_string": query},
         send=send,
     )
     client: Any = None
@@ -47,7 +48,8 @@ def body(gateway: Any, form: str, principal: Principal = ANONYMOUS) -> bytes:
 
 
 def ids(answer: bytes) -> list[str]:
-    return [line["id"] for line in msgspec.json.decode(answer)["data"]]
+    told = msgspec.json.decode(answer)
+    return [line.get("id") or line["baseModelId"] for line in told.get("data") or told["models"]]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -78,3 +80,52 @@ def test_a_caller_with_an_allow_list_sees_its_own_models_only(form: str):
     assert ids(body(gateway, form)) == ["a", "b"]
     assert ids(body(gateway, form, limited)) == ["b"]
     assert ids(body(gateway, form)) == ["a", "b"]
+
+
+def pages(form: str, first: str, following: str, names: str = "abcde") -> list[list[str]]:
+    """All pages of a list, as a client walks through them."""
+    gateway, query, seen = snapshot(*names), first, []
+    while True:
+        answer = body(gateway, form, query=query.encode())
+        told = msgspec.json.decode(answer)
+        seen.append(ids(answer))
+        if not (told.get("has_more") or told.get("nextPageToken")):
+            return seen
+        query = f"{first}&{following}={told.get('last_id') or told['nextPageToken']}"
+
+
+def test_a_list_is_given_in_pages_where_its_format_has_them():
+    assert pages("anthropic", "limit=2", "after_id") == [["a", "b"], ["c", "d"], ["e"]]
+    assert pages("gemini", "pageSize=2", "pageToken") == [["a", "b"], ["c", "d"], ["e"]]
+    assert pages("gemini", "pageSize=5", "pageToken") == [["a", "b", "c", "d", "e"]]
+    assert pages("openai_chat", "limit=2", "after") == [["a", "b", "c", "d", "e"]]
+
+
+def test_a_page_may_be_asked_for_backwards():
+    gateway = snapshot(*"abcde")
+    answer = msgspec.json.decode(body(gateway, "anthropic", query=b"limit=2&before_id=d"))
+    assert [line["id"] for line in answer["data"]] == ["b", "c"]
+    assert (answer["has_more"], answer["first_id"], answer["last_id"]) == (True, "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("form", "query", "param"),
+    [
+        ("anthropic", b"limit=0", "limit"),
+        ("anthropic", b"limit=x", "limit"),
+        ("anthropic", b"after_id=nobody", "after_id"),
+        ("gemini", b"pageSize=1001", "pageSize"),
+        ("gemini", b"pageSize=99999999999999999999", "pageSize"),
+        ("gemini", b"pageToken=nobody", "pageToken"),
+    ],
+)
+def test_a_page_that_is_none_is_refused_with_its_name(form: str, query: bytes, param: str):
+    with pytest.raises(BadRequest) as refused:
+        body(snapshot("a"), form, query=query)
+    assert refused.value.fault.param == param
+
+
+def test_gemini_s_list_says_what_a_model_can_be_asked_for():
+    (line,) = msgspec.json.decode(body(snapshot("a"), "gemini"))["models"]
+    assert line["name"] == "models/a"
+    assert line["supportedGenerationMethods"] == ["generateContent", "streamGenerateContent", "countTokens"]
