@@ -1,4 +1,4 @@
-"""Upstream bytes to events: what all formats over server-sent events do alike.
+"""Upstream bytes to events: what all formats whose streams are records do alike.
 
 Framing is `framing.py`'s, the meaning of a record and the state of the answer are the format's; between them stands that
 nothing a provider sends may raise out of a decoder.
@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from omniroute.errors import Fault
 from omniroute.formats.codec import malformed
-from omniroute.formats.framing import SSE
+from omniroute.formats.framing import SSE, Records
 from omniroute.formats.ir import Event
 
 
@@ -31,17 +31,17 @@ A = TypeVar("A", bound=Answering)
 class RecordDecoder(Generic[A]):
     """A `Decoder`; a format adds `_record`."""
 
-    __slots__ = ("_answer", "_sse")
+    __slots__ = ("_answer", "_records")
 
-    def __init__(self, answer: A) -> None:
-        self._sse = SSE()
+    def __init__(self, answer: A, records: Records | None = None) -> None:
+        self._records = SSE() if records is None else records
         self._answer = answer
 
     def feed(self, data: bytes) -> list[Event]:
         events: list[Event] = []
         answer = self._answer
         try:
-            for name, payload in self._sse.feed(data):
+            for name, payload in self._records.feed(data):
                 if answer.over:
                     break
                 self._record(name, payload, events)
@@ -55,7 +55,7 @@ class RecordDecoder(Generic[A]):
         events: list[Event] = []
         answer = self._answer
         with contextlib.suppress(ValueError, RecursionError):  # half an event is none
-            for name, payload in self._sse.close():
+            for name, payload in self._records.close():
                 if not answer.over:
                     self._record(name, payload, events)
         answer.close(events)

@@ -1,18 +1,20 @@
-"""Server-sent events from bytes, and back.
+"""Records from bytes, and back: server-sent events, and JSON of one line each.
 
 `SSE.feed` accepts any split of the bytes and gives whole events, as the WHATWG HTML standard frames them
 (https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation): CR, LF and CRLF end a
 line, several `data` lines join with LF, comments and unknown fields vanish.  One shape is tried first, because nearly
 all that providers send looks like it: whole events of a single `data:` line each. Next comes a name before that line.
+
+`NDJSON` does the same for lines of JSON (Ollama's form): a record is a line.
 """
 
 from __future__ import annotations
 
 EVENT_LIMIT = 16 * 1024 * 1024
-"""Bytes of one event. A provider that never ends a line must not fill the memory."""
+"""Bytes of one record. A provider that never ends a line must not fill the memory."""
 
 Record = tuple[bytes, bytes]
-"""The event's name (empty if it has none) and its data."""
+"""The event's name (empty if it has none, as a line never has) and its data."""
 
 _MARK = b"\xef\xbb\xbf"
 
@@ -25,6 +27,7 @@ class Blocks:
     """
 
     __slots__ = ("_begun", "_cr", "_pieces", "_size")
+    END = b"\n\n"
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -37,13 +40,14 @@ class Blocks:
         if self._cr or b"\r" in data:
             data = self._unified(data)
         if self._pieces:
-            ends = b"\n\n" in data or (data.startswith(b"\n") and self._pieces[-1].endswith(b"\n"))
+            ends = self.END in data or (data.startswith(b"\n") and self._pieces[-1].endswith(b"\n"))
             if not ends:
                 return self._hold(data)
             data = self.rest() + data
-        cut = data.rfind(b"\n\n") + 2
-        if cut < 2:
+        found = data.rfind(self.END)
+        if found < 0:
             return self._hold(data)
+        cut = found + len(self.END)
         if cut < len(data):
             self._hold(data[cut:])
             data = data[:cut]
@@ -51,6 +55,10 @@ class Blocks:
             self._begun = True
             data = data.removeprefix(_MARK)
         return data
+
+    def records(self, block: bytes) -> list[Record]:
+        """The records of a block that `feed` or `rest` gave."""
+        return records(block)
 
     def rest(self) -> bytes:
         """What is held, which is then no longer held."""
@@ -77,23 +85,47 @@ class Blocks:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-class SSE:
-    """The events of one stream."""
+class Lines(Blocks):
+    """Gathers bytes up to the end of a line."""
+
+    __slots__ = ()
+    END = b"\n"
+
+    def records(self, block: bytes) -> list[Record]:
+        return [(b"", line) for line in block.split(b"\n") if line and not line.isspace()]
+
+
+class Records:
+    """The records of one stream."""
 
     __slots__ = ("_blocks",)
 
-    def __init__(self) -> None:
-        self._blocks = Blocks()
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks = blocks
 
     def feed(self, data: bytes) -> list[Record]:
-        """The events that are whole now. Raises ValueError when one grows beyond `EVENT_LIMIT`."""
+        """The records that are whole now. Raises ValueError when one grows beyond `EVENT_LIMIT`."""
         block = self._blocks.feed(data)
-        return records(block) if block else []
+        return self._blocks.records(block) if block else []
 
     def close(self) -> list[Record]:
         """What is left when the bytes end. The standard drops an unfinished event; a last one that lacks only its
-        empty line is taken, because several providers leave it out."""
-        return records(self._blocks.rest())
+        end is taken, because several providers leave it out."""
+        return self._blocks.records(self._blocks.rest())
+
+
+class SSE(Records):
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(Blocks())
+
+
+class NDJSON(Records):
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(Lines())
 
 
 def records(block: bytes) -> list[Record]:

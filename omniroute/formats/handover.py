@@ -1,6 +1,6 @@
 """A streamed answer on its way to a client of the same format: what all formats do alike.
 
-Bytes come in any split and go on in whole events.  A format says which blocks of events may pass unread (`_pass`), what
+Bytes come in any split and go on in whole events (or lines).  A format says which blocks of events may pass unread (`_pass`), what
 a single event tells (`_event`), how a failure is told (`_tell`) and what the legal end is (`END`).
 """
 
@@ -10,7 +10,7 @@ import contextlib
 
 from omniroute.errors import Fault
 from omniroute.formats.codec import TRUNCATED, Retell, malformed, unchanged
-from omniroute.formats.framing import Blocks, Record, records
+from omniroute.formats.framing import Blocks, Record
 from omniroute.formats.ir import FinishReason, Usage
 
 
@@ -20,7 +20,7 @@ class Handover:
     __slots__ = ("_gathered", "_seen", "committed", "fault", "finish", "over", "produced", "retell", "usage")
     END: bytes
 
-    def __init__(self) -> None:
+    def __init__(self, blocks: Blocks | None = None) -> None:
         self.committed = False
         self.produced = 0
         self.usage: Usage | None = None
@@ -28,7 +28,7 @@ class Handover:
         self.fault: Fault | None = None
         self.retell: Retell = unchanged
         self.over = False
-        self._gathered = Blocks()
+        self._gathered = Blocks() if blocks is None else blocks
         self._seen = False
 
     def feed(self, data: bytes) -> bytes:
@@ -44,7 +44,7 @@ class Handover:
     def close(self) -> bytes:
         out = b""
         with contextlib.suppress(ValueError, RecursionError):  # half an event is none
-            out = b"".join(map(self._event, records(self._gathered.rest())))
+            out = b"".join(map(self._event, self._gathered.records(self._gathered.rest())))
         if self.over:
             return out
         if self.finish is None:
@@ -65,7 +65,7 @@ class Handover:
     def _one_by_one(self, block: bytes) -> bytes:
         out: list[bytes] = []
         try:
-            out.extend(self._event(record) for record in records(block))  # those before a bad one stay
+            out.extend(self._event(record) for record in self._gathered.records(block))  # those before a bad one stay
         except ValueError as error:
             out.append(self._broken(malformed(str(error))))
         except RecursionError:
