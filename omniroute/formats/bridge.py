@@ -99,4 +99,4 @@ def reply(client: ClientCodec, message: Message, head: Head, ident: str, created
     """The answer as the client wants it."""
     if message.fault is not None:
         return Reply(b"", message.usage, None, message.fault)
-    return Reply(client.encode_reply(message, head.model, ident, created), message.usage, message.finish)
+    return Reply(client.encode_reply(message, head, ident, created), message.usage, message.finish)

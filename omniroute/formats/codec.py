@@ -1,8 +1,9 @@
 """What a wire format's module must offer, so that it can stand on the client's side and on the upstream's.
 
 A codec is a module that satisfies `ChatCodec`, or `ClientCodec` where no upstream needs to be spoken to in it; there is
-no base class and no registration, the literal dicts in `formats/__init__.py` list them all.  Codecs are pure: bytes and values in, bytes and values out, no I/O, no clock, no
-configuration, no randomness, and so they can be tested with files alone.
+no base class and no registration, the literal dicts in `formats/__init__.py` list them all.  Codecs are pure: bytes and
+values in, bytes and values out, no I/O, no clock, no configuration, no randomness, and so they can be tested with files
+alone. The one that must say how long it took is told so by the head.
 """
 
 from __future__ import annotations
@@ -20,11 +21,18 @@ Fields = dict[str, Any]
 """The top level of a JSON body: decoded values, or `Raw` slices of what was never looked into."""
 
 
+def no_time() -> float:
+    """How long it took where nobody measures."""
+    return 0.0
+
+
 class Head(msgspec.Struct):
     """What one cheap look at a request tells: enough to route it, and to forward it without looking further.
 
     `fields` are raw slices of the body by top-level key; `model` and `stream` are decoded and checked. `body` is the
     whole of it, for who looks further. `mode` is how the answer is wanted, where a format has several ways of it.
+    `elapsed` tells the seconds since the request came, for the formats whose answers say it; whoever serves the request
+    sets it. `at_once` answers a request that asks a model for nothing, given when it came (UNIX seconds).
     """
 
     model: str
@@ -32,6 +40,8 @@ class Head(msgspec.Struct):
     fields: dict[str, Raw]
     body: bytes = b""
     mode: str = ""
+    elapsed: Callable[[], float] = no_time
+    at_once: Callable[[int], bytes] | None = None
 
 
 class Reply(msgspec.Struct):
@@ -69,6 +79,10 @@ def malformed(why: str) -> Fault:
         kind="server", status=502, message=f"the answer is not what it should be: {why}", code="upstream_malformed"
     )
 
+
+PICTURE = "[The answer holds an image here, which this format cannot carry.]"
+SOUND = "[The answer holds a sound here, which this format cannot carry.]"
+"""What encoders say in place of what their format has no place for."""
 
 Retell = Callable[[Fault], Fault]
 """How a fault that the upstream told of itself is told to the client: by name, and without what a stranger may not say."""
@@ -149,7 +163,7 @@ class ClientCodec(Protocol):
 
     def decode_request(self, head: Head) -> Chat: ...
 
-    def encode_reply(self, message: Message, model: str, ident: str, created: int) -> bytes: ...
+    def encode_reply(self, message: Message, head: Head, ident: str, created: int) -> bytes: ...
 
     def encoder(self, head: Head, ident: str, created: int) -> Encoder: ...
 

@@ -105,3 +105,7 @@ class Call:
         self.deadline = inf
         self.upstream_time = 0.0
         self.first_byte: float | None = None
+
+    def elapsed(self) -> float:
+        """Seconds since it came."""
+        return self.state.clock.monotonic() - self.started

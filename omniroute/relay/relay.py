@@ -44,6 +44,13 @@ async def converse(call: Call, client: Client) -> None:
     """Answers the chat request whose head is known."""
     head = call.head
     assert head is not None
+    head.elapsed = call.elapsed
+    candidates = choose(call, call.state.counters.next)
+    if head.at_once is not None and call.endpoint.format not in candidates[0].target.formats:
+        call.status = 200
+        call.committed = True
+        await pump.send_whole(call, head.at_once(int(call.started_at)))
+        return
 
     def prepare(target: Target) -> Exchange:
         return partial(_exchange, call, client, attempt.prepare(call, head, target))
@@ -52,7 +59,7 @@ async def converse(call: Call, client: Client) -> None:
         prepared = attempt.unsealed(call, head, target, failure)
         return None if prepared is None else partial(_exchange, call, client, prepared)
 
-    await run(call, choose(call, call.state.counters.next), prepare, repair)
+    await run(call, candidates, prepare, repair)
 
 
 async def run(call: Call, candidates: list[Candidate], prepare: Prepare, repair: Repair | None = None) -> None:

@@ -73,7 +73,7 @@ class Demo:
             return Answer(error.fault.status, b"application/json", [openai_chat.encode_error(error.fault, ident)])
         created = int(time.time())
         if not head.stream:
-            body = openai_chat.encode_reply(fold(events), head.model, ident, created)
+            body = openai_chat.encode_reply(fold(events), head, ident, created)
             return Answer(200, b"application/json", [body])
         return Answer(200, openai_chat.CONTENT_TYPE, _pieces(head, events, ident, created))
 

@@ -213,7 +213,7 @@ def test_a_stream_translated_is_a_legal_stream_that_tells_the_same(path):
 @pytest.mark.parametrize("path", REPLIES, ids=case)
 def test_a_whole_answer_is_written_as_it_was_understood(path):
     told = anthropic.decode_reply(path.read_bytes())
-    body = anthropic.encode_reply(told, "coding", "1", 1700000000)
+    body = anthropic.encode_reply(told, head(), "1", 1700000000)
     again = anthropic.decode_reply(body)
     if told.fault is not None:
         assert again.fault is not None
@@ -373,7 +373,7 @@ def test_input_of_a_servers_tool_that_is_no_json_is_kept_as_text():
 def test_usage_that_was_estimated_is_told_as_such():
     events = [Start(), TextDelta("a"), UsageSeen(Usage(3, 2, estimated=True)), Finish("stop")]
     assert automaton(encoded(events)).usage["estimated"] is True
-    assert anthropic.decode_reply(anthropic.encode_reply(fold(events), "m", "i", 0)).usage == Usage(
+    assert anthropic.decode_reply(anthropic.encode_reply(fold(events), head(), "i", 0)).usage == Usage(
         3, 2, estimated=True
     )
 
@@ -434,14 +434,14 @@ def test_a_call_with_free_text_becomes_one_with_an_input():
     events = [ToolStart(0, "a", "sh", custom=True), ToolDelta(0, 'echo "é'), ToolDelta(0, '\n"'), Finish("tool_calls")]
     seen = automaton(encoded(events))
     assert msgspec.json.decode(seen.blocks[0]["text"]) == {"input": 'echo "é\n"'}
-    body = msgspec.json.decode(anthropic.encode_reply(fold(events), "m", "i", 0))
+    body = msgspec.json.decode(anthropic.encode_reply(fold(events), head(), "i", 0))
     assert body["content"] == [{"type": "tool_use", "id": "a", "name": "sh", "input": {"input": 'echo "é\n"'}}]
 
 
 def test_arguments_that_are_no_object_are_put_into_one():
     for text in ("[1]", "not json", '{"cut": "of'):
         events = [ToolStart(0, "a", "f"), ToolDelta(0, text), Finish("tool_calls")]
-        (block,) = msgspec.json.decode(anthropic.encode_reply(fold(events), "m", "i", 0))["content"]
+        (block,) = msgspec.json.decode(anthropic.encode_reply(fold(events), head(), "i", 0))["content"]
         assert block["input"] == {"arguments": text}
 
 
@@ -465,7 +465,7 @@ def test_thinking_goes_out_under_its_issuers_name_and_comes_back_to_it():
         "QUJD",
         None,
     ]
-    answer = msgspec.json.decode(anthropic.encode_reply(fold(events), "m", "i", 0))
+    answer = msgspec.json.decode(anthropic.encode_reply(fold(events), head(), "i", 0))
     assert [block.get("signature") for block in answer["content"]] == [block["signature"] for block in seen.blocks]
     request = {"model": "m", "max_tokens": 9, "messages": [{"role": "assistant", "content": answer["content"]}]}
     chat = anthropic.decode_request(anthropic.peek(msgspec.json.encode(request)))
@@ -560,7 +560,7 @@ def test_any_answer_is_a_whole_message_that_tells_it_whole():
         events = story(random)
         told = tellable(fold(events))
         blocks = tuple(map(_held, told.blocks))
-        again = anthropic.decode_reply(anthropic.encode_reply(fold(events), "coding", "1", 0))
+        again = anthropic.decode_reply(anthropic.encode_reply(fold(events), head(), "1", 0))
         assert comparable(again) == comparable(msgspec.structs.replace(told, blocks=blocks))
 
 

@@ -709,7 +709,7 @@ def finish_after(told):
 @given(EVENTS, st.builds(Finish, st.sampled_from(["stop", "length", "tool_calls"])))
 def test_a_whole_answer_says_what_the_stream_says(events, finish):
     seen = automaton(encoded([*events, finish]))
-    body = msgspec.json.decode(openai_chat.encode_reply(fold([*events, finish]), "coding", "chatcmpl-1", 1700000000))
+    body = msgspec.json.decode(openai_chat.encode_reply(fold([*events, finish]), head(), "chatcmpl-1", 1700000000))
     (choice,) = body["choices"]
     message = choice["message"]
     assert (body["id"], body["object"], body["created"], body["model"]) == (
@@ -731,14 +731,14 @@ def test_a_whole_answer_says_what_the_stream_says(events, finish):
 
 def test_a_reply_of_calls_has_no_content_and_one_of_nothing_an_empty_one():
     call = [Start(), ToolStart(0, "c", "f"), ToolDelta(0, "{}"), BlockStop(0), Finish("tool_calls")]
-    message = msgspec.json.decode(openai_chat.encode_reply(fold(call), "m", "i", 0))["choices"][0]["message"]
+    message = msgspec.json.decode(openai_chat.encode_reply(fold(call), head(), "i", 0))["choices"][0]["message"]
     assert message == {
         "role": "assistant",
         "content": None,
         "refusal": None,
         "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
     }
-    nothing = msgspec.json.decode(openai_chat.encode_reply(fold([Start(), Finish("stop")]), "m", "i", 0))
+    nothing = msgspec.json.decode(openai_chat.encode_reply(fold([Start(), Finish("stop")]), head(), "i", 0))
     assert nothing["choices"][0]["message"]["content"] == ""
     assert "usage" not in nothing
 
@@ -997,7 +997,7 @@ def test_an_error_is_told_in_the_envelope_of_the_format():
     assert msgspec.json.decode(openai_chat.encode_error(theirs, "r")) == {
         "error": {"message": "no", "type": "tokens", "param": "messages[0]", "code": "c"}
     }
-    whole = msgspec.json.decode(openai_chat.encode_reply(Message(fault=own), "m", "i", 0))
+    whole = msgspec.json.decode(openai_chat.encode_reply(Message(fault=own), head(), "i", 0))
     assert whole["error"]["message"] == "slow down"
 
 

@@ -16,8 +16,9 @@ import msgspec
 
 from omniroute.formats.anthropic import faults, seal
 from omniroute.formats.anthropic.head import NAME
-from omniroute.formats.anthropic.writing import as_object, text_block, wrapped
-from omniroute.formats.codec import TRUNCATED, Head
+from omniroute.formats.anthropic.writing import text_block
+from omniroute.formats.arguments import as_object, wrapped
+from omniroute.formats.codec import PICTURE, SOUND, TRUNCATED, Head
 from omniroute.formats.fold import Message
 from omniroute.formats.ir import (
     Audio,
@@ -55,8 +56,6 @@ REASONS: dict[FinishReason, str] = {
     "pause": "pause_turn",
     "context_window": "model_context_window_exceeded",
 }
-PICTURE = "[The answer holds an image here, which this format cannot carry.]"
-SOUND = "[The answer holds a sound here, which this format cannot carry.]"
 NOTHING = Usage()
 _START = b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":%b}\n\n'
 _DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":%b'
@@ -269,7 +268,7 @@ class MessageEncoder:
         self._over = True
 
 
-def encode_reply(told: Message, model: str, ident: str, created: int) -> bytes:  # noqa: ARG001 - no date here
+def encode_reply(told: Message, head: Head, ident: str, created: int) -> bytes:  # noqa: ARG001 - no date here
     if told.fault is not None:
         return faults.encode_error(told.fault, "")
     return _encode(
@@ -277,7 +276,7 @@ def encode_reply(told: Message, model: str, ident: str, created: int) -> bytes: 
             "id": message_id(ident),
             "type": "message",
             "role": "assistant",
-            "model": model,
+            "model": head.model,
             "content": [content for block in told.blocks if (content := _content(block)) is not None],
             "stop_reason": REASONS[told.finish or "stop"],
             "stop_sequence": told.stop_sequence,

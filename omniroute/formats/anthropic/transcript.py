@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 from omniroute.formats.anthropic.head import NAME
-from omniroute.formats.anthropic.writing import Ledger, as_object, marked, present, text_block, wrapped
+from omniroute.formats.anthropic.writing import Ledger, marked, present, text_block
+from omniroute.formats.arguments import as_object, wrapped
 from omniroute.formats.codec import Fields
 from omniroute.formats.ir import (
     Block,

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from omniroute.formats.codec import Fields
-from omniroute.formats.ir import CacheMark, Loss, Raw
+from omniroute.formats.ir import CacheMark, Loss
 
 MOST_MARKS = 4
 """Places that one request may mark for the cache."""
-
-NOTHING = Raw(b"{}")
-
-_object = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Ledger:
@@ -50,18 +44,3 @@ def text_block(text: str) -> Fields:
 
 def present(**fields: Any) -> Fields:
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def as_object(arguments: str) -> Raw | None:
-    """A call's arguments as the object that they must be here; None where they are no object."""
-    raw = Raw(arguments.encode()) if arguments.strip() else NOTHING
-    try:
-        _object.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return raw
-
-
-def wrapped(arguments: str) -> Fields:
-    """An object that tells arguments which are none."""
-    return {"arguments": arguments}

@@ -170,7 +170,7 @@ class ChunkEncoder:
         return out + b"data: [DONE]\n\n"
 
 
-def encode_reply(told: Message, model: str, ident: str, created: int) -> bytes:
+def encode_reply(told: Message, head: Head, ident: str, created: int) -> bytes:
     if told.fault is not None:
         return faults.encode_error(told.fault, "")
     message = _message(told)
@@ -178,7 +178,7 @@ def encode_reply(told: Message, model: str, ident: str, created: int) -> bytes:
         "id": ident,
         "object": "chat.completion",
         "created": created,
-        "model": model,
+        "model": head.model,
         "choices": [
             {
                 "index": 0,

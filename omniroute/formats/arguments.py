@@ -1,0 +1,26 @@
+"""A call's arguments where they must be an object: most formats hold them as text, which models get wrong at times."""
+
+from __future__ import annotations
+
+import msgspec
+
+from omniroute.formats.codec import Fields
+from omniroute.formats.ir import Raw
+
+NOTHING = Raw(b"{}")
+_object = msgspec.json.Decoder(dict[str, Raw])
+
+
+def as_object(arguments: str) -> Raw | None:
+    """The arguments as an object; None where they are none."""
+    raw = Raw(arguments.encode()) if arguments.strip() else NOTHING
+    try:
+        _object.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return raw
+
+
+def wrapped(arguments: str) -> Fields:
+    """An object that tells arguments which are none."""
+    return {"arguments": arguments}
