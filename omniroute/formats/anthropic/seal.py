@@ -14,14 +14,12 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Fault
+from omniroute.formats import sealing
 from omniroute.formats.codec import Fields
 from omniroute.formats.ir import Raw
 
 NAME = "anthropic"
-PREFIX = "omniroute."
-"""No signature of Anthropic's begins so: those are base64, which has no full stop."""
-
-_MARK = b'"' + PREFIX.encode()
+_MARK = b'"' + sealing.PREFIX.encode()
 _THINKING = ("thinking", "redacted_thinking")
 _about_seals = re.compile(r"signature|redacted_thinking|thinking. blocks?|encrypted", re.IGNORECASE)
 _messages = msgspec.json.Decoder(list[Raw])
@@ -45,17 +43,12 @@ _message = msgspec.json.Decoder(_Message)
 
 def seal(issuer: str | None, signature: str | None) -> str:
     """The signature to tell a client of this format."""
-    if issuer in (None, NAME):
-        return signature or ""
-    return f"{PREFIX}{issuer}.{signature or ''}"
+    return sealing.seal(issuer, NAME, signature)
 
 
 def unseal(signature: str) -> tuple[str | None, str | None]:
-    """Who issued it, and what was signed; unsigned thinking is anybody's."""
-    if not signature.startswith(PREFIX):
-        return (NAME, signature) if signature else (None, None)
-    issuer, _, inner = signature.removeprefix(PREFIX).partition(".")
-    return issuer, inner or None
+    """Who issued it, and what was signed."""
+    return sealing.unseal(NAME, signature)
 
 
 def without_foreign(messages: Raw) -> Raw:
@@ -110,4 +103,4 @@ def _is_thinking(block: _Block) -> bool:
 
 
 def _is_foreign(block: _Block) -> bool:
-    return _is_thinking(block) and (block.signature or block.data or "").startswith(PREFIX)
+    return _is_thinking(block) and (block.signature or block.data or "").startswith(sealing.PREFIX)
