@@ -69,6 +69,8 @@ KINDS: dict[int, FaultKind] = {
     529: "overloaded",
 }
 """What the statuses of a refusal mean in every format."""
+PICTURE = "[The answer holds an image here, which this format cannot carry.]"
+SOUND = "[The answer holds a sound here, which this format cannot carry.]"
 TRUNCATED = Fault(kind="server", status=502, message="the answer broke off before its end", code="upstream_truncated")
 """What a decoder says of a stream that stopped without an end."""
 

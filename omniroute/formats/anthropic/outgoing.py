@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from omniroute.formats import custom
 from omniroute.formats.anthropic import reasoning
 from omniroute.formats.anthropic.head import NAME
 from omniroute.formats.anthropic.models import Traits, traits
@@ -27,10 +28,6 @@ from omniroute.formats.codec import Fields
 from omniroute.formats.ir import Chat, Loss, Raw, Sampling, Tool, ToolChoice
 
 TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
-CUSTOM_SCHEMA = Raw(
-    b'{"type":"object","properties":{"input":{"type":"string","description":"The whole input, as plain text."}},'
-    b'"required":["input"],"additionalProperties":false}'
-)
 NO_SCHEMA = Raw(b'{"type":"object","properties":{}}')
 WITHOUT = ("seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs")
 """Of sampling, what has no field."""
@@ -114,7 +111,7 @@ def _tool(tool: Tool, place: str, known: Traits, ledger: Ledger) -> Any:
     fields: Fields = {"name": tool.name} | present(description=tool.description)
     if tool.custom:
         ledger.lose("custom_tool", place, "made a function of one text; its grammar is not enforced")
-        fields["input_schema"] = CUSTOM_SCHEMA
+        fields["input_schema"] = custom.SCHEMA
     else:
         fields["input_schema"] = NO_SCHEMA if tool.parameters is None else tool.parameters
     if tool.strict:
