@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
+import translation
 
 from omniroute import api, catalog
 from omniroute.config import bundle, report, secrets, spec
@@ -364,7 +365,12 @@ def endpoints() -> str:
     return page + ACCESS
 
 
-PAGES = {"configuration.md": configuration, "problems.md": problems, "endpoints.md": endpoints}
+PAGES = {
+    "configuration.md": configuration,
+    "problems.md": problems,
+    "endpoints.md": endpoints,
+    "translation.md": lambda: NOTE + translation.page(),
+}
 
 
 def main(arguments: list[str]) -> int:

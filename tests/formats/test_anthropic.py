@@ -57,7 +57,6 @@ from omniroute.formats.ir import (
     UsageSeen,
 )
 
-HEAD = Head("coding", stream=False, fields={})
 CASES = Path(__file__).with_name("anthropic")
 REQUESTS = sorted(CASES.glob("*/request.json"))
 STREAMS = sorted(CASES.glob("*/stream.txt"))
