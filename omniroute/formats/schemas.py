@@ -1,0 +1,971 @@
+"""A JSON schema in the dialect of the upstream that reads it, and what it lost on the way.
+
+There is one normaliser for all dialects, since what differs between them is data (`dialects.py`). A schema that fits
+comes back as the very same bytes, because prompt caches compare them. Otherwise it is made to fit, rather too wide than
+too narrow: what an upstream cannot be held to, the caller still checks. A constraint that is dropped is told to the
+model in the description, and to the caller as a `Loss`, one for each kind with the first place and the count.
+
+What says nothing about a value (`$schema`, `$comment`, definitions that were put where they are referred to) goes
+without a word.
+
+Schemas come from strangers: anything that is none becomes an open object. The work is linear in the schema and in what
+is put in place of its references, of which there is a most. Agents send the same tools with every request, so the last
+results are remembered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from omniroute.formats.dialects import DIALECTS, TYPES, Dialect, words
+from omniroute.formats.ir import Loss, Raw
+
+__all__ = ["DIALECTS", "NO_PARAMETERS", "Dialect", "fit", "has_properties"]
+
+NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
+"""The schema of a tool that takes nothing."""
+
+DEPTH = 64
+"""Schemas within schemas; deeper ones allow anything."""
+INLINED = 256 * 1024
+"""Bytes of definitions that are put in place of references, in one schema."""
+SCANNED = 50_000
+"""Values looked at to find out which references go in a circle."""
+REMEMBERED = 16 * 1024
+"""Bytes of the longest schema whose result is remembered."""
+TOLD = 200
+"""Bytes of the longest value that a description tells."""
+PATH = 120
+
+Schema = dict[str, Any]
+Trail = tuple[Any, ...]
+"""The way to a schema: its parent's trail and its own key."""
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class _Top(msgspec.Struct):
+    properties: dict[str, Raw] = {}
+
+
+_top = msgspec.json.Decoder(_Top).decode
+
+
+def fit(schema: Raw | None, dialect: Dialect, place: str) -> tuple[Raw, list[Loss]]:
+    """The schema as the dialect takes it, the same object if it does already; losses stand under `place`."""
+    if schema is None:
+        return NO_PARAMETERS, []
+    text = bytes(schema)
+    fitted, losses = (_remembered if len(text) <= REMEMBERED else _fitted)(text, dialect)
+    if not losses:
+        return schema if fitted is None else Raw(fitted), []
+    return schema if fitted is None else Raw(fitted), [Loss(code, place + path, what) for code, path, what in losses]
+
+
+def has_properties(schema: Raw) -> bool:
+    """Whether an object of the schema has any; some upstreams want no schema rather than an empty one."""
+    try:
+        return bool(_top(schema).properties)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def _fitted(text: bytes, dialect: Dialect) -> tuple[bytes | None, tuple[tuple[str, str, str], ...]]:
+    try:
+        schema = _decode(text)
+        fitting = _Fitting(schema, dialect)
+        fitted = fitting.whole()
+        if fitting.pointed and fitting.lost:  # what it points to may have moved
+            fitting = _Fitting(schema, dialect, pointers=False)
+            fitted = fitting.whole()
+        return (None if fitted == schema else _encode(fitted)), fitting.losses()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        what = "dropped: it is no JSON schema"
+        return bytes(NO_PARAMETERS), (("schema_malformed", "", what),)
+
+
+_remembered = lru_cache(256)(_fitted)
+
+# -------------------------------------------------------------------------------------------------------- keywords
+
+
+def _is_schema(value: Any) -> bool:
+    return isinstance(value, dict | bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(
+        words(
+            "items additionalProperties additionalItems not if then else contains propertyNames unevaluatedProperties "
+            "unevaluatedItems contentSchema"
+        ),
+        ("a schema", _is_schema),
+    ),
+    **dict.fromkeys(
+        ("anyOf", "oneOf", "allOf", "prefixItems"), ("a list of schemas", lambda v: isinstance(v, list) and bool(v))
+    ),
+    **dict.fromkeys(
+        words("properties patternProperties $defs definitions dependentSchemas dependentRequired dependencies"),
+        ("an object", lambda v: isinstance(v, dict)),
+    ),
+    **dict.fromkeys(
+        words(
+            "$schema $id $ref $anchor $dynamicRef $dynamicAnchor $comment title description format pattern contentEncoding "
+            "contentMediaType"
+        ),
+        ("a string", lambda v: isinstance(v, str)),
+    ),
+    **dict.fromkeys(
+        words("minLength maxLength minItems maxItems minProperties maxProperties minContains maxContains"),
+        ("a count", _is_count),
+    ),
+    **dict.fromkeys(words("minimum maximum exclusiveMinimum exclusiveMaximum"), ("a number", _is_number)),
+    "multipleOf": ("a positive number", lambda v: _is_number(v) and v > 0),
+    **dict.fromkeys(
+        words("uniqueItems nullable deprecated readOnly writeOnly"), ("true or false", lambda v: isinstance(v, bool))
+    ),
+    **dict.fromkeys(("required", "propertyOrdering"), ("a list of names", lambda v: isinstance(v, list))),
+    "enum": ("a list of values", lambda v: isinstance(v, list) and bool(v)),
+    "examples": ("a list of values", lambda v: isinstance(v, list)),
+}
+"""What the values of keywords are, after the metaschema of draft 2020-12."""
+
+ONE = frozenset(name for name, (kind, _) in KINDS.items() if kind == "a schema")
+LIST = frozenset(name for name, (kind, _) in KINDS.items() if kind == "a list of schemas")
+MAP = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
+
+SILENT = words("$schema $id $anchor $comment $defs definitions $dynamicAnchor $vocabulary")
+"""What says nothing about a value."""
+NOTES = words("title description default example examples deprecated readOnly writeOnly propertyOrdering")
+"""What says something about a value without limiting it."""
+TELLING = words(
+    "format pattern enum default example examples multipleOf uniqueItems minimum maximum exclusiveMinimum "
+    "exclusiveMaximum minLength maxLength minItems maxItems minProperties maxProperties additionalProperties "
+    "patternProperties"
+)
+"""What is told in the description where it cannot stand for itself."""
+
+OF_TYPE: dict[str, frozenset[str]] = {
+    "object": words(
+        "properties required additionalProperties minProperties maxProperties propertyOrdering patternProperties "
+        "propertyNames unevaluatedProperties dependentRequired dependentSchemas dependencies"
+    ),
+    "array": words(
+        "items prefixItems minItems maxItems uniqueItems contains minContains maxContains additionalItems "
+        "unevaluatedItems"
+    ),
+    "string": words("pattern minLength maxLength contentEncoding contentMediaType contentSchema format"),
+    "number": words("minimum maximum exclusiveMinimum exclusiveMaximum multipleOf format"),
+    "integer": words("minimum maximum exclusiveMinimum exclusiveMaximum multipleOf format"),
+    "boolean": frozenset(),
+    "null": frozenset(),
+}
+"""The keywords that limit values of one type; the others limit any."""
+TYPED = frozenset[str]().union(*OF_TYPE.values())
+FORMATS_OF_NUMBERS = frozenset({"int32", "int64", "float", "double"})
+
+LOWER = words("minimum exclusiveMinimum minLength minItems minProperties")
+UPPER = words("maximum exclusiveMaximum maxLength maxItems maxProperties")
+
+
+def _type_of(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case str():
+            return "string"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case list():
+            return "array"
+    return "object"
+
+
+def _types(schema: Schema) -> list[str]:
+    types = schema.get("type")
+    return types if isinstance(types, list) else [] if types is None else [types]
+
+
+def _names(values: Iterable[Any]) -> list[str]:
+    """Once each, in order."""
+    return list(dict.fromkeys(value for value in values if isinstance(value, str)))
+
+
+def _unlike(values: Iterable[Any]) -> list[Any]:
+    """Once each, in order; 1 is not true."""
+    return list({_encode(value): value for value in values}.values())
+
+
+def _rename(schema: Schema, old: str, new: str, value: Any) -> None:
+    """Another keyword in the place of one."""
+    items = [(new, value) if name == old else (name, its) for name, its in schema.items() if name != new or old == new]
+    schema.clear()
+    schema.update(items)
+
+
+# --------------------------------------------------------------------------------------------------------- fitting
+
+
+class _Fitting:
+    """One schema on its way into one dialect. The schema that came is not changed."""
+
+    def __init__(self, schema: Any, dialect: Dialect, *, pointers: bool = True) -> None:
+        self.schema = schema
+        self.dialect = dialect
+        self.pointers = pointers
+        self.pointed = False
+        self.lost: dict[str, tuple[Trail, str, int]] = {}
+        self._inlined = 0
+        self._scanned = 0
+        self._targets: dict[str, Any] = {}
+        self._sizes: dict[str, int] = {}
+        self._onward: dict[str, tuple[str, ...]] = {}
+        self._circular: dict[str, bool] = {}
+
+    def whole(self) -> Schema:
+        schema = self.schema
+        if not isinstance(schema, dict):
+            if schema is not True:
+                self.lose("schema_malformed", (), "dropped: it is no JSON schema")
+            schema = {}
+        fitted: Schema = self.node(schema, (), 0, frozenset(), root=True)
+        return fitted
+
+    def losses(self) -> tuple[tuple[str, str, str], ...]:
+        return tuple(
+            (code, _path(trail), what if count == 1 else f"{what} (and {count - 1} more)")
+            for code, (trail, what, count) in self.lost.items()
+        )
+
+    def lose(self, code: str, trail: Trail, what: str) -> None:
+        first, said, count = self.lost.get(code, (trail, what, 0))
+        self.lost[code] = first, said, count + 1
+
+    def takes(self, keyword: str) -> bool:
+        return self.dialect.keywords is None or keyword in self.dialect.keywords
+
+    # One schema
+
+    def node(self, schema: Any, trail: Trail, depth: int, stack: frozenset[str], *, root: bool = False) -> Any:
+        dialect = self.dialect
+        if isinstance(schema, bool) and dialect.keywords is None:
+            return schema
+        if not isinstance(schema, dict):
+            if schema is False:
+                self.lose("schema_false", trail, "nothing is allowed became anything")
+            elif schema is not True:
+                self.lose("schema_malformed", trail, "dropped: it is no schema")
+            schema = {}
+        if depth > DEPTH:
+            self.lose("schema_depth", trail, f"more than {DEPTH} deep: anything is allowed")
+            schema = {}
+        work: Schema = dict(schema)
+        told: Schema = {}
+        self.tidy(work, trail)
+        stack = self.flatten(work, trail, stack, root=root)
+        if "$ref" not in work:
+            self.literals(work)
+            self.alternatives(work, trail, stack, root=root)
+            if root:
+                self.at_root(work, trail)
+            self.types(work, trail)
+            self.enum(work, trail, told)
+            self.limits(work, trail, told)
+            self.array(work, trail)
+            self.object(work, trail, root=root)
+        self.drop(work, trail, told)
+        if told:
+            self.tell(work, told)
+        for keyword in work.keys() & _NESTING:
+            self.descend(work, keyword, (trail, keyword), depth + 1, stack)
+        return work
+
+    def descend(self, work: Schema, keyword: str, trail: Trail, depth: int, stack: frozenset[str]) -> None:
+        value = work[keyword]
+        if keyword in ONE:
+            if not (keyword == "additionalProperties" and isinstance(value, bool)):
+                work[keyword] = self.node(value, trail, depth, stack)
+        elif keyword in LIST:
+            work[keyword] = [self.node(one, (trail, at), depth, stack) for at, one in enumerate(value)]
+        else:
+            fresh = frozenset[str]() if keyword in ("$defs", "definitions") else stack
+            work[keyword] = {name: self.node(one, (trail, name), depth, fresh) for name, one in value.items()}
+
+    # Well-formed
+
+    def tidy(self, work: Schema, trail: Trail) -> None:
+        """Values of the right kind, and what older drafts and OpenAPI say as draft 2020-12 says it."""
+        for keyword, value in list(work.items()):
+            kind = KINDS.get(keyword)
+            if keyword == "type":
+                self.tidy_type(work, value, trail)
+            elif kind is None or kind[1](value):
+                continue
+            elif value is None:
+                del work[keyword]
+            elif keyword == "items" and isinstance(value, list):
+                self.tidy_tuple(work, value)
+            elif keyword in ("exclusiveMinimum", "exclusiveMaximum") and isinstance(value, bool):
+                self.tidy_exclusive(work, keyword, value=value)
+            elif kind[0] == "a count" and isinstance(value, float) and value >= 0 and value.is_integer():
+                work[keyword] = int(value)
+            else:
+                del work[keyword]
+                self.lose("schema_malformed", (trail, keyword), f"dropped: it must be {kind[0]}")
+        for keyword in ("required", "propertyOrdering"):
+            if keyword in work:
+                names = _names(work[keyword])
+                if names != work[keyword]:
+                    work[keyword] = names
+        if "nullable" in work and not self.dialect.nullable and work.pop("nullable"):
+            self.allow_null(work)
+
+    def tidy_type(self, work: Schema, value: Any, trail: Trail) -> None:
+        said = value if isinstance(value, list) else [value]
+        types = _names(one.lower() if isinstance(one, str) else None for one in said)
+        known = [one for one in types if one in TYPES]
+        if len(known) < len(said) and value is not None and len(known) < len(_names(said) if types else said):
+            self.lose("schema_type", (trail, "type"), "dropped: there is no such type")
+        if not known:
+            del work["type"]
+        elif isinstance(value, list) and len(known) > 1:
+            if known != value:
+                work["type"] = known
+        elif not (isinstance(value, list) and value == known and self.dialect.type_list):
+            work["type"] = known[0]
+
+    def tidy_tuple(self, work: Schema, value: list[Any]) -> None:
+        rest = work.pop("additionalItems", None)
+        if value and "prefixItems" not in work:
+            _rename(work, "items", "prefixItems", value)
+            if _is_schema(rest):
+                work["items"] = rest
+        else:
+            del work["items"]
+
+    def tidy_exclusive(self, work: Schema, keyword: str, *, value: bool) -> None:
+        limit = "minimum" if keyword == "exclusiveMinimum" else "maximum"
+        del work[keyword]
+        if value and _is_number(work.get(limit)):
+            _rename(work, limit, keyword, work[limit])
+
+    def allow_null(self, work: Schema) -> None:
+        if "type" in work:
+            if "null" not in _types(work):
+                work["type"] = [*_types(work), "null"]
+            if "enum" in work and None not in work["enum"]:
+                work["enum"] = [*work["enum"], None]
+        elif isinstance(work.get("anyOf"), list):
+            work["anyOf"] = [*work["anyOf"], {"type": "null"}]
+        elif "$ref" in work:
+            work["anyOf"] = [{"$ref": work.pop("$ref")}, {"type": "null"}]
+
+    # References and allOf
+
+    def flatten(
+        self, work: Schema, trail: Trail, stack: frozenset[str], *, root: bool, open_: bool = False
+    ) -> frozenset[str]:
+        """Puts in place what the dialect cannot refer to or combine; `open_` does so whatever the dialect says."""
+        without = self.dialect.root_without if root else frozenset[str]()
+        for _ in range(DEPTH):
+            ref = work.get("$ref")
+            if ref is not None and (open_ or not self.may_refer(ref, work, root=root)):
+                stack = self.inline(work, ref, trail, stack)
+            elif "allOf" in work and (open_ or not self.takes("allOf") or "allOf" in without):
+                for at, branch in enumerate(work.pop("allOf")):
+                    part, stack = self.part(branch, (trail, "allOf", at), stack)
+                    self.merge(work, part, trail)
+            else:
+                return stack
+        self.lose("schema_depth", trail, "too many references: the rest was dropped")
+        work.pop("$ref", None)
+        work.pop("allOf", None)
+        return stack
+
+    def part(self, branch: Any, trail: Trail, stack: frozenset[str]) -> tuple[Schema, frozenset[str]]:
+        """A schema to be merged into another one: no reference, no allOf."""
+        part: Schema = dict(branch) if isinstance(branch, dict) else {}
+        if branch is False:
+            self.lose("schema_false", trail, "nothing is allowed became anything")
+        elif not part and not _is_schema(branch):
+            self.lose("schema_malformed", trail, "dropped: it is no schema")
+        self.tidy(part, trail)
+        stack = self.flatten(part, trail, stack, root=False, open_=True)
+        for keyword in SILENT:
+            part.pop(keyword, None)
+        return part, stack
+
+    def may_refer(self, ref: str, work: Schema, *, root: bool) -> bool:
+        dialect = self.dialect
+        if not dialect.refs or (root and dialect.root == "object") or self.target(ref) is None:
+            return False
+        if not dialect.recursive and self.circular(ref):
+            return False
+        head = ref.rpartition("/")[0]
+        if not (ref == "#" or (head in ("#/$defs", "#/definitions") and self.takes(head[2:]))):
+            if dialect.keywords is not None or not self.pointers:
+                return False
+            self.pointed = True
+        if dialect.ref_alone and any(not keyword.startswith("$") for keyword in work):
+            if not self.circular(ref):
+                return False
+            for keyword in [keyword for keyword in work if not keyword.startswith("$")]:
+                del work[keyword]  # a circle cannot be put in place, and what stands beside it can only go
+                self.lose("schema_ref", (), f"`{keyword}` beside a reference was dropped")
+        return True
+
+    def inline(self, work: Schema, ref: str, trail: Trail, stack: frozenset[str]) -> frozenset[str]:
+        del work["$ref"]
+        target = self.target(ref)
+        if target is None:
+            self.lose("schema_ref", trail, "dropped: it refers to nothing in the schema")
+            return stack
+        self._inlined += self.size(ref)
+        again = ref in stack and self.circular(ref)
+        if again or self._inlined > INLINED:
+            name = ref.rpartition("/")[2] or "schema"
+            kind = target.get("type") if isinstance(target, dict) else None
+            kind = kind if isinstance(kind, str) and kind.lower() in TYPES else "object"
+            work.setdefault("type", kind.lower())
+            work.setdefault("description", f"Again a {name[:TOLD]}.")
+            if again:
+                self.lose("schema_ref", trail, "the circle ends here: anything of the type is allowed")
+            else:
+                self.lose(
+                    "schema_size", trail, f"more than {INLINED} bytes put in place: anything of the type is allowed"
+                )
+            return stack
+        part, stack = self.part(target, trail, stack | {ref})
+        own = {name: work.pop(name) for name in list(work) if name not in SILENT}
+        work.update(part)
+        self.merge(work, {name: value for name, value in own.items() if name not in NOTES}, trail)
+        work.update((name, value) for name, value in own.items() if name in NOTES)
+        return stack
+
+    def merge(self, work: Schema, part: Schema, trail: Trail) -> None:
+        """What holds of both; where it cannot be said, what holds of the first."""
+        for keyword, other in part.items():
+            own: Any = work.get(keyword)
+            if keyword not in work:
+                work[keyword] = other
+            elif keyword in NOTES or own == other:
+                continue
+            elif keyword == "properties":
+                joined = dict(own)
+                for name, schema in other.items():
+                    same = name not in joined or joined[name] == schema
+                    joined[name] = schema if same else {"allOf": [joined[name], schema]}
+                work[keyword] = joined
+            elif keyword == "required":
+                work[keyword] = _names([*own, *other])
+            elif keyword in LOWER:
+                work[keyword] = max(own, other)
+            elif keyword in UPPER:
+                work[keyword] = min(own, other)
+            elif keyword == "additionalProperties" and (own is False or other is False):
+                work[keyword] = False
+            elif keyword in ("items", "additionalProperties"):
+                work[keyword] = {"allOf": [own, other]}
+            elif keyword in ("type", "enum") and (both := self.both(keyword, own, other)):
+                work[keyword] = both
+            else:
+                self.lose("schema_allOf", trail, f"of two different `{keyword[:TOLD]}` the first was kept")
+
+    @staticmethod
+    def both(keyword: str, own: Any, other: Any) -> Any:
+        if keyword == "enum":
+            known = {_encode(value) for value in other}
+            return [value for value in own if _encode(value) in known]
+        own, other = _types({"type": own}), _types({"type": other})
+        types = [one for one in own if one in other or (one == "integer" and "number" in other)]
+        types += [one for one in other if one == "integer" and "number" in own and one not in types]
+        return types[0] if len(types) == 1 else types
+
+    # Where references lead
+
+    def target(self, ref: str) -> Any:
+        if ref not in self._targets:
+            self._targets[ref] = self._find(ref)
+        return self._targets[ref]
+
+    def _find(self, ref: str) -> Any:
+        if ref != "#" and not ref.startswith("#/"):
+            return None
+        found = self.schema
+        for step in ref[2:].split("/") if ref != "#" else ():
+            key = unquote(step).replace("~1", "/").replace("~0", "~")
+            if isinstance(found, dict) and key in found:
+                found = found[key]
+            elif isinstance(found, list) and key.isdecimal() and len(key) < 7 and int(key) < len(found):
+                found = found[int(key)]
+            else:
+                return None
+        return found if _is_schema(found) else None
+
+    def size(self, ref: str) -> int:
+        if ref not in self._sizes:
+            self._sizes[ref] = len(_encode(self.target(ref)))
+        return self._sizes[ref]
+
+    def circular(self, ref: str) -> bool:
+        """Whether it leads back to itself."""
+        if ref not in self._circular:
+            seen: set[str] = set()
+            waiting = list(self.onward(ref))
+            while waiting and ref not in seen:
+                one = waiting.pop()
+                if one not in seen:
+                    seen.add(one)
+                    waiting += self.onward(one)
+            self._circular[ref] = ref in seen or self._scanned > SCANNED
+        return self._circular[ref]
+
+    def onward(self, ref: str) -> tuple[str, ...]:
+        """The references within what one refers to."""
+        if ref not in self._onward:
+            found: dict[str, None] = {}
+            waiting = [self.target(ref)]
+            while waiting and self._scanned <= SCANNED:
+                value = waiting.pop()
+                self._scanned += 1
+                if isinstance(value, dict):
+                    if isinstance(its := value.get("$ref"), str):
+                        found[its] = None
+                    waiting += value.values()
+                elif isinstance(value, list):
+                    waiting += value
+            self._onward[ref] = tuple(found)
+        return self._onward[ref]
+
+    # Unions
+
+    def literals(self, work: Schema) -> None:
+        """`const` as an enum, and null out of what is `nullable`."""
+        if "const" in work and not self.takes("const"):
+            _rename(work, "const", "enum", [work["const"]])
+        if not self.dialect.nullable:
+            return
+        types = _types(work)
+        if "null" in types and len(types) > 1:
+            types = [one for one in types if one != "null"]
+            work["type"] = types if len(types) > 1 else types[0]
+            work["nullable"] = True
+        if None in work.get("enum", ()):
+            values = [value for value in work["enum"] if value is not None]
+            if values:
+                work["enum"] = values
+                if not types:
+                    work["nullable"] = True
+            else:
+                del work["enum"]
+                work["type"] = "null"
+        elif "enum" in work and types and work.get("nullable"):
+            del work["nullable"]
+
+    def alternatives(self, work: Schema, trail: Trail, stack: frozenset[str], *, root: bool) -> None:
+        without = self.dialect.root_without if root else frozenset[str]()
+        if "oneOf" in work and not (self.takes("oneOf") and "oneOf" not in without):
+            if "anyOf" in work:
+                del work["oneOf"]
+                self.lose("schema_oneOf", trail, "dropped: there is anyOf too")
+            else:
+                _rename(work, "oneOf", "anyOf", work["oneOf"])
+                if "anyOf" not in without:
+                    self.lose("schema_oneOf", trail, "exactly one became at least one")
+        if "anyOf" not in work:
+            return
+        if "anyOf" in without:
+            self.join(work, trail, stack)
+            return
+        if self.dialect.nullable:
+            branches = [one for one in work["anyOf"] if not _only_null(one)]
+            if len(branches) < len(work["anyOf"]):
+                work["anyOf"] = branches
+                work["nullable"] = True
+        if self.dialect.union_alone:
+            self.alone(work, trail, stack)
+
+    def alone(self, work: Schema, trail: Trail, stack: frozenset[str]) -> None:
+        """A union as one schema if it is none, otherwise with nothing beside it."""
+        branches = work.pop("anyOf")
+        if len(branches) == 1:
+            part, _ = self.part(branches[0], (trail, "anyOf", 0), stack)
+            self.merge(work, part, trail)
+            self.literals(work)
+            if "anyOf" in work or "oneOf" in work:
+                self.alternatives(work, trail, stack, root=False)
+            return
+        if not branches:
+            work.pop("nullable", None)
+            work["type"] = "null"
+            return
+        if work.keys() & {"properties", "items", "prefixItems"}:
+            work["anyOf"] = branches
+            self.join(work, trail, stack)
+            return
+        parts = [self.part(branch, (trail, "anyOf", at), stack)[0] for at, branch in enumerate(branches)]
+        types = set(_types(work))
+        if types and any(set(_types(part)) - types for part in parts):
+            self.lose("schema_anyOf", trail, "dropped beside other limits")
+            return
+        for keyword in [
+            keyword for keyword in work if keyword not in SILENT and keyword not in ("type", "description")
+        ]:
+            if keyword == "nullable":
+                if work.pop(keyword):
+                    parts[0] = {**parts[0], "nullable": True}
+            elif keyword in TYPED:
+                value = work.pop(keyword)
+                for part in parts:
+                    self.merge(part, {keyword: value}, trail)
+            else:
+                del work[keyword]
+                self.lose("schema_anyOf", (trail, keyword), "dropped beside alternatives")
+        if types:
+            parts = [part if "type" in part else {"type": work["type"], **part} for part in parts]
+            del work["type"]
+        if "description" in work:
+            said = work.pop("description")
+            inner = parts[0].get("description")
+            parts[0] = {**parts[0], "description": f"{said}\n\n{inner}" if inner and inner != said else said}
+        work["anyOf"] = parts
+
+    def join(self, work: Schema, trail: Trail, stack: frozenset[str]) -> None:
+        """Alternatives as one object with the properties of all, which must be what it must be in each."""
+        branches = work.pop("anyOf")
+        self.lose("schema_anyOf", trail, "the alternatives became one object with the properties of all")
+        properties: dict[str, list[Any]] = {}
+        required: list[list[str]] = []
+        open_ = False
+        for at, branch in enumerate(branches):
+            part, _ = self.part(branch, (trail, "anyOf", at), stack)
+            if _types(part) and "object" not in _types(part):
+                continue
+            for inner in (one for key in ("anyOf", "oneOf") for one in part.get(key, ()) if isinstance(one, dict)):
+                nested, _ = self.part(inner, trail, stack)
+                for name, schema in nested.get("properties", {}).items():
+                    properties.setdefault(name, []).append(schema)
+            for name, schema in part.get("properties", {}).items():
+                properties.setdefault(name, []).append(schema)
+            required.append(part.get("required", []))
+            open_ = open_ or part.get("additionalProperties", True) is not False
+        joined = dict(work.get("properties", {}))
+        for name, schemas in properties.items():
+            if name not in joined:
+                unlike = _unlike(schemas)
+                joined[name] = unlike[0] if len(unlike) == 1 else _either(unlike)
+        if joined:
+            work["properties"] = joined
+        always = [name for name in required[0] if all(name in names for names in required[1:])] if required else []
+        if always:
+            work["required"] = _names([*work.get("required", []), *always])
+        if properties and not open_ and "additionalProperties" not in work:
+            work["additionalProperties"] = False
+        if properties and open_ and work.get("additionalProperties") is False:
+            work["additionalProperties"] = False
+
+    # Types and values
+
+    def at_root(self, work: Schema, trail: Trail) -> None:
+        dialect = self.dialect
+        if dialect.root == "object":
+            types = _types(work)
+            if types and "object" not in types:
+                self.lose("schema_root", trail, f"{types[0]} became an object: it must be one")
+                work.clear()
+            if work.get("type") != "object":
+                if "type" in work:
+                    work["type"] = "object"
+                else:
+                    items = list(work.items())
+                    work.clear()
+                    work["type"] = "object"
+                    work.update(items)
+        for keyword in dialect.root_without & work.keys():
+            del work[keyword]
+            self.lose(f"schema_{keyword}", trail, "dropped: it cannot limit the whole")
+
+    def types(self, work: Schema, trail: Trail) -> None:
+        dialect = self.dialect
+        types = _types(work)
+        if dialect.typed and not types and "anyOf" not in work:
+            types = self.infer(work, trail)
+        if len(types) > 1 and not dialect.type_list:
+            types = [one for one in types if not (one == "integer" and "number" in types)]
+            self.spread(work, types, trail)
+            types = _types(work)
+        if dialect.typed and types:
+            for keyword in work.keys() & TYPED:
+                if not any(keyword in OF_TYPE[one] for one in types):
+                    del work[keyword]
+
+    def infer(self, work: Schema, trail: Trail) -> list[str]:
+        """The type that its keywords speak of."""
+        types: list[str] = []
+        literal = work.get("enum", [work["const"]] if "const" in work else [])
+        if literal:
+            types = _names(_type_of(value) for value in literal)
+            if "number" in types and "integer" in types:
+                types.remove("integer")
+        else:
+            for one in ("object", "array", "string", "number"):
+                if work.keys() & OF_TYPE[one] - {"format"}:
+                    types = [one]
+                    break
+            else:
+                if "format" in work:
+                    types = ["number" if work["format"] in FORMATS_OF_NUMBERS else "string"]
+        if not types:
+            self.lose("schema_type", trail, "anything became one of some types: a type must be named")
+            work.update(self.anything())
+            if "anyOf" in work and self.dialect.union_alone:
+                self.alone(work, trail, frozenset())
+            return _types(work)
+        items = list(work.items())
+        work.clear()
+        work["type"] = types[0] if len(types) == 1 else types
+        work.update(items)
+        return types
+
+    def anything(self) -> Schema:
+        """Any value, as near as a dialect that names types comes to it."""
+        if self.dialect.type_list:
+            return {"type": ["string", "number", "boolean", "null"]}
+        first = {"type": "string", "nullable": True}
+        return {"anyOf": [first, {"type": "number"}, {"type": "boolean"}, {"type": "object"}]}
+
+    def spread(self, work: Schema, types: list[str], trail: Trail) -> None:
+        """A list of types as alternatives, each with the keywords of its type."""
+        if len(types) == 1 or "anyOf" in work:
+            work["type"] = types[0]
+            if len(types) > 1:
+                del work["type"]
+            return
+        values = work.get("enum")
+        branches = []
+        for one in types:
+            branch: Schema = {"type": one}
+            branch.update((keyword, work[keyword]) for keyword in work if keyword in OF_TYPE[one])
+            if values is not None:
+                branch["enum"] = [value for value in values if _type_of(value) in (one, _NARROWER.get(one))]
+                if not branch["enum"]:
+                    continue
+            branches.append(branch)
+        for keyword in [keyword for keyword in work if keyword in TYPED or keyword in ("type", "enum")]:
+            del work[keyword]
+        if not branches:
+            work["type"] = types[0]
+            return
+        work["anyOf"] = branches
+        if self.dialect.union_alone:
+            self.alone(work, trail, frozenset())
+
+    def enum(self, work: Schema, trail: Trail, told: Schema) -> None:
+        rule = self.dialect.enum
+        values = work.get("enum")
+        if values is None or rule == "any":
+            return
+        types = _types(work)
+        if rule == "text" and types == ["string"]:
+            kept = [value for value in values if isinstance(value, str) and value]
+        elif rule == "text":
+            kept = []
+        elif rule == "text or number":
+            if None in values and len(values) > 1 and (not types or "null" in types):
+                self.split_null(work, values, types)
+                return
+            kept = [value for value in values if isinstance(value, str) or _is_number(value)]
+            kept = kept if len(kept) == len(values) else []
+        else:
+            kept = values if not any(isinstance(value, dict | list) for value in values) else []
+        if len(kept) == len(values):
+            return
+        self.lose("schema_enum", trail, "values other than text cannot be listed" if rule != "scalar" else "dropped")
+        told["enum"] = values
+        if kept:
+            work["enum"] = kept
+        else:
+            del work["enum"]
+
+    def split_null(self, work: Schema, values: list[Any], types: list[str]) -> None:
+        """An enum with null in it as two alternatives."""
+        rest: Schema = {"enum": [value for value in values if value is not None]}
+        others = [one for one in types if one != "null"]
+        if others:
+            rest = {"type": others[0] if len(others) == 1 else others, **rest}
+        for keyword in [keyword for keyword in work if keyword in TYPED or keyword in ("type", "enum")]:
+            value = work.pop(keyword)
+            if keyword in TYPED:
+                rest[keyword] = value
+        if "anyOf" not in work:
+            work["anyOf"] = [rest, {"type": "null"}]
+        else:
+            work.update(rest)
+
+    def limits(self, work: Schema, trail: Trail, told: Schema) -> None:
+        """Bounds, formats and patterns as far as they are taken."""
+        for keyword, limit, step in (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1)):
+            if keyword in work and not self.takes(keyword):
+                self.inclusive(work, keyword, limit, step, trail, told)
+        dialect = self.dialect
+        if "format" in work and dialect.formats is not None:
+            known = frozenset[str]().union(*(dialect.formats.get(one, frozenset()) for one in _types(work)))
+            if work["format"] not in known or (work["format"] == "enum" and "enum" not in work):
+                told["format"] = work.pop("format")
+                self.lose("schema_format", trail, f"dropped: {told['format'][:TOLD]!r} is not known")
+        for keyword in dialect.values.keys() & work.keys():
+            if work[keyword] not in dialect.values[keyword]:
+                told[keyword] = work.pop(keyword)
+                self.lose(f"schema_{keyword}", trail, "dropped: such a value is not taken")
+        if dialect.no_pattern and "pattern" in work and re.search(dialect.no_pattern, work["pattern"]):
+            told["pattern"] = work.pop("pattern")
+            self.lose("schema_pattern", trail, "dropped: such an expression is not taken")
+
+    def inclusive(self, work: Schema, keyword: str, limit: str, step: int, trail: Trail, told: Schema) -> None:
+        bound = work[keyword]
+        whole = _types(work) == ["integer"] and bound == int(bound) if abs(bound) < 2**53 else False
+        if not self.takes(limit):
+            return
+        nearest = int(bound) + step if whole else bound
+        if _is_number(work.get(limit)):
+            nearest = max(nearest, work[limit]) if step > 0 else min(nearest, work[limit])
+            del work[keyword]
+            work[limit] = nearest
+        else:
+            _rename(work, keyword, limit, nearest)
+        if not whole:
+            told[keyword] = bound
+            self.lose(f"schema_{keyword}", trail, f"became {limit}")
+
+    # Arrays and objects
+
+    def array(self, work: Schema, trail: Trail) -> None:
+        if "prefixItems" in work and not self.takes("prefixItems"):
+            prefix = work["prefixItems"]
+            rest = work.get("items", True)
+            unlike = _unlike([*prefix, *([rest] if isinstance(rest, dict) and rest else [])])
+            if "items" in work:
+                del work["items"]
+            if rest is False and self.takes("maxItems"):
+                work.setdefault("maxItems", len(prefix))
+            _rename(work, "prefixItems", "items", unlike[0] if len(unlike) == 1 else {"anyOf": unlike})
+            self.lose("schema_prefixItems", trail, "a tuple became a list of what may stand in it")
+        if self.dialect.items and "items" not in work and "prefixItems" not in work and "array" in _types(work):
+            work["items"] = {}
+
+    def object(self, work: Schema, trail: Trail, *, root: bool) -> None:
+        dialect = self.dialect
+        types = _types(work)
+        if root and dialect.root_properties and types == ["object"]:
+            work.setdefault("properties", {})
+        if dialect.closed and "object" in types:
+            if work.get("additionalProperties") is not False:
+                self.lose("schema_additionalProperties", trail, "other properties are not allowed here")
+                work["additionalProperties"] = False
+            work.setdefault("properties", {})
+        properties = work.get("properties", {})
+        if dialect.named and "required" in work:
+            names = [name for name in work["required"] if name in properties]
+            if len(names) < len(work["required"]):
+                work["required"] = names
+                self.lose("schema_required", trail, "a name that is no property was dropped")
+        if dialect.named and "propertyOrdering" in work:
+            work["propertyOrdering"] = [name for name in work["propertyOrdering"] if name in properties]
+        if dialect.complete and "object" in types:
+            names = [*work.get("required", []), *(name for name in properties if name not in work.get("required", ()))]
+            if names != work.get("required", []):
+                work["required"] = names
+                self.lose("schema_required", trail, "every property became a required one")
+            work.setdefault("required", [])
+
+    # What is left
+
+    def drop(self, work: Schema, trail: Trail, told: Schema) -> None:
+        keywords = self.dialect.keywords
+        if keywords is None:
+            return
+        for keyword in [keyword for keyword in work if keyword not in keywords]:
+            value = work.pop(keyword)
+            if keyword in SILENT or (keyword == "additionalProperties" and value in (True, {})):
+                continue
+            if keyword in TELLING and not isinstance(value, bool):
+                told[keyword] = value
+            known = keyword in KINDS or keyword in NOTES or keyword == "const"
+            self.lose(
+                f"schema_{keyword}" if known else "schema_keyword",
+                trail,
+                f"dropped: there is no `{keyword[:TOLD]}`",
+            )
+
+    def tell(self, work: Schema, told: Schema) -> None:
+        """Adds to the description what the model should know of the limits that were dropped."""
+        said = [
+            f"{name}: {text.decode()}" for name, text in ((n, _encode(v)) for n, v in told.items()) if len(text) <= TOLD
+        ]
+        if not said:
+            return
+        extra = "{" + ", ".join(said) + "}"
+        at = work
+        if self.dialect.union_alone and "anyOf" in work:
+            at = work["anyOf"][0] = dict(work["anyOf"][0])
+        at["description"] = f"{at['description']}\n\n{extra}" if at.get("description") else extra
+
+
+_NESTING = ONE | LIST | MAP
+_NARROWER = {"number": "integer"}
+
+
+def _only_null(schema: Any) -> bool:
+    if not isinstance(schema, dict):
+        return False
+    kind = schema.get("type")
+    return (
+        kind in ("null", "NULL", ["null"])
+        or schema.get("enum") == [None]
+        or ("const" in schema and schema["const"] is None)
+    )
+
+
+def _either(schemas: list[Any]) -> Schema:
+    """Alternatives for one property; texts that tell them apart become one list of values."""
+    values: list[Any] = []
+    for schema in schemas:
+        if (
+            not isinstance(schema, dict)
+            or schema.keys() - {"type", "const", "enum"}
+            or schema.get("type") not in (None, "string")
+        ):
+            return {"anyOf": schemas}
+        its = schema.get("enum", [schema["const"]] if "const" in schema else None)
+        if not isinstance(its, list) or not all(isinstance(value, str) for value in its):
+            return {"anyOf": schemas}
+        values += its
+    return {"type": "string", "enum": _names(values)}
+
+
+def _path(trail: Trail) -> str:
+    steps: list[str] = []
+    while trail:
+        steps += [f"[{step}]" if isinstance(step, int) else f".{step}" for step in reversed(trail[1:])]
+        trail = trail[0]
+    path = "".join(reversed(steps))
+    return path if len(path) <= PATH else path[:PATH] + "…"
