@@ -26,15 +26,17 @@ import msgspec
 from omniroute.formats.dialects import DIALECTS, TYPES, Dialect, words
 from omniroute.formats.ir import Loss, Raw
 
-__all__ = ["DIALECTS", "NO_PARAMETERS", "Dialect", "fit", "has_properties"]
+__all__ = ["DIALECTS", "NO_PARAMETERS", "Dialect", "fit", "fit_strict", "has_properties"]
 
 NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 """The schema of a tool that takes nothing."""
 
 DEPTH = 64
 """Schemas within schemas; deeper ones allow anything."""
-INLINED = 256 * 1024
+INLINED = 128 * 1024
 """Bytes of definitions that are put in place of references, in one schema."""
+CIRCLES = 2
+"""Schemas of a circle within each other; a third would let a few of them grow into a forest."""
 SCANNED = 50_000
 """Values looked at to find out which references go in a circle."""
 REMEMBERED = 16 * 1024
@@ -67,6 +69,17 @@ def fit(schema: Raw | None, dialect: Dialect, place: str) -> tuple[Raw, list[Los
     if not losses:
         return schema if fitted is None else Raw(fitted), []
     return schema if fitted is None else Raw(fitted), [Loss(code, place + path, what) for code, path, what in losses]
+
+
+def fit_strict(schema: Raw, strict: Dialect, loose: Dialect, place: str) -> tuple[Raw, bool, list[Loss]]:
+    """The schema for an upstream that is asked to hold its answer to it, and whether it can: where that would change
+    the schema's meaning, it is sent as it may be otherwise."""
+    fitted, losses = fit(schema, strict, place)
+    if not losses:
+        return fitted, True, []
+    first = losses[0]
+    fitted, losses = fit(schema, loose, place)
+    return fitted, False, [Loss("strict", first.path, f"dropped: it would change the schema ({first.what})"), *losses]
 
 
 def has_properties(schema: Raw) -> bool:
@@ -153,6 +166,14 @@ SILENT = words("$schema $id $anchor $comment $defs definitions $dynamicAnchor $v
 """What says nothing about a value."""
 NOTES = words("title description default example examples deprecated readOnly writeOnly propertyOrdering")
 """What says something about a value without limiting it."""
+VOID: tuple[tuple[str, Any], ...] = (
+    ("additionalProperties", True),
+    ("additionalProperties", {}),
+    ("propertyNames", {"type": "string"}),
+    ("uniqueItems", False),
+    ("deprecated", False),
+)
+"""What limits nothing."""
 TELLING = words(
     "format pattern enum default example examples multipleOf uniqueItems minimum maximum exclusiveMinimum "
     "exclusiveMaximum minLength maxLength minItems maxItems minProperties maxProperties additionalProperties "
@@ -178,6 +199,8 @@ OF_TYPE: dict[str, frozenset[str]] = {
 """The keywords that limit values of one type; the others limit any."""
 TYPED = frozenset[str]().union(*OF_TYPE.values())
 FORMATS_OF_NUMBERS = frozenset({"int32", "int64", "float", "double"})
+
+ENUMS = {"text": "text", "text or number": "text and numbers", "scalar": "plain values"}
 
 LOWER = words("minimum exclusiveMinimum minLength minItems minProperties")
 UPPER = words("maximum exclusiveMaximum maxLength maxItems maxProperties")
@@ -440,7 +463,7 @@ class _Fitting:
             self.lose("schema_ref", trail, "dropped: it refers to nothing in the schema")
             return stack
         self._inlined += self.size(ref)
-        again = ref in stack and self.circular(ref)
+        again = self.circular(ref) and (ref in stack or sum(map(self.circular, stack)) >= CIRCLES)
         if again or self._inlined > INLINED:
             name = ref.rpartition("/")[2] or "schema"
             kind = target.get("type") if isinstance(target, dict) else None
@@ -448,7 +471,7 @@ class _Fitting:
             work.setdefault("type", kind.lower())
             work.setdefault("description", f"Again a {name[:TOLD]}.")
             if again:
-                self.lose("schema_ref", trail, "the circle ends here: anything of the type is allowed")
+                self.lose("schema_ref", trail, "the circle ends here: anything of its type is allowed")
             else:
                 self.lose(
                     "schema_size", trail, f"more than {INLINED} bytes put in place: anything of the type is allowed"
@@ -638,8 +661,10 @@ class _Fitting:
                 for part in parts:
                     self.merge(part, {keyword: value}, trail)
             else:
-                del work[keyword]
-                self.lose("schema_anyOf", (trail, keyword), "dropped beside alternatives")
+                told = work.pop(keyword)
+                self.lose(_code(keyword), trail, "dropped: nothing may stand beside alternatives")
+                if keyword in TELLING:
+                    self.tell(work, {keyword: told})
         if types:
             parts = [part if "type" in part else {"type": work["type"], **part} for part in parts]
             del work["type"]
@@ -799,7 +824,7 @@ class _Fitting:
             kept = values if not any(isinstance(value, dict | list) for value in values) else []
         if len(kept) == len(values):
             return
-        self.lose("schema_enum", trail, "values other than text cannot be listed" if rule != "scalar" else "dropped")
+        self.lose("schema_enum", trail, f"dropped: an enum may hold {ENUMS[rule]} only")
         told["enum"] = values
         if kept:
             work["enum"] = kept
@@ -879,7 +904,9 @@ class _Fitting:
             work.setdefault("properties", {})
         if dialect.closed and "object" in types:
             if work.get("additionalProperties") is not False:
-                self.lose("schema_additionalProperties", trail, "other properties are not allowed here")
+                self.lose(
+                    "schema_additionalProperties", trail, "other properties were shut out: an object must be closed"
+                )
                 work["additionalProperties"] = False
             work.setdefault("properties", {})
         properties = work.get("properties", {})
@@ -894,7 +921,7 @@ class _Fitting:
             names = [*work.get("required", []), *(name for name in properties if name not in work.get("required", ()))]
             if names != work.get("required", []):
                 work["required"] = names
-                self.lose("schema_required", trail, "every property became a required one")
+                self.lose("schema_required", trail, "every property became required: none may be left out")
             work.setdefault("required", [])
 
     # What is left
@@ -905,16 +932,11 @@ class _Fitting:
             return
         for keyword in [keyword for keyword in work if keyword not in keywords]:
             value = work.pop(keyword)
-            if keyword in SILENT or (keyword == "additionalProperties" and value in (True, {})):
+            if keyword in SILENT or (keyword, value) in VOID:
                 continue
             if keyword in TELLING and not isinstance(value, bool):
                 told[keyword] = value
-            known = keyword in KINDS or keyword in NOTES or keyword == "const"
-            self.lose(
-                f"schema_{keyword}" if known else "schema_keyword",
-                trail,
-                f"dropped: there is no `{keyword[:TOLD]}`",
-            )
+            self.lose(_code(keyword), trail, f"dropped: there is no `{keyword[:TOLD]}`")
 
     def tell(self, work: Schema, told: Schema) -> None:
         """Adds to the description what the model should know of the limits that were dropped."""
@@ -960,6 +982,11 @@ def _either(schemas: list[Any]) -> Schema:
             return {"anyOf": schemas}
         values += its
     return {"type": "string", "enum": _names(values)}
+
+
+def _code(keyword: str) -> str:
+    """A loss is named after what everybody knows, never after a stranger's word."""
+    return f"schema_{keyword}" if keyword in KINDS or keyword in NOTES or keyword == "const" else "schema_keyword"
 
 
 def _path(trail: Trail) -> str:

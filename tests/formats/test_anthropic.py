@@ -777,6 +777,7 @@ def test_forwarding_keeps_every_byte_but_the_model():
 MODELS = ("claude-opus-4-8", "claude-sonnet-4-6", "claude-haiku-4-5-20251001", "claude-3-haiku-20240307", "glm-4.6")
 HI = (Turn("user", (Text("hi"),)),)
 FUNCTION = Tool("f", parameters=Raw(b'{"type":"object"}'))
+CLOSED = {"type": "object", "properties": {}, "additionalProperties": False}
 
 
 def written(model=MODEL, **chat):
@@ -847,15 +848,15 @@ def test_the_limit_that_is_required_is_the_models_usual_one(model, limit):
         (MODEL, {"output": Output("json_object")}, {}, ["response_format"]),
         (
             MODEL,
-            {"output": Output("json_schema", "n", schema=Raw(b"{}"), strict=True)},
-            {"output_config": {"format": {"type": "json_schema", "schema": {}}}},
+            {"output": Output("json_schema", "n", schema=patch.raw(CLOSED), strict=True)},
+            {"output_config": {"format": {"type": "json_schema", "schema": CLOSED}}},
             [],
         ),
         (
             MODEL,
             {"output": Output("json_schema", "n", "d", Raw(b"{}"))},
-            {"output_config": {"format": {"type": "json_schema", "schema": {}}}},
-            ["schema_description"],
+            {"output_config": {"format": {"type": "json_schema", "schema": CLOSED}}},
+            ["schema_description", "schema_additionalProperties"],
         ),
         ("claude-3-haiku", {"output": Output("json_schema", schema=Raw(b"{}"))}, {}, ["response_format"]),
         (MODEL, {"stream": True}, {"stream": True}, []),
@@ -976,14 +977,16 @@ def test_tools_that_are_not_functions_of_an_object():
         tools=(
             Tool("sh", "Runs.", custom=True, grammar=Raw(b"{}")),
             Tool("web_search", format="openai_chat", opaque=Raw(b"{}")),
-            Tool("strict", parameters=Raw(b"{}"), strict=True),
+            Tool("strict", parameters=patch.raw(CLOSED), strict=True),
+            Tool("open", parameters=Raw(b'{"type":"object"}'), strict=True),
             Tool("loose", strict=False),
         )
     )
-    assert codes == ["custom_tool", "tool"]
-    sh, strict, loose = body["tools"]
+    assert codes == ["custom_tool", "tool", "strict"]
+    sh, strict, open_, loose = body["tools"]
     assert (sh["name"], sh["input_schema"]["required"]) == ("sh", ["input"])
-    assert strict == {"name": "strict", "input_schema": {}, "strict": True}
+    assert strict == {"name": "strict", "input_schema": CLOSED, "strict": True}
+    assert open_ == {"name": "open", "input_schema": {"type": "object"}}
     assert loose == {"name": "loose", "input_schema": {"type": "object", "properties": {}}}
     assert written("claude-3-haiku", tools=(Tool("strict", strict=True),))[1] == ["strict"]
 
@@ -1336,7 +1339,7 @@ def test_whatever_a_chat_holds_the_api_would_take_its_request(chat, model):
 
 
 SAID = st.text(st.sampled_from('xé"\\'), min_size=1, max_size=5)
-OBJECT = st.sampled_from([Raw(b'{"type":"object"}'), Raw(b'{ "a": 1 }')])
+OBJECT = st.sampled_from([patch.raw(CLOSED), Raw(msgspec.json.format(patch.raw(CLOSED)))])
 ASKED = st.lists(
     st.one_of(
         st.builds(Text, SAID),

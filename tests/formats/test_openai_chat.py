@@ -53,6 +53,7 @@ from omniroute.formats.ir import (
     Usage,
     UsageSeen,
 )
+from omniroute.formats.schemas import NO_PARAMETERS
 
 CASES = Path(__file__).with_name("openai_chat")
 REQUESTS = sorted(CASES.glob("*/request.json"))
@@ -368,7 +369,8 @@ def test_forwarding_keeps_every_byte_but_the_model_and_asks_for_usage():
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 NAME = st.from_regex(r"[a-z]{1,6}", fullmatch=True)
-OBJECT = st.sampled_from([Raw(b'{"type":"object"}'), Raw(b"{}"), Raw(b'{ "a": 1 }')])
+CLOSED = Raw(b'{"type":"object","properties":{},"required":[],"additionalProperties":false}')
+OBJECT = st.sampled_from([CLOSED, Raw(msgspec.json.format(CLOSED))])
 MARK = st.none() | st.sampled_from([CacheMark(), CacheMark("1h")])
 PARTS = st.lists(
     st.one_of(
@@ -496,9 +498,19 @@ def losses_of(**chat):
         ({"tool_choice": ToolChoice("auto"), "parallel_tools": True}, {}, []),
         ({"tools": (Tool("web_search", format="anthropic", opaque=Raw(b"{}")),)}, {}, ["tool"]),
         (
-            {"output": Output("json_schema", schema=Raw(b"{}"))},
-            {"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": Raw(b"{}")}}},
+            {"output": Output("json_schema", schema=CLOSED, strict=True)},
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "answer", "schema": CLOSED, "strict": True},
+                }
+            },
             [],
+        ),
+        (
+            {"output": Output("json_schema", schema=NO_PARAMETERS, strict=True)},
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": NO_PARAMETERS}}},
+            ["strict"],
         ),
         ({"stream": True}, {"stream": True, "stream_options": Raw(b'{"include_usage":true}')}, []),
     ],

@@ -25,10 +25,11 @@ from omniroute.formats.anthropic.models import Traits, traits
 from omniroute.formats.anthropic.transcript import Transcript
 from omniroute.formats.anthropic.writing import Ledger, marked, present, text_block
 from omniroute.formats.codec import Fields
+from omniroute.formats.dialects import ANTHROPIC, ANTHROPIC_STRICT
 from omniroute.formats.ir import Chat, Loss, Raw, Sampling, Tool, ToolChoice
+from omniroute.formats.schemas import NO_PARAMETERS, fit, fit_strict
 
 TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
-NO_SCHEMA = Raw(b'{"type":"object","properties":{}}')
 WITHOUT = ("seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs")
 """Of sampling, what has no field."""
 
@@ -113,13 +114,21 @@ def _tool(tool: Tool, place: str, known: Traits, ledger: Ledger) -> Any:
         ledger.lose("custom_tool", place, "made a function of one text; its grammar is not enforced")
         fields["input_schema"] = custom.SCHEMA
     else:
-        fields["input_schema"] = NO_SCHEMA if tool.parameters is None else tool.parameters
-    if tool.strict:
-        if known.schemas:
-            fields["strict"] = True
-        else:
-            ledger.lose("strict", place, "dropped: the model cannot be held to a schema")
+        fields |= _schema(tool, f"{place}.parameters", known, ledger)
     return marked(fields, tool.cache, ledger)
+
+
+def _schema(tool: Tool, place: str, known: Traits, ledger: Ledger) -> Fields:
+    schema = NO_PARAMETERS if tool.parameters is None else tool.parameters
+    if tool.strict and known.schemas:
+        fitted, held, losses = fit_strict(schema, ANTHROPIC_STRICT, ANTHROPIC, place)
+    else:
+        fitted, losses = fit(schema, ANTHROPIC, place)
+        held = False
+        if tool.strict:
+            ledger.lose("strict", place, "dropped: the model cannot be held to a schema")
+    ledger.losses += losses
+    return {"input_schema": fitted, "strict": True} if held else {"input_schema": fitted}
 
 
 def _tool_choice(chat: Chat, written: dict[str, Any], ledger: Ledger) -> Fields | None:
@@ -203,7 +212,9 @@ def _output(chat: Chat, known: Traits, ledger: Ledger) -> Fields:
         return {}
     if output.description:
         ledger.lose("schema_description", "output.description", "dropped: there is no such field")
-    return {"output_config": {"format": {"type": "json_schema", "schema": output.schema}}}
+    schema, losses = fit(output.schema, ANTHROPIC_STRICT, "output.schema")
+    ledger.losses += losses
+    return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
 
 
 def _account(chat: Chat, ledger: Ledger) -> Fields:

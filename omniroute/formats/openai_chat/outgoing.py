@@ -7,7 +7,8 @@ nothing but text, `system` for every system message, `max_tokens` for the limit 
 * thinking that another format sealed is dropped; this format's own goes back as `reasoning_content`;
 * an erroneous tool result is told in words before its text, since there is no field for it;
 * images and files in a tool's result move to a user message after it, under the id of the call;
-* cache marks are dropped, for caching is automatic here; a budget of thinking becomes the nearest effort.
+* cache marks are dropped, for caching is automatic here; a budget of thinking becomes the nearest effort;
+* a schema that is not what strict means (every property required, no others) is sent without `strict`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from omniroute.formats.codec import Fields
+from omniroute.formats.dialects import OPENAI, OPENAI_STRICT
 from omniroute.formats.ir import (
     Audio,
     Block,
@@ -37,6 +39,7 @@ from omniroute.formats.ir import (
 )
 from omniroute.formats.openai_chat.chunks import picture, tool_call
 from omniroute.formats.openai_chat.head import NAME, with_usage
+from omniroute.formats.schemas import fit, fit_strict
 
 Part = dict[str, Any] | Raw
 Message = dict[str, Any]
@@ -135,8 +138,21 @@ class _Writer:
         if output.kind == "json_object":
             return {"type": "json_object"}
         named = {"name": output.name or "answer"}
-        schema = _present(description=output.description, schema=output.schema, strict=output.strict)
-        return {"type": "json_schema", "json_schema": named | schema}
+        schema, strict = self._schema(output.schema, "output.schema", strict=output.strict)
+        written = _present(description=output.description, schema=schema, strict=strict)
+        return {"type": "json_schema", "json_schema": named | written}
+
+    def _schema(self, schema: Raw | None, place: str, *, strict: bool | None) -> tuple[Raw | None, bool | None]:
+        """A schema as it is taken, and whether the answer is held to it: not where that would change its meaning."""
+        if schema is None:
+            return None, strict
+        if strict:
+            fitted, held, losses = fit_strict(schema, OPENAI_STRICT, OPENAI, place)
+            strict = True if held else None
+        else:
+            fitted, losses = fit(schema, OPENAI, place)
+        self.losses += losses
+        return fitted, strict
 
     def vendor(self) -> Fields:
         chat = self.chat
@@ -174,7 +190,8 @@ class _Writer:
         if tool.custom:
             fields = _present(description=tool.description, format=tool.grammar)
             return {"type": "custom", "custom": {"name": tool.name} | fields}
-        fields = _present(description=tool.description, parameters=tool.parameters, strict=tool.strict)
+        parameters, strict = self._schema(tool.parameters, f"{place}.parameters", strict=tool.strict)
+        fields = _present(description=tool.description, parameters=parameters, strict=strict)
         return {"type": "function", "function": {"name": tool.name} | fields}
 
     def _tool_choice(self, choice: ToolChoice | None, names: set[str], customs: set[str]) -> Any:
