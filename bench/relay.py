@@ -16,7 +16,8 @@ import uvicorn
 from litestar import Litestar, asgi
 from litestar.types import Receive, Scope, Send
 
-PATHS = ["/v1/chat/completions", "/v1/messages"]
+PATHS = ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/api/chat"]
+MOUNT = "/v1beta/models"  # Gemini's, which name the model and whether to stream
 
 
 class Look(msgspec.Struct):
@@ -120,18 +121,19 @@ async def read(receive: Receive) -> bytes:
 
 
 def application(upstream: Upstream) -> Litestar:
-    @asgi(PATHS, copy_scope=False)
     async def relay(scope: Scope, receive: Receive, send: Send) -> None:
         body = await read(receive)
         connection = await upstream.connection()
-        connection.ask(upstream.request(scope["path"], body))
-        if look(body).stream:
+        path = scope["raw_path"].decode()
+        connection.ask(upstream.request(path, body))
+        if look(body).stream or ":stream" in path:
             await stream(connection, send)
         else:
             await answer(connection, send)
         upstream.idle.append(connection)
 
-    return Litestar([relay], openapi_config=None, logging_config=None)
+    handlers = [asgi(PATHS, copy_scope=False)(relay), asgi(MOUNT, is_mount=True, copy_scope=False)(relay)]
+    return Litestar(handlers, openapi_config=None, logging_config=None)
 
 
 async def answer(connection: Connection, send: Send) -> None:

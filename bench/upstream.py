@@ -1,4 +1,4 @@
-"""A provider that is never the bottleneck: OpenAI chat and Anthropic messages, whole and streamed, out of memory.
+"""A provider that is never the bottleneck: all five chat formats, whole and streamed, out of memory.
 
 A stream is a hundred deltas and makes a write every 10 ms: of one delta when the model's name ends in `-paced`, else of
 ten. It never goes as fast as it can: a server that keeps up would be woken more often the faster it is, and one that
@@ -26,6 +26,7 @@ TEXT = "".join(TOKENS)[:420]
 
 type_json = b"application/json"
 type_sse = b"text/event-stream; charset=utf-8"
+type_lines = b"application/x-ndjson"
 # About as many headers as the real ones send: a gateway has to read them all.
 HEAD = (
     b"HTTP/1.1 200 OK\r\ndate: Thu, 09 Oct 2025 10:00:00 GMT\r\ncontent-type: %s\r\n"
@@ -40,7 +41,7 @@ NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 class Ask(msgspec.Struct):
     """All that the answer depends on."""
 
-    model: str
+    model: str = ""
     stream: bool = False
 
 
@@ -59,10 +60,10 @@ def whole(body: object) -> bytes:
     return HEAD % (type_json, b"content-length: %d" % len(payload)) + payload
 
 
-def frames(events: Iterable[bytes]) -> list[bytes]:
+def frames(events: Iterable[bytes], content_type: bytes = type_sse) -> list[bytes]:
     """One HTTP chunk per event; the head travels with the first, the closing chunk with the last."""
     chunks = [b"%x\r\n%b\r\n" % (len(event), event) for event in events]
-    chunks[0] = HEAD % (type_sse, b"transfer-encoding: chunked") + chunks[0]
+    chunks[0] = HEAD % (content_type, b"transfer-encoding: chunked") + chunks[0]
     chunks[-1] += b"0\r\n\r\n"
     return chunks
 
@@ -126,12 +127,93 @@ def anthropic() -> Wire:
     )
 
 
+def responses() -> Wire:
+    usage = {"input_tokens": 57, "output_tokens": DELTAS, "total_tokens": 57 + DELTAS}
+    details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": {"reasoning_tokens": 0}}
+    base = {"id": "resp_bench", "object": "response", "created_at": 1760000000, "model": "gpt-4o-mini", "error": None}
+    item = {"id": "msg_bench", "type": "message", "role": "assistant"}
+    place = {"item_id": "msg_bench", "output_index": 0, "content_index": 0}
+
+    def part(text: str) -> dict[str, object]:
+        return {"type": "output_text", "text": text, "annotations": []}
+
+    def response(status: str, text: str = "") -> dict[str, object]:
+        done = {**item, "status": "completed", "content": [part(text)]}
+        spent = {"usage": {**usage, **details}, "output": [done]} if text else {"usage": None, "output": []}
+        return {**base, "status": status, "parallel_tool_calls": True, "tools": [], "tool_choice": "auto", **spent}
+
+    text = "".join(TOKENS)
+    told: list[tuple[str, dict[str, object]]] = [
+        ("response.created", {"response": response("in_progress")}),
+        ("response.in_progress", {"response": response("in_progress")}),
+        ("response.output_item.added", {"output_index": 0, "item": {**item, "status": "in_progress", "content": []}}),
+        ("response.content_part.added", {**place, "part": part("")}),
+        *(("response.output_text.delta", {**place, "delta": token, "logprobs": []}) for token in TOKENS),
+        ("response.output_text.done", {**place, "text": text, "logprobs": []}),
+        ("response.content_part.done", {**place, "part": part(text)}),
+        (
+            "response.output_item.done",
+            {"output_index": 0, "item": {**item, "status": "completed", "content": [part(text)]}},
+        ),
+        ("response.completed", {"response": response("completed", text)}),
+    ]
+    events = (
+        b"event: %b\n" % kind.encode() + sse({"type": kind, "sequence_number": number, **members})
+        for number, (kind, members) in enumerate(told)
+    )
+    return Wire(whole(response("completed", TEXT)), frames(events))
+
+
+def gemini() -> Wire:
+    def answer(text: str, *, last: bool) -> dict[str, object]:
+        candidate: dict[str, object] = {"content": {"parts": [{"text": text}], "role": "model"}, "index": 0}
+        spent = {"promptTokenCount": 57, "candidatesTokenCount": DELTAS, "totalTokenCount": 57 + DELTAS}
+        return {
+            "candidates": [candidate | ({"finishReason": "STOP"} if last else {})],
+            "usageMetadata": spent,
+            "modelVersion": "gemini-2.5-flash",
+            "responseId": "bench",
+        }
+
+    *some, final = TOKENS
+    events = [*(sse(answer(token, last=False)) for token in some), sse(answer(final, last=True))]
+    return Wire(whole(answer(TEXT, last=True)), frames(events))
+
+
+def ollama() -> Wire:
+    base = {"model": "qwen3", "created_at": "2025-10-09T10:00:00.000000Z"}
+    spent = {
+        "done_reason": "stop",
+        "total_duration": 900_000_000,
+        "load_duration": 1_000_000,
+        "prompt_eval_count": 57,
+        "prompt_eval_duration": 9_000_000,
+        "eval_count": DELTAS,
+        "eval_duration": 800_000_000,
+    }
+
+    def line(text: str, *, done: bool) -> dict[str, object]:
+        return {**base, "message": {"role": "assistant", "content": text}, "done": done, **(spent if done else {})}
+
+    lines = [*(line(token, done=False) for token in TOKENS), line("", done=True)]
+    return Wire(whole(line(TEXT, done=True)), frames((msgspec.json.encode(one) + b"\n" for one in lines), type_lines))
+
+
 def sse(data: object) -> bytes:
     return b"data: %b\n\n" % msgspec.json.encode(data)
 
 
 # By the end of the path, so that any base URL will do.
-WIRES = {b"completions": openai(), b"messages": anthropic()}
+WIRES = {
+    b"completions": openai(),
+    b"messages": anthropic(),
+    b"responses": responses(),
+    b"generateContent": gemini(),
+    b"streamGenerateContent": gemini(),
+    b"chat": ollama(),
+}
+STREAMS = b"streamGenerateContent"
+"""The one path that says itself that a stream is wanted."""
 decode = msgspec.json.Decoder(Ask).decode
 
 
@@ -156,7 +238,8 @@ class Provider(asyncio.Protocol):
         self.parser.feed_data(data)
 
     def on_url(self, url: bytes) -> None:
-        self.wire = WIRES.get(url.rpartition(b"/")[2])
+        self.last = url.partition(b"?")[0].replace(b":", b"/").rpartition(b"/")[2]
+        self.wire = WIRES.get(self.last)
         self.body: list[bytes] = []
 
     def on_body(self, body: bytes) -> None:
@@ -167,7 +250,7 @@ class Provider(asyncio.Protocol):
             self.transport.write(NOT_FOUND)
             return
         ask = decode(b"".join(self.body))
-        if ask.stream:
+        if ask.stream or self.last == STREAMS:
             self.play(iter(self.wire.frames if ask.model.endswith("-paced") else self.wire.bursts()))
         else:
             self.transport.write(self.wire.whole)
