@@ -43,6 +43,7 @@ MEDIA = (
         "anthropic", "web_search_tool_result", Raw(b'{"type":"web_search_tool_result","tool_use_id":"s","content":[]}')
     ),
     Opaque("openai_chat", "odd", Raw(b'{"type":"odd"}')),
+    Opaque("openai_responses", "web_search_call", Raw(b'{"type":"web_search_call","id":"ws_1","status":"completed"}')),
 )
 
 
@@ -101,7 +102,7 @@ def _said(random):
 
 
 def _thought(random):
-    issuer = random.choice(("anthropic", "openai_chat", None))
+    issuer = random.choice(("anthropic", "openai_chat", "openai_responses", None))
     if random.random() < 0.2:
         return [ThinkingDelta(redacted="c2VhbGVk", issuer=issuer or "anthropic")]
     events = [ThinkingDelta(random.choice(WORDS), issuer=issuer) for _ in range(random.randrange(1, 4))]

@@ -508,7 +508,7 @@ def tellable(message):
     blocks = []
     for block in message.blocks:
         match block:
-            case Text(text="") | Refusal(text="") | Opaque(format="openai_chat"):
+            case Text(text="") | Refusal(text="") | Opaque(format="openai_chat" | "openai_responses"):
                 continue
             case Thinking(text="", signature=None, redacted=None, issuer=None | "anthropic"):
                 continue

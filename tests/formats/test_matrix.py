@@ -14,6 +14,8 @@ import pytest
 from automata_anthropic import anthropic as anthropic_automaton
 from automata_anthropic import request as anthropic_request
 from automata_openai import openai_chat as openai_automaton
+from automata_responses import openai_responses as responses_automaton
+from automata_responses import request as responses_request
 from stories import story
 
 from omniroute.formats import CHAT, bridge, patch
@@ -23,8 +25,14 @@ from omniroute.formats.ir import Finish, Raw, Refusal, Text, ToolCall, UsageSeen
 
 HERE = Path(__file__).parent
 MATRIX = HERE / "matrix"
-MODELS = {"openai_chat": "gpt-5", "anthropic": "claude-sonnet-5"}
-AUTOMATA = {"openai_chat": openai_automaton, "anthropic": anthropic_automaton}
+MODELS = {"openai_chat": "gpt-5", "anthropic": "claude-sonnet-5", "openai_responses": "gpt-5"}
+AUTOMATA = {
+    "openai_chat": openai_automaton,
+    "anthropic": anthropic_automaton,
+    "openai_responses": responses_automaton,
+}
+REQUESTS = {"anthropic": anthropic_request, "openai_responses": responses_request}
+"""Rules for what is sent, of the formats that refuse what breaks them."""
 PAIRS = [(client, upstream) for client in CHAT for upstream in CHAT if client != upstream]
 
 
@@ -64,8 +72,8 @@ def test_a_request_is_sent_on_as_reviewed(client, upstream, path, golden):
     body = patch.join(fields)
     golden(MATRIX / f"{path.parent.name}.{client}-{upstream}.request.json", pretty({"body": fields, "losses": losses}))
     sent = msgspec.json.decode(body)
-    if upstream == "anthropic":
-        anthropic_request(sent)
+    if upstream in REQUESTS:
+        REQUESTS[upstream](sent)
     names = [call.name for turn in chat.turns for call in turn.blocks if isinstance(call, ToolCall)]
     again = CHAT[upstream].decode_request(CHAT[upstream].peek(body))
     assert names == [call.name for turn in again.turns for call in turn.blocks if isinstance(call, ToolCall)]

@@ -183,7 +183,7 @@ def encode_reply(told: Message, head: Head, ident: str, created: int) -> bytes:
             {
                 "index": 0,
                 "message": message,
-                "logprobs": {"content": _joined(told.logprobs), "refusal": None} if told.logprobs else None,
+                "logprobs": {"content": joined(told.logprobs), "refusal": None} if told.logprobs else None,
                 "finish_reason": finish(told.finish or "stop", declined=message["refusal"] is not None),
             }
         ],
@@ -264,7 +264,7 @@ def usage(spent: Usage) -> dict[str, Any]:
     return told
 
 
-def _joined(arrays: Sequence[Raw]) -> Raw:
+def joined(arrays: Sequence[Raw]) -> Raw:
     """JSON arrays as one."""
     inner = [bytes(array).strip()[1:-1].strip() for array in arrays]
     return Raw(b"[" + b",".join(part for part in inner if part) + b"]")

@@ -130,7 +130,7 @@ class Conversation:
         if role == "assistant":
             self._turns.append(Turn("assistant", tuple(self._said(message, blocks, place)), message.name))
             return
-        texts = _only_text(blocks, place)
+        texts = only_text(blocks, place)
         if self._turns:
             self._turns.append(Turn("system", texts, message.name))
         else:
@@ -173,7 +173,7 @@ class Conversation:
         if ident is None:
             raise missing(f"{place}.tool_call_id")
         content = self._content(message, place)
-        blocks = tuple(_in_result(block, f"{place}.content[{at}]") for at, block in enumerate(content))
+        blocks = tuple(in_result(block, f"{place}.content[{at}]") for at, block in enumerate(content))
         marks = [block.cache for block in blocks if not isinstance(block, Opaque) and block.cache is not None]
         return ToolResult(ident, tuple(map(_unmarked, blocks)), cache=marks[-1] if marks else None)
 
@@ -207,7 +207,7 @@ def _tool_call(call: _Call, place: str) -> ToolCall:
     return ToolCall(call.id, call.function.name, call.function.arguments)
 
 
-def _only_text(blocks: Sequence[Block], place: str) -> tuple[Text, ...]:
+def only_text(blocks: Sequence[Block], place: str) -> tuple[Text, ...]:
     texts = tuple([block for block in blocks if isinstance(block, Text)])
     if len(texts) < len(blocks):
         spot = next(f"{place}.content[{at}]" for at, block in enumerate(blocks) if not isinstance(block, Text))
@@ -215,7 +215,7 @@ def _only_text(blocks: Sequence[Block], place: str) -> tuple[Text, ...]:
     return texts
 
 
-def _in_result(block: Block, place: str) -> Text | Image | Document | Opaque:
+def in_result(block: Block, place: str) -> Text | Image | Document | Opaque:
     if isinstance(block, Text | Image | Document | Opaque):
         return block
     raise BadRequest(f"`{place}` cannot be part of a tool's result.", param=place)
@@ -234,19 +234,19 @@ def _block(raw: Raw, place: str) -> Block:
     cache = mark(part.cache_control or part.prompt_cache_breakpoint)
     match part.type:
         case "text":
-            return Text(_given(part.text, f"{place}.text"), cache)
+            return Text(given(part.text, f"{place}.text"), cache)
         case "refusal":
-            return Refusal(_given(part.refusal, f"{place}.refusal"))
+            return Refusal(given(part.refusal, f"{place}.refusal"))
         case "image_url":
             link = part.image_url
             if isinstance(link, str):
                 link = _Link(link)
-            return _image(_given(link, f"{place}.image_url"), cache, f"{place}.image_url.url")
+            return _image(given(link, f"{place}.image_url"), cache, f"{place}.image_url.url")
         case "input_audio":
-            sound = _given(part.input_audio, f"{place}.input_audio")
+            sound = given(part.input_audio, f"{place}.input_audio")
             return Audio(sound.data, sound.format)
         case "file":
-            return _document(_given(part.file, f"{place}.file"), cache, f"{place}.file")
+            return _document(given(part.file, f"{place}.file"), cache, f"{place}.file")
         case _:
             return Opaque(NAME, part.type, raw)
 
@@ -254,7 +254,7 @@ def _block(raw: Raw, place: str) -> Block:
 def _image(link: _Link, cache: CacheMark | None, place: str) -> Image:
     if not link.url.startswith("data:"):
         return Image(url=link.url, detail=link.detail, cache=cache)
-    media_type, data = _data_url(link.url, place)
+    media_type, data = data_url(link.url, place)
     return Image(media_type, data, detail=link.detail, cache=cache)
 
 
@@ -262,16 +262,16 @@ def _document(file: _File, cache: CacheMark | None, place: str) -> Document:
     """Its data is a data URL; some clients send the bare base64 of a PDF, some (to OpenRouter) an address."""
     data = file.file_data
     if data is None:
-        return Document(file_id=_given(file.file_id, f"{place}.file_id"), name=file.filename, cache=cache)
+        return Document(file_id=given(file.file_id, f"{place}.file_id"), name=file.filename, cache=cache)
     if data.startswith("data:"):
-        media_type, data = _data_url(data, f"{place}.file_data")
+        media_type, data = data_url(data, f"{place}.file_data")
         return Document(media_type, data, name=file.filename, cache=cache)
     if data.startswith(("https://", "http://")):
         return Document(url=data, name=file.filename, cache=cache)
     return Document("application/pdf", data, name=file.filename, cache=cache)
 
 
-def _data_url(url: str, place: str) -> tuple[str, str]:
+def data_url(url: str, place: str) -> tuple[str, str]:
     media_type, found, data = url[5:].partition(";base64,")
     if not found or not media_type:
         raise BadRequest(f"`{place}` must be an address or `data:<media type>;base64,<data>`.", param=place)
@@ -288,7 +288,7 @@ def present(raw: Raw) -> Raw | None:
     return None if bytes(raw) in (b"", b"null") else raw
 
 
-def _given(value: T | None, place: str) -> T:
+def given(value: T | None, place: str) -> T:
     if value is None:
         raise missing(place)
     return value

@@ -1,0 +1,41 @@
+"""The counting of a prompt's tokens: `/v1/responses/input_tokens`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from omniroute.formats.codec import Fields, Head
+from omniroute.formats.openai_responses.head import forward, peek
+
+COUNT_PATH = "/responses/input_tokens"
+
+COUNTED = frozenset(
+    {"model", "input", "instructions", "conversation", "previous_response_id", "parallel_tool_calls", "personality"}
+    | {"reasoning", "text", "tool_choice", "tools", "truncation"}
+)
+"""What a count takes; the rest only shapes an answer, and is refused."""
+
+
+class _Counted(msgspec.Struct):
+    input_tokens: int
+
+
+_counted = msgspec.json.Decoder(_Counted)
+_encode = msgspec.json.Encoder().encode
+
+peek_count = peek
+
+
+def forward_count(head: Head, model: str) -> Fields:
+    return {name: value for name, value in forward(head, model).items() if name in COUNTED}
+
+
+def decode_count(body: bytes) -> int:
+    return _counted.decode(body).input_tokens
+
+
+def encode_count(count: int, *, estimated: bool) -> bytes:
+    told: dict[str, object] = {"object": "response.input_tokens", "input_tokens": count}
+    if estimated:
+        told["estimated"] = True
+    return _encode(told)

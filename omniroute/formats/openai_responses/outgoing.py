@@ -1,0 +1,226 @@
+"""What a request means, to a body for an upstream.
+
+Nothing is left at the provider (`store` is false, whatever the caller wants kept is kept here), so reasoning is asked
+for in its encrypted form wherever it is asked for at all. A function is strict here unless it says otherwise, so it says
+so. What cannot be said is a `Loss`:
+
+* there are no stop sequences, no seed, no penalty, no bias, no `top_k`, no second answer;
+* a budget of thinking becomes the nearest effort;
+* an answer of fewer than 16 tokens cannot be asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from omniroute.formats.codec import Fields
+from omniroute.formats.ir import Chat, Loss, Raw, Reasoning, Tool, ToolChoice
+from omniroute.formats.openai_chat.outgoing import BUDGETS, TIERS
+from omniroute.formats.openai_responses.head import NAME
+from omniroute.formats.openai_responses.request import LOGPROBS, SEALED
+from omniroute.formats.openai_responses.transcript import LONGEST, Transcript, short
+
+LEAST = 16
+"""Tokens of an answer, the fewest that may be asked for."""
+WITHOUT = ("stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "top_k")
+"""Of sampling, what has no field."""
+NO_SCHEMA = Raw(b'{"type":"object","properties":{}}')
+
+_object = msgspec.json.Decoder(dict[str, Raw])
+
+
+class _Grammar(msgspec.Struct):
+    syntax: str | None = None
+    definition: str | None = None
+
+
+class _Form(msgspec.Struct):
+    type: str = ""
+    grammar: _Grammar | None = None
+
+
+_form = msgspec.json.Decoder(_Form)
+
+
+def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
+    writer = _Writer(chat)
+    transcript = Transcript(chat, writer.losses)
+    instructions, items = transcript.write()
+    fields: Fields = {"model": model, "input": items}
+    if instructions:
+        fields["instructions"] = instructions
+    fields |= writer.tools()
+    fields |= writer.sampling()
+    fields |= writer.manner()
+    fields["store"] = False
+    include = writer.include(sealed=transcript.sealed)
+    if include:
+        fields["include"] = include
+    if chat.vendor:
+        writer.vendor(fields)
+    if chat.stream:
+        fields["stream"] = True
+    return fields, writer.losses
+
+
+class _Writer:
+    def __init__(self, chat: Chat) -> None:
+        self.chat = chat
+        self.losses: list[Loss] = []
+
+    def lose(self, code: str, path: str, what: str) -> None:
+        self.losses.append(Loss(code, path, what))
+
+    def sampling(self) -> Fields:
+        asked = self.chat.sampling
+        for name in WITHOUT:
+            if getattr(asked, name) not in (None, ()):
+                self.lose(name, f"sampling.{name}", "dropped: there is no such field")
+        if asked.n not in (None, 1):
+            self.lose("n", "sampling.n", "dropped: there is one answer")
+        limit = asked.max_tokens
+        if limit is not None and limit < LEAST:
+            self.lose("max_tokens", "sampling.max_tokens", f"{limit} became {LEAST}, the fewest there are")
+            limit = LEAST
+        return _present(
+            max_output_tokens=limit,
+            temperature=asked.temperature,
+            top_p=asked.top_p,
+            top_logprobs=asked.top_logprobs,
+        )
+
+    def manner(self) -> Fields:
+        """How to answer, and for whom."""
+        chat = self.chat
+        metadata, tier = chat.metadata, chat.service_tier
+        if metadata is not None and chat.vendor_format != NAME:
+            self.lose("metadata", "metadata", "dropped: here it labels stored answers")
+            metadata = None
+        if tier is not None and tier not in TIERS:
+            self.lose("service_tier", "service_tier", f"dropped: there is no tier {tier!r}")
+            tier = None
+        return _present(
+            reasoning=self._reasoning(chat.reasoning) or None,
+            text=_present(format=self._format(), verbosity=chat.verbosity) or None,
+            user=self._user(chat.user),
+            metadata=metadata,
+            service_tier=tier,
+        )
+
+    def _user(self, user: str | None) -> str | None:
+        if user is None or len(user) <= LONGEST:
+            return user
+        self.lose("user", "user", f"shortened: a name has {LONGEST} characters at the most")
+        return short(user)
+
+    def _reasoning(self, asked: Reasoning | None) -> Fields:
+        if asked is None:
+            return {}
+        return _present(effort=self._effort(asked), summary="auto" if asked.show == "summarized" else None)
+
+    def _effort(self, asked: Reasoning) -> str | None:
+        if asked.effort is not None:
+            return asked.effort
+        if asked.off:
+            self.lose("thinking_off", "reasoning.off", "dropped: only some models here can be told not to think")
+            return None
+        if asked.budget is None:
+            return None
+        effort = next((name for limit, name in BUDGETS if asked.budget <= limit), "high")
+        self.lose("thinking_budget", "reasoning.budget", f"{asked.budget} tokens became effort {effort!r}")
+        return effort
+
+    def _format(self) -> Fields | None:
+        output = self.chat.output
+        if output is None:
+            return None
+        if output.kind == "json_object" or output.schema is None:
+            return {"type": "json_object"}
+        described = _present(description=output.description, strict=output.strict)
+        return {"type": "json_schema", "name": output.name or "answer", "schema": output.schema} | described
+
+    def include(self, *, sealed: bool) -> list[str]:
+        """What an answer is to hold beyond the usual."""
+        asked = self.chat.reasoning
+        thinks = asked is not None and not asked.off and asked.effort != "none"
+        return [SEALED] * (sealed or thinks) + [LOGPROBS] * bool(self.chat.sampling.logprobs)
+
+    def vendor(self, fields: Fields) -> None:
+        chat = self.chat
+        for name, raw in chat.vendor.items():
+            if chat.vendor_format != NAME:
+                self.lose(name, name, f"dropped: only {chat.vendor_format} has this field")
+            elif isinstance(fields.get(name), dict):
+                fields[name] |= _object.decode(raw)
+            else:
+                fields[name] = raw
+
+    # Tools
+
+    def tools(self) -> Fields:
+        written: list[Any] = []
+        kinds: dict[str, str] = {}
+        for at, tool in enumerate(self.chat.tools):
+            one = self._tool(tool, f"tools[{at}]")
+            if one is not None:
+                written.append(one)
+                kinds[tool.name] = "custom" if tool.custom else "function" if tool.opaque is None else tool.name
+        if not written:
+            return {}
+        return {"tools": written} | _present(
+            tool_choice=self._tool_choice(self.chat.tool_choice, kinds),
+            parallel_tool_calls=self.chat.parallel_tools,
+        )
+
+    def _tool(self, tool: Tool, place: str) -> Any:
+        if tool.cache is not None:
+            self.lose("cache_control", place, "dropped: caching is automatic here")
+        if tool.opaque is not None:
+            if tool.format == NAME:
+                return tool.opaque
+            self.lose("tool", place, f"dropped: only {tool.format} has the tool {tool.name!r}")
+            return None
+        fields: Fields = {"type": "custom" if tool.custom else "function", "name": tool.name}
+        fields |= _present(description=tool.description)
+        if tool.custom:
+            return fields if tool.grammar is None else fields | {"format": _flat(tool.grammar)}
+        fields["parameters"] = NO_SCHEMA if tool.parameters is None else tool.parameters
+        if tool.strict is not None or self.chat.vendor_format != NAME:
+            fields["strict"] = bool(tool.strict)
+        return fields
+
+    def _tool_choice(self, choice: ToolChoice | None, kinds: dict[str, str]) -> Any:
+        if choice is None:
+            return None
+        wanted = (choice.name,) if choice.mode == "one" else choice.allowed
+        missing = [name for name in wanted if name not in kinds]
+        if missing:
+            self.lose("tool_choice", "tool_choice", f"dropped: {', '.join(map(repr, missing))} is not among the tools")
+            return None
+        chosen = [_reference(name, kinds[name]) for name in wanted if name is not None]
+        if choice.mode == "one":
+            return chosen[0]
+        if chosen and choice.mode != "none":
+            return {"type": "allowed_tools", "mode": choice.mode, "tools": chosen}
+        return choice.mode
+
+
+def _present(**fields: Any) -> Fields:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _reference(name: str, kind: str) -> Fields:
+    return {"type": kind} if kind == name and kind not in ("function", "custom") else {"type": kind, "name": name}
+
+
+def _flat(grammar: Raw) -> Any:
+    """The form of a custom tool's text, its grammar not in an object of its own."""
+    try:
+        told = _form.decode(grammar)
+    except (msgspec.DecodeError, RecursionError):  # not as it should be, which the upstream will name
+        return grammar
+    if told.type != "grammar" or told.grammar is None:
+        return grammar
+    return {"type": "grammar", "syntax": told.grammar.syntax, "definition": told.grammar.definition}
