@@ -92,9 +92,14 @@ def head(body: bytes) -> Head:
         name = _string(model)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadRequest("`model` must be a string.", param="model") from None
+    return Head(model_name(name), flag(fields, "stream"), fields, body)
+
+
+def model_name(name: str, place: str = "`model`") -> str:
+    """A model's name, as a caller may give it at a place."""
     if not name or len(name) > 256 or not name.isprintable():
-        raise BadRequest("`model` must be a name of 1 to 256 printable characters.", param="model")
-    return Head(name, flag(fields, "stream"), fields, body)
+        raise BadRequest(f"{place} must be a name of 1 to 256 printable characters.", param="model")
+    return name
 
 
 def flag(fields: Mapping[str, Raw], name: str) -> bool:
@@ -134,16 +139,17 @@ def _mistyped(error: msgspec.ValidationError, place: str) -> BadRequest:
     return BadRequest(f"`{place}` is not as it should be: {what}.", param=place)
 
 
-def renamed(body: bytes, theirs: bytes, model: str) -> bytes:
-    """A body that calls its model `theirs` (as it is written there), under another name.
+def renamed(body: bytes, theirs: bytes, model: str, key: str = "model") -> bytes:
+    """A body that calls its model `theirs` (as it is written there, under the key), under another name.
 
     No string holds a bare `"model"`, for its quotes would be escaped. So where that stands once and the name comes
     after it, this is the key, and nothing else needs to be taken apart.
     """
-    before, found, after = body.partition(b'"model":' + theirs)
-    if found and theirs and b'"model"' not in before and b'"model"' not in after:
-        return before + b'"model":' + _encode(model) + after
-    return _encode({**_split(body), "model": model})
+    quoted = b'"%b"' % key.encode()
+    before, found, after = body.partition(b"%b:%b" % (quoted, theirs))
+    if found and theirs and quoted not in before and quoted not in after:
+        return b"%b%b:%b%b" % (before, quoted, _encode(model), after)
+    return _encode({**_split(body), key: model})
 
 
 def join(fields: Fields) -> bytes:

@@ -28,7 +28,7 @@ from omniroute.formats.ir import (
     ToolResult,
     Turn,
 )
-from omniroute.formats.openai_chat.conversation import data_url, given, in_result, only_text
+from omniroute.formats.openai_chat.conversation import data_url, given, in_result, missing, only_text
 from omniroute.formats.openai_responses import seal
 from omniroute.formats.openai_responses.head import GIVEN, MADE, NAME, Role
 
@@ -149,8 +149,9 @@ class Conversation:
 
     def _message(self, item: Item, place: str) -> None:
         role = given(item.role, f"{place}.role")
-        content: str | list[Raw] = given(item.content, f"{place}.content")
-        blocks = _content(content, f"{place}.content")
+        if item.content is None:
+            raise missing(f"{place}.content")
+        blocks = _content(item.content, f"{place}.content")
         if role == "assistant":
             self._give_results()
             self._said += blocks
@@ -181,8 +182,9 @@ def _thought(item: Item, place: str) -> Thinking:
 
 
 def _output(item: Item, place: str) -> tuple[Text | Image | Document | Opaque, ...]:
-    output: str | list[Raw] = given(item.output, place)
-    return tuple([in_result(block, f"{place}[{at}]") for at, block in enumerate(_content(output, place))])
+    if item.output is None:
+        raise missing(place)
+    return tuple([in_result(block, f"{place}[{at}]") for at, block in enumerate(_content(item.output, place))])
 
 
 def _content(content: str | list[Raw], place: str) -> list[Block]:

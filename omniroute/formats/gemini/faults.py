@@ -1,0 +1,156 @@
+"""Errors: what a provider says of one, and how a client of this format is told.
+
+The shape is `{"error": {"code", "message", "status", "details"}}` as in https://cloud.google.com/apis/design/errors,
+alone or, where a stream of an array was asked for, in a list. What else is known stands in the details: a reason
+(`ErrorInfo`), the seconds to wait (`RetryInfo`), the field at fault (`BadRequest`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from omniroute.errors import Fault, FaultKind
+from omniroute.formats.codec import KINDS
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+TYPE = "type.googleapis.com/google.rpc."
+DOMAIN = "omniroute"
+"""Where a reason of ours means something."""
+STATUSES: dict[FaultKind, str] = {
+    "invalid_request": "INVALID_ARGUMENT",
+    "authentication": "UNAUTHENTICATED",
+    "permission": "PERMISSION_DENIED",
+    "billing": "FAILED_PRECONDITION",
+    "not_found": "NOT_FOUND",
+    "method": "UNIMPLEMENTED",
+    "conflict": "ABORTED",
+    "too_large": "INVALID_ARGUMENT",
+    "unsupported_media": "INVALID_ARGUMENT",
+    "rate_limited": "RESOURCE_EXHAUSTED",
+    "server": "INTERNAL",
+    "overloaded": "UNAVAILABLE",
+    "unavailable": "UNAVAILABLE",
+    "timeout": "DEADLINE_EXCEEDED",
+}
+CODES = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "OUT_OF_RANGE": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "ABORTED": 409,
+    "ALREADY_EXISTS": 409,
+    "RESOURCE_EXHAUSTED": 429,
+    "CANCELLED": 499,
+    "INTERNAL": 500,
+    "UNKNOWN": 500,
+    "DATA_LOSS": 500,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+}
+"""What a status within a stream, where there is none of HTTP any more, would have come with."""
+REFUSED_KEYS = ("API_KEY_INVALID", "API_KEY_EXPIRED")
+"""How Google refuses a key, under status 400 as if the request were at fault."""
+
+
+def decode_error(status: int, body: bytes) -> Fault:
+    """The words of an answer with an error status; a body that is not JSON has none that are worth repeating."""
+    try:
+        said = _decode(body)
+    except (ValueError, RecursionError):
+        said = None
+    return _fault(_inner(said), status)
+
+
+def told(said: Any) -> Fault:
+    """An error that came in an answer of status 200, whole or streamed."""
+    error = _inner(said)
+    code = error.get("code")
+    if not isinstance(code, int) or not 400 <= code < 600:
+        name = error.get("status")
+        code = CODES.get(name, 502) if isinstance(name, str) else 502
+    return _fault(error, code)
+
+
+def _fault(error: dict[str, Any], status: int) -> Fault:
+    details = error.get("details")
+    reason, wait, field = _details(details if isinstance(details, list) else [])
+    if status == 400 and reason in REFUSED_KEYS:
+        status = 401
+    name = _text(error.get("status")) or ""
+    return Fault(
+        kind=KINDS.get(status, "server" if status >= 500 else "invalid_request"),
+        status=status,
+        message=_text(error.get("message")) or "",
+        type=name,
+        code=reason,
+        param=field,
+        retry_after=wait,
+    )
+
+
+def _details(details: list[Any]) -> tuple[str | None, float | None, str | None]:
+    """The reason, the seconds to wait, and the field at fault, as far as they are told."""
+    reason = wait = field = None
+    for detail in details:
+        kind = detail.get("@type") if isinstance(detail, dict) else None
+        match kind.removeprefix(TYPE) if isinstance(kind, str) else None:
+            case "ErrorInfo":
+                reason = _text(detail.get("reason"))
+            case "RetryInfo":
+                wait = _seconds(detail.get("retryDelay"))
+            case "BadRequest":
+                violations = detail.get("fieldViolations")
+                first = violations[0] if isinstance(violations, list) and violations else None
+                field = _text(first.get("field")) if isinstance(first, dict) else None
+    return reason, wait, field
+
+
+def _seconds(delay: Any) -> float | None:
+    """A duration as protocol buffers write it: `17.5s`."""
+    digits = delay.removesuffix("s") if isinstance(delay, str) else ""
+    if not digits.isascii() or len(digits) > 20 or not digits.replace(".", "", 1).isdecimal():
+        return None
+    return float(digits)
+
+
+def _inner(said: Any) -> dict[str, Any]:
+    """The error without its envelope."""
+    if isinstance(said, list) and said:
+        said = said[0]
+    if isinstance(said, dict) and "error" in said:
+        said = said["error"]
+    if isinstance(said, str):
+        return {"message": said}
+    return said if isinstance(said, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def encode_error(fault: Fault, request_id: str) -> bytes:
+    return _encode(envelope(fault, request_id))
+
+
+def envelope(fault: Fault, request_id: str = "") -> dict[str, Any]:
+    """The error as clients read it; a status that is not this format's own would tell them nothing."""
+    status = fault.type if fault.type in CODES else STATUSES[fault.kind]
+    details: list[dict[str, Any]] = []
+    if fault.code is not None:
+        details.append({"@type": TYPE + "ErrorInfo", "reason": fault.code, "domain": DOMAIN})
+    if fault.param is not None:
+        violation = {"field": fault.param, "description": fault.message}
+        details.append({"@type": TYPE + "BadRequest", "fieldViolations": [violation]})
+    if fault.retry_after is not None:
+        details.append({"@type": TYPE + "RetryInfo", "retryDelay": f"{fault.retry_after:.9g}s"})
+    if request_id:
+        details.append({"@type": TYPE + "RequestInfo", "requestId": request_id})
+    error: dict[str, Any] = {"code": fault.status, "message": fault.message, "status": status}
+    return {"error": error | ({"details": details} if details else {})}

@@ -1,0 +1,61 @@
+"""Schemas: of this format as all others have them, and the other way round.
+
+Google has a dialect of its own (`type` in capitals, `nullable`, counts as strings) beside JSON schema, which it takes in
+fields of other names (`parametersJsonSchema`, `responseJsonSchema`). Ours go out in these.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from omniroute.formats import patch
+from omniroute.formats.gemini.spelling import camel
+from omniroute.formats.ir import Loss, Raw
+
+_any = msgspec.json.Decoder()
+_encode = msgspec.json.Encoder().encode
+
+WITHIN = ("items", "additionalProperties", "not")
+LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+MAPS = ("properties", "$defs", "defs", "definitions")
+COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
+OWN_FORMATS = ("enum", "float", "double", "int32", "int64")
+
+
+def standard(raw: Raw, place: str) -> Raw:
+    """A schema in Google's dialect as JSON schema."""
+    return patch.raw(_standard(patch.read(_any, raw, place)))
+
+
+def fitted(schema: Raw, place: str) -> tuple[Raw, list[Loss]]:  # noqa: ARG001 - the place of a loss, once there is one
+    """A JSON schema as Google takes it."""
+    return schema, []
+
+
+def _standard(schema: Any) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    out: dict[str, Any] = {}
+    for given, value in schema.items():
+        name = camel(given) if isinstance(given, str) else given
+        if name in WITHIN:
+            out[name] = _standard(value)
+        elif name in LISTS and isinstance(value, list):
+            out[name] = [_standard(one) for one in value]
+        elif name in MAPS and isinstance(value, dict):
+            out[name] = {key: _standard(one) for key, one in value.items()}
+        elif name in COUNTS and isinstance(value, str) and value.isdecimal() and len(value) < 16:
+            out[name] = int(value)
+        elif name == "type" and isinstance(value, str):
+            out[name] = value.lower()
+        elif name not in ("nullable", "propertyOrdering", "example") and not (
+            name == "format" and value in OWN_FORMATS
+        ):
+            out[name] = value
+    if schema.get("nullable") is True and isinstance(out.get("type"), str):
+        out["type"] = [out["type"], "null"]
+    if out.get("type") == "type_unspecified":
+        del out["type"]
+    return out
