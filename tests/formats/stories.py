@@ -44,6 +44,7 @@ MEDIA = (
     ),
     Opaque("openai_chat", "odd", Raw(b'{"type":"odd"}')),
     Opaque("openai_responses", "web_search_call", Raw(b'{"type":"web_search_call","id":"ws_1","status":"completed"}')),
+    Opaque("gemini", "executableCode", Raw(b'{"executableCode":{"language":"PYTHON","code":"print(1)"}}')),
 )
 
 
@@ -102,7 +103,7 @@ def _said(random):
 
 
 def _thought(random):
-    issuer = random.choice(("anthropic", "openai_chat", "openai_responses", None))
+    issuer = random.choice(("anthropic", "openai_chat", "openai_responses", "gemini", None))
     if random.random() < 0.2:
         return [ThinkingDelta(redacted="c2VhbGVk", issuer=issuer or "anthropic")]
     events = [ThinkingDelta(random.choice(WORDS), issuer=issuer) for _ in range(random.randrange(1, 4))]

@@ -74,10 +74,15 @@ def picture(image: Image) -> Fields | None:
     """An image as a part; None where it is a file of another provider's."""
     if image.data is not None:
         return inline(image.media_type or _guess(image.data), image.data)
-    address = image.url or image.file_id
-    if address is None or (image.url is None and not address.startswith(OWN_FILES)):
-        return None
-    return {"fileData": {"mimeType": image.media_type or _by_ending(address), "fileUri": address}}
+    return reference(image, image.media_type or _by_ending(image.url or ""))
+
+
+def reference(held: Image | Document, media_type: str) -> Fields | None:
+    """What is held elsewhere as a part; None where it is a file of another provider's."""
+    address = held.url
+    if address is None and held.file_id is not None and held.file_id.startswith(OWN_FILES):
+        address = held.file_id
+    return None if address is None else {"fileData": {"mimeType": media_type, "fileUri": address}}
 
 
 def sound(audio: Audio) -> Fields:

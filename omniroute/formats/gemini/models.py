@@ -24,13 +24,14 @@ ALL: tuple[Effort, ...] = ("minimal", "low", "medium", "high")
 class Traits(msgspec.Struct, frozen=True):
     """`levels`: how it can be told how much to think. `budget`: the least and the most tokens of thought, where it is
     told in these. `off`: it can be told not to think. `signed`: it refuses calls of its history without a signature.
-    `media_in_results`: a function's result may hold images. `goes_on`: the last turn may be the model's own, to be
+    `addresses`: Google fetches for it what stands at an `https` address. `media_in_results`: a function's result may hold images. `goes_on`: the last turn may be the model's own, to be
     continued. `penalties`: presence and frequency may be penalised."""
 
     levels: tuple[Effort, ...] = ()
     budget: tuple[int, int] | None = None
     off: bool = False
     signed: bool = False
+    addresses: bool = False
     media_in_results: bool = False
     goes_on: bool = True
     penalties: bool = True
@@ -48,10 +49,11 @@ def traits(model: str) -> Traits:
     draws = "image" in name or "tts" in name
     if version < (3, 0):
         budget = _budget(name)
-        return Traits() if draws else Traits(budget=budget, off="pro" not in name)
+        return Traits(addresses=True) if draws else Traits(budget=budget, off="pro" not in name, addresses=True)
     return Traits(
         levels=() if draws else _levels(name, version),
         signed=True,
+        addresses=True,
         media_in_results=True,
         goes_on=version < (3, 5),
         penalties=version < (3, 5),

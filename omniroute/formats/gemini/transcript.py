@@ -245,11 +245,7 @@ class Transcript:
 
     def _image(self, image: Image, place: str) -> Any:
         part = media.picture(image)
-        if part is None:
-            raise Unsupported(
-                f"`{place}` is an image in a file of another provider's, which Google cannot read. Send its data.",
-                param=place,
-            )
+        self._readable(image, part, place)
         if image.detail not in (None, "auto"):
             self._ledger.lose("image_detail", place, "dropped: there is no such field for one image")
         return part
@@ -265,12 +261,25 @@ class Transcript:
         kind = document.media_type or "application/pdf"
         if document.data is not None:
             return [media.inline(kind, document.data)]
-        address = document.url or document.file_id
-        if address is None or (document.url is None and not address.startswith(media.OWN_FILES)):
+        part = media.reference(document, kind)
+        self._readable(document, part, place)
+        return [part]
+
+    def _readable(self, held: Image | Document, part: Any, place: str) -> None:
+        """Refuses what Google cannot read, for a prompt without its image is another prompt."""
+        if part is None:
             raise Unsupported(
                 f"`{place}` is a file of another provider's, which Google cannot read. Send its data.", param=place
             )
-        return [{"fileData": {"mimeType": kind, "fileUri": address}}]
+        address = held.url
+        if address is None or address.startswith(media.OWN_FILES):
+            return
+        if not self._known.addresses or not address.startswith("https://"):
+            raise Unsupported(
+                f"`{place}` is given by an address that Google does not read for this model, and the gateway does not"
+                " fetch it: `server.fetch_images` is not implemented. Send its data.",
+                param=place,
+            )
 
 
 def _is_plain(block: Block) -> TypeGuard[Text]:
