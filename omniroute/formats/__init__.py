@@ -2,16 +2,17 @@
 
 from typing import cast
 
-from omniroute.formats import anthropic, gemini, openai_chat, openai_responses
+from omniroute.formats import anthropic, gemini, ollama, openai_chat, openai_responses
 from omniroute.formats.codec import ChatCodec, ClientCodec
 
-__all__ = ["CHAT", "CLIENTS", "anthropic", "gemini", "openai_chat", "openai_responses"]
+__all__ = ["CHAT", "CLIENTS", "anthropic", "gemini", "ollama", "openai_chat", "openai_responses"]
 
 CHAT: dict[str, ChatCodec] = {
     "openai_chat": cast("ChatCodec", openai_chat),
     "openai_responses": cast("ChatCodec", openai_responses),
     "anthropic": cast("ChatCodec", anthropic),
     "gemini": cast("ChatCodec", gemini),
+    "ollama": cast("ChatCodec", ollama),
 }
 CLIENTS: dict[str, ClientCodec] = {**CHAT}
 """What clients may speak: all of these, and the forms that are translated whoever is asked."""

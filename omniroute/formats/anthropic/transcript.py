@@ -36,14 +36,13 @@ from omniroute.formats.ir import (
     ToolResult,
     Turn,
 )
+from omniroute.formats.pictures import guess
 
 OPENING = "(The conversation begins with the assistant.)"
 EMPTY = "(The user said nothing.)"
 UNANSWERED = "(There is no result.)"
 
 _strange = re.compile(r"[^a-zA-Z0-9_-]")
-_MAGIC = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lG": "image/gif", "UklG": "image/webp"}
-"""How the base64 of an image begins, for a sender that does not say what it is."""
 
 
 class Transcript:
@@ -252,7 +251,7 @@ class Transcript:
         if image.detail not in (None, "auto"):
             self._ledger.lose("image_detail", place, "dropped: there is no such field")
         if image.data is not None:
-            media_type = image.media_type or _guess(image.data)
+            media_type = image.media_type or guess(image.data)
             source: Fields = {"type": "base64", "media_type": media_type, "data": image.data}
         elif image.url is not None:
             source = {"type": "url", "url": image.url}
@@ -334,10 +333,6 @@ def _data(media_type: str, data: str) -> Fields | None:
     except (binascii.Error, ValueError):
         return None
     return {"type": "text", "media_type": "text/plain", "data": text} if text else None
-
-
-def _guess(data: str) -> str:
-    return next((kind for start, kind in _MAGIC.items() if data.startswith(start)), "image/png")
 
 
 def _code(block: Block) -> str:
