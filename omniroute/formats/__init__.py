@@ -2,10 +2,28 @@
 
 from typing import cast
 
-from omniroute.formats import anthropic, gemini, ollama, openai_chat, openai_responses
+from omniroute.formats import (
+    anthropic,
+    gemini,
+    ollama,
+    ollama_generate,
+    openai_chat,
+    openai_completions,
+    openai_responses,
+)
 from omniroute.formats.codec import ChatCodec, ClientCodec
 
-__all__ = ["CHAT", "CLIENTS", "anthropic", "gemini", "ollama", "openai_chat", "openai_responses"]
+__all__ = [
+    "CHAT",
+    "CLIENTS",
+    "anthropic",
+    "gemini",
+    "ollama",
+    "ollama_generate",
+    "openai_chat",
+    "openai_completions",
+    "openai_responses",
+]
 
 CHAT: dict[str, ChatCodec] = {
     "openai_chat": cast("ChatCodec", openai_chat),
@@ -14,5 +32,9 @@ CHAT: dict[str, ChatCodec] = {
     "gemini": cast("ChatCodec", gemini),
     "ollama": cast("ChatCodec", ollama),
 }
-CLIENTS: dict[str, ClientCodec] = {**CHAT}
+CLIENTS: dict[str, ClientCodec] = {
+    **CHAT,
+    "ollama_generate": cast("ClientCodec", ollama_generate),
+    "openai_completions": cast("ClientCodec", openai_completions),
+}
 """What clients may speak: all of these, and the forms that are translated whoever is asked."""
