@@ -157,7 +157,7 @@ def features(upstream: str, other: str) -> Iterator[Feature]:
     yield Feature(
         "tool choice: none",
         tools(tool_choice=ToolChoice("none")),
-        lambda chat: chat.tool_choice and chat.tool_choice.mode,
+        lambda chat: not chat.tools or (chat.tool_choice is not None and chat.tool_choice.mode == "none"),
     )
     yield Feature("no parallel calls", tools(parallel_tools=False), lambda chat: chat.parallel_tools)
     history = Chat((HELLO, CALLED, result(Text("Sun"))), tools=(WEATHER,))

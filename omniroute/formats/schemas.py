@@ -23,10 +23,10 @@ from urllib.parse import unquote
 
 import msgspec
 
-from omniroute.formats.dialects import DIALECTS, TYPES, Dialect, words
+from omniroute.formats.dialects import DIALECTS, OPENAI, OPENAI_STRICT, TYPES, Dialect, words
 from omniroute.formats.ir import Loss, Raw
 
-__all__ = ["DIALECTS", "NO_PARAMETERS", "Dialect", "fit", "fit_strict", "has_properties"]
+__all__ = ["DIALECTS", "NO_PARAMETERS", "Dialect", "fit", "fit_openai", "fit_strict", "has_properties"]
 
 NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 """The schema of a tool that takes nothing."""
@@ -80,6 +80,15 @@ def fit_strict(schema: Raw, strict: Dialect, loose: Dialect, place: str) -> tupl
     first = losses[0]
     fitted, losses = fit(schema, loose, place)
     return fitted, False, [Loss("strict", first.path, f"dropped: it would change the schema ({first.what})"), *losses]
+
+
+def fit_openai(schema: Raw, place: str, *, strict: bool | None) -> tuple[Raw, bool | None, list[Loss]]:
+    """The schema as OpenAI takes it in all its formats, and whether the answer is held to it."""
+    if strict:
+        fitted, held, losses = fit_strict(schema, OPENAI_STRICT, OPENAI, place)
+        return fitted, True if held else None, losses
+    fitted, losses = fit(schema, OPENAI, place)
+    return fitted, strict, losses
 
 
 def has_properties(schema: Raw) -> bool:

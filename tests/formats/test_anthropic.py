@@ -508,7 +508,9 @@ def tellable(message):
     blocks = []
     for block in message.blocks:
         match block:
-            case Text(text="") | Refusal(text="") | Opaque(format="openai_chat" | "openai_responses"):
+            case Text(text="") | Refusal(text=""):
+                continue
+            case Opaque(format=form) if form != "anthropic":
                 continue
             case Thinking(text="", signature=None, redacted=None, issuer=None | "anthropic"):
                 continue

@@ -132,9 +132,9 @@ class MessageEncoder:
 
     def _one(self, event: Event, out: list[bytes]) -> None:
         match event:
-            case TextDelta(text=str(text)) if text:
+            case TextDelta(text=str(text)):
                 self._say("text", text, out)
-            case RefusalDelta(text=str(text)) if text:
+            case RefusalDelta(text=str(text)):
                 self._say("refusal", text, out)
             case ThinkingDelta():
                 self._think(event, out)
@@ -203,6 +203,10 @@ class MessageEncoder:
     # Events
 
     def _say(self, kind: str, text: str, out: list[bytes]) -> None:
+        if not text:  # which says nothing, but is no more of what was said before
+            if self._saying is not None and self._saying.kind != kind:
+                self._end_saying(out)
+            return
         block = self._begin_saying(kind, {"type": "text", "text": ""}, out)
         self._put(block, block.piece(text), out)
 

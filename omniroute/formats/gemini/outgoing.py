@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from omniroute.formats import custom
 from omniroute.formats.codec import Fields
 from omniroute.formats.gemini import reasoning, schemas
 from omniroute.formats.gemini.head import NAME
@@ -28,10 +29,6 @@ from omniroute.formats.ir import Chat, Loss, Raw, Sampling, Tool, ToolChoice
 TIERS = {"default": "standard", "standard": "standard", "standard_only": "standard", "flex": "flex"} | {
     "priority": "priority"
 }
-CUSTOM_SCHEMA = Raw(
-    b'{"type":"object","properties":{"input":{"type":"string","description":"The whole input, as plain text."}},'
-    b'"required":["input"]}'
-)
 MOST_STOPS = 5
 """Sequences that stop an answer."""
 JSON = "application/json"
@@ -92,7 +89,7 @@ def _function(tool: Tool, place: str, ledger: Ledger) -> Fields:
         ledger.lose("strict", place, "dropped: strictness is not known of one tool")
     if tool.custom:
         ledger.lose("custom_tool", place, "made a function of one text; its grammar is not enforced")
-        schema: Raw | None = CUSTOM_SCHEMA
+        schema: Raw | None = custom.SCHEMA
     else:
         schema = tool.parameters
     if schema is not None:

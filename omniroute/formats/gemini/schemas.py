@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 
 from omniroute.formats import patch
+from omniroute.formats.dialects import GEMINI_JSON
 from omniroute.formats.gemini.spelling import camel
 from omniroute.formats.ir import Loss, Raw
+from omniroute.formats.schemas import fit
 
 _any = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
@@ -29,9 +31,9 @@ def standard(raw: Raw, place: str) -> Raw:
     return patch.raw(_standard(patch.read(_any, raw, place)))
 
 
-def fitted(schema: Raw, place: str) -> tuple[Raw, list[Loss]]:  # noqa: ARG001 - the place of a loss, once there is one
+def fitted(schema: Raw, place: str) -> tuple[Raw, list[Loss]]:
     """A JSON schema as Google takes it."""
-    return schema, []
+    return fit(schema, GEMINI_JSON, place)
 
 
 def _standard(schema: Any) -> Any:

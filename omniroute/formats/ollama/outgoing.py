@@ -18,8 +18,10 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Unsupported
+from omniroute.formats import custom
 from omniroute.formats.arguments import as_object, wrapped
 from omniroute.formats.codec import Fields
+from omniroute.formats.dialects import OLLAMA, OLLAMA_FORMAT
 from omniroute.formats.ir import (
     Block,
     CacheMark,
@@ -41,6 +43,7 @@ from omniroute.formats.ir import (
 )
 from omniroute.formats.ollama.head import NAME
 from omniroute.formats.ollama.request import OPTIONS
+from omniroute.formats.schemas import fit
 
 Message = dict[str, Any]
 
@@ -57,11 +60,6 @@ BUDGETS = ((2_048, "low"), (16_384, "medium"))
 ERROR = "Error: "
 BETWEEN = "\n\n"
 """Between texts that a caller gave apart. What an assistant said in pieces is one text."""
-CUSTOM_SCHEMA = Raw(
-    b'{"type":"object","properties":{"input":{"type":"string","description":"The whole input, as plain text."}},'
-    b'"required":["input"]}'
-)
-NO_SCHEMA = Raw(b'{"type":"object","properties":{}}')
 _object = msgspec.json.Decoder(dict[str, Raw])
 _number = msgspec.json.Decoder(int | float)
 
@@ -161,7 +159,9 @@ class _Writer:
             return "json"
         if output.description:
             self.lose("schema_description", "output.description", "dropped: there is no such field")
-        return output.schema
+        schema, losses = fit(output.schema, OLLAMA_FORMAT, "output.schema")
+        self.losses += losses
+        return schema
 
     def vendor(self, options: Fields) -> Fields:
         """What only this format has; its options go to the others."""
@@ -206,8 +206,16 @@ class _Writer:
             self.lose("custom_tool", place, "made a function of one text; its grammar is not enforced")
         elif tool.strict:
             self.lose("strict", place, "dropped: the model cannot be held to a schema")
-        fields = {"name": tool.name, "description": tool.description or "", "parameters": _schema(tool)}
+        fields = {"name": tool.name, "description": tool.description or "", "parameters": self._schema(tool, place)}
         return {"type": "function", "function": fields}
+
+    def _schema(self, tool: Tool, place: str) -> Raw:
+        """The schema of a tool as the server takes it."""
+        if tool.custom:
+            return custom.SCHEMA
+        schema, losses = fit(tool.parameters, OLLAMA, f"{place}.parameters")
+        self.losses += losses
+        return schema
 
     # Messages
 
@@ -339,13 +347,6 @@ class _Writer:
         if mark is not None and not self._marked:
             self._marked = True
             self.lose("cache_control", place, "dropped: caching is automatic here")
-
-
-def _schema(tool: Tool) -> Raw:
-    """The schema of a tool as the server takes it."""
-    if tool.custom:
-        return CUSTOM_SCHEMA
-    return NO_SCHEMA if tool.parameters is None else tool.parameters
 
 
 def _present(**fields: Any) -> Fields:

@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import Any
 
 from omniroute.formats.codec import Fields
-from omniroute.formats.dialects import OPENAI, OPENAI_STRICT
 from omniroute.formats.ir import (
     Audio,
     Block,
@@ -39,7 +38,7 @@ from omniroute.formats.ir import (
 )
 from omniroute.formats.openai_chat.chunks import picture, tool_call
 from omniroute.formats.openai_chat.head import NAME, with_usage
-from omniroute.formats.schemas import fit, fit_strict
+from omniroute.formats.schemas import fit_openai
 
 Part = dict[str, Any] | Raw
 Message = dict[str, Any]
@@ -146,11 +145,7 @@ class _Writer:
         """A schema as it is taken, and whether the answer is held to it: not where that would change its meaning."""
         if schema is None:
             return None, strict
-        if strict:
-            fitted, held, losses = fit_strict(schema, OPENAI_STRICT, OPENAI, place)
-            strict = True if held else None
-        else:
-            fitted, losses = fit(schema, OPENAI, place)
+        fitted, strict, losses = fit_openai(schema, place, strict=strict)
         self.losses += losses
         return fitted, strict
 

@@ -21,12 +21,12 @@ from omniroute.formats.openai_chat.outgoing import BUDGETS, TIERS
 from omniroute.formats.openai_responses.head import NAME
 from omniroute.formats.openai_responses.request import LOGPROBS, SEALED
 from omniroute.formats.openai_responses.transcript import LONGEST, Transcript, short
+from omniroute.formats.schemas import NO_PARAMETERS, fit_openai
 
 LEAST = 16
 """Tokens of an answer, the fewest that may be asked for."""
 WITHOUT = ("stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias", "top_k")
 """Of sampling, what has no field."""
-NO_SCHEMA = Raw(b'{"type":"object","properties":{}}')
 
 _object = msgspec.json.Decoder(dict[str, Raw])
 
@@ -138,8 +138,10 @@ class _Writer:
             return None
         if output.kind == "json_object" or output.schema is None:
             return {"type": "json_object"}
-        described = _present(description=output.description, strict=output.strict)
-        return {"type": "json_schema", "name": output.name or "answer", "schema": output.schema} | described
+        schema, strict, losses = fit_openai(output.schema, "output.schema", strict=output.strict)
+        self.losses += losses
+        described = _present(description=output.description, strict=strict)
+        return {"type": "json_schema", "name": output.name or "answer", "schema": schema} | described
 
     def include(self, *, sealed: bool) -> list[str]:
         """What an answer is to hold beyond the usual."""
@@ -186,9 +188,11 @@ class _Writer:
         fields |= _present(description=tool.description)
         if tool.custom:
             return fields if tool.grammar is None else fields | {"format": _flat(tool.grammar)}
-        fields["parameters"] = NO_SCHEMA if tool.parameters is None else tool.parameters
+        parameters = NO_PARAMETERS if tool.parameters is None else tool.parameters
+        fields["parameters"], strict, losses = fit_openai(parameters, f"{place}.parameters", strict=tool.strict)
+        self.losses += losses
         if tool.strict is not None or self.chat.vendor_format != NAME:
-            fields["strict"] = bool(tool.strict)
+            fields["strict"] = bool(strict)  # it would be held to the schema if nothing was said
         return fields
 
     def _tool_choice(self, choice: ToolChoice | None, kinds: dict[str, str]) -> Any:
