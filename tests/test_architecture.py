@@ -29,6 +29,7 @@ ONLY_IN = {
     "yaml": (("document",), "one strict loader decides what a scalar means"),
     "httpx": (("upstream",), "one package owns TLS, proxies, redirects and address checks"),
     "httptools": (("upstream",), "one package parses what providers send"),
+    "toktok": (("formats/tokens/text",), "one module knows the vocabularies, and loads them when they are needed"),
     "jsonschema": (("config/schema",), "requests are judged by codecs; a schema is for the file"),
     "watchfiles": (("config/watch",), "one module knows how files change"),
     "sqlite3": (("state",), "SQL stays where the tables are defined"),
