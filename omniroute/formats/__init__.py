@@ -11,11 +11,12 @@ from omniroute.formats import (
     openai_completions,
     openai_responses,
 )
-from omniroute.formats.codec import ChatCodec, ClientCodec
+from omniroute.formats.codec import ChatCodec, ClientCodec, CountCodec
 
 __all__ = [
     "CHAT",
     "CLIENTS",
+    "COUNTING",
     "anthropic",
     "gemini",
     "ollama",
@@ -38,3 +39,7 @@ CLIENTS: dict[str, ClientCodec] = {
     "openai_completions": cast("ClientCodec", openai_completions),
 }
 """What clients may speak: all of these, and the forms that are translated whoever is asked."""
+COUNTING: dict[str, CountCodec] = {
+    "anthropic": cast("CountCodec", anthropic),
+}
+"""The formats in which a prompt can be counted without being answered, by clients and by upstreams."""

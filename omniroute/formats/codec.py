@@ -217,3 +217,22 @@ class ChatCodec(ClientCodec, Protocol):
     def through(self, head: Head) -> Bridge:
         """A streamed answer handed on."""
         ...
+
+
+class CountCodec(Protocol):
+    """The counting of a prompt's tokens in a chat format, where the format has it: what a client asks, what an upstream
+    answers. Malformed requests raise `BadRequest`, malformed answers `ValueError`."""
+
+    def peek_count(self, body: bytes, path: str = "", query: bytes = b"") -> Head:
+        """The head of a client's request to count, its fields being those of the chat request that is to be counted."""
+        ...
+
+    def encode_count(self, count: int, *, estimated: bool) -> bytes: ...
+
+    def count_path(self, model: str) -> str: ...
+
+    def count_request(self, fields: Fields, model: str) -> Fields:
+        """The request that has an upstream count the chat request of these fields."""
+        ...
+
+    def decode_count(self, body: bytes) -> int: ...

@@ -56,11 +56,10 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
     limit = output_limit(call.policies, head.model, target)
     if limit is not None:
         fields = codec.limited(fields, limit)
-    headers = forwarded(call, codec) if own else ()
     quirks = target.upstream.quirks
     if quirks is not patch.NONE:
         fields = patch.apply(quirks, fields, losses)
-        headers = _betas(headers, quirks.betas, losses)
+    headers = forwarded(call, codec, quirks, losses) if own else ()
     if losses and call.gateway.server.strict_translation:
         raise Unsupported(_refused(target, losses), param=losses[0].path or None)
     path = codec.path(target.model, head.stream)
@@ -140,10 +139,10 @@ def _within(call: Call, limits: Deadlines) -> Deadlines:
     return limits if limits.total <= left else msgspec.structs.replace(limits, total=max(left, 0.001))
 
 
-def forwarded(call: Call, codec: ChatCodec) -> transport.Headers:
+def forwarded(call: Call, codec: ChatCodec, quirks: patch.Quirks, losses: list[Loss]) -> transport.Headers:
     """The client's headers that mean something to an upstream of the same format."""
     wanted = codec.FORWARD
-    return tuple(header for header in call.headers if header[0] in wanted)
+    return _betas(tuple(header for header in call.headers if header[0] in wanted), quirks.betas, losses)
 
 
 async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate) -> Reply:

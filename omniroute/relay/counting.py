@@ -1,62 +1,105 @@
-"""How many tokens a prompt has: asked upstream where the provider can count, else estimated and marked so."""
+"""How many tokens a prompt has: asked upstream where the provider can count, else estimated and marked so.
+
+The client asks in its format and the upstream is asked in the one that it counts in, which may be another.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
+
 from omniroute.errors import LimitReached, Unavailable, UpstreamError
-from omniroute.formats import CHAT, anthropic, patch
+from omniroute.formats import CHAT, COUNTING, patch, tokens
 from omniroute.formats.codec import Head, malformed
-from omniroute.relay import estimate, headers
+from omniroute.formats.ir import Chat
+from omniroute.relay import headers
 from omniroute.relay.asgi import respond
 from omniroute.relay.attempt import Prepared, forwarded, send
 from omniroute.relay.call import Call
 from omniroute.relay.relay import choose, once
 from omniroute.routing.plan import Candidate, first_turn
+from omniroute.routing.tables import Target
 from omniroute.upstream.client import Client, classify, named
 
 ANSWER_LIMIT = 64 * 1024
+NO_COUNTING = frozenset({404, 405, 501})
+"""Statuses of upstreams that cannot count, whatever the catalogue says of them."""
 
 
 async def count(call: Call, client: Client, body: bytes) -> None:
-    """Answers `/v1/messages/count_tokens`."""
-    head = call.head = anthropic.peek_count(body)
-    counted = await _ask(call, client, head)
-    tokens = estimate.prompt(anthropic.decode_request(head)) if counted is None else counted
-    answer = anthropic.encode_count(tokens, estimated=counted is None)
+    """Answers a request to count."""
+    counter = COUNTING[call.endpoint.format]
+    head = call.head = counter.peek_count(body, call.path, call.scope["query_string"])
+    try:
+        candidates = choose(call, first_turn)
+    except (LimitReached, Unavailable):
+        candidates = []
+    counted = await _ask(call, client, head, candidates)
+    if counted is None:
+        model = candidates[0].target.model if candidates else head.model
+        answer = counter.encode_count(await asyncio.to_thread(tokens.count, _chat(call, head), model), estimated=True)
+    else:
+        answer = counter.encode_count(counted, estimated=False)
     call.status = 200
     await respond(call.send, 200, headers.whole(call, len(answer)), answer)
 
 
-async def _ask(call: Call, client: Client, head: Head) -> int | None:
+async def _ask(call: Call, client: Client, head: Head, candidates: list[Candidate]) -> int | None:
     """The count of the first candidate whose provider counts; None where none does, or can just now. A refusal of the
     request itself is raised, since an estimate would hide it."""
-    try:
-        candidates = choose(call, first_turn)
-    except (LimitReached, Unavailable):
-        return None
-    counted: list[int] = []
-
-    async def exchange(candidate: Candidate) -> UpstreamError | None:
-        provider = candidate.target.upstream.name
-        fields = patch.apply(candidate.target.upstream.quirks, anthropic.forward_count(head, candidate.target.model))
-        codec = CHAT["anthropic"]
-        prepared = Prepared(codec, anthropic.COUNT_PATH, patch.join(fields), [], forwarded(call, codec))
-        try:
-            reply = await send(call, client, candidate, prepared)
-            try:
-                counted.append(anthropic.decode_count(await reply.read(ANSWER_LIMIT)))
-            finally:
-                reply.close()
-        except UpstreamError as error:
-            return named(error, provider, candidate.connection.auth)
-        except ValueError as error:
-            return classify(malformed(str(error)), provider)
-        return None
-
     for candidate in candidates:
-        if "count_tokens" in candidate.target.upstream.operations:
-            failure = await once(call, candidate, exchange)
-            if failure is None:
-                return counted[0]
-            if failure.kind == "invalid":
-                raise failure
+        form = _counts_in(candidate.target)
+        if form is None:
+            continue
+        counted: list[int] = []
+        prepared = _prepare(call, head, candidate.target, form)
+        failure = await once(call, candidate, partial(_exchange, call, client, prepared, counted))
+        if failure is None:
+            return counted[0]
+        if failure.kind == "invalid" and failure.fault.status not in NO_COUNTING:
+            raise failure
     return None
+
+
+async def _exchange(
+    call: Call, client: Client, prepared: Prepared, counted: list[int], candidate: Candidate
+) -> UpstreamError | None:
+    provider = candidate.target.upstream.name
+    try:
+        reply = await send(call, client, candidate, prepared)
+        try:
+            counted.append(COUNTING[prepared.codec.NAME].decode_count(await reply.read(ANSWER_LIMIT)))
+        finally:
+            reply.close()
+    except UpstreamError as error:
+        return named(error, provider, candidate.connection.auth)
+    except ValueError as error:
+        return classify(malformed(str(error)), provider)
+    return None
+
+
+def _counts_in(target: Target) -> str | None:
+    """The format in which the target's provider counts, if it does."""
+    service = target.upstream.operations.get("count_tokens")
+    if service is None or service.format not in COUNTING or service.format not in target.upstream.endpoints:
+        return None
+    return service.format
+
+
+def _prepare(call: Call, head: Head, target: Target, form: str) -> Prepared:
+    """What is asked of the target: the request that would be sent to it, narrowed to what can be counted."""
+    codec, counter, quirks = CHAT[form], COUNTING[form], target.upstream.quirks
+    if call.endpoint.format == form:
+        fields = codec.forward(head, target.model)
+        ours = forwarded(call, codec, quirks, [])
+    else:
+        fields, _ = codec.encode_request(_chat(call, head), target.model)
+        ours = ()
+    fields = counter.count_request(patch.apply(quirks, fields), target.model)
+    return Prepared(codec, counter.count_path(target.model), patch.join(fields), [], ours)
+
+
+def _chat(call: Call, head: Head) -> Chat:
+    if call.chat is None:
+        call.chat = call.codec.decode_request(head)
+    return call.chat

@@ -217,7 +217,7 @@ async def _exchange(call: Call, client: Client, prepared: Prepared, candidate: C
         if reply is not None:
             reply.close()
     call.losses = prepared.losses
-    call.usage = answer.usage or estimate.usage(call, len(answer.body) // estimate.BYTES_PER_TOKEN)
+    call.usage = answer.usage or estimate.usage(call, estimate.produced(answer.body))
     call.finish = answer.finish
     call.cost = meter.price(candidate.target, call.usage)
     call.status = 200

@@ -397,7 +397,7 @@ def test_bytes_that_are_not_text_are_not_handed_on():
 
 
 def test_requests_go_to_one_path():
-    assert (anthropic.path("m", True), anthropic.COUNT_PATH) == ("/messages", "/messages/count_tokens")
+    assert (anthropic.path("m", True), anthropic.count_path("m")) == ("/messages", "/messages/count_tokens")
 
 
 # --------------------------------------------------------------------------------------------------- calls, in order
@@ -1481,7 +1481,7 @@ def test_counts_beyond_reason_do_not_break_the_books():
 def test_tokens_are_counted_for_a_request_without_its_answer():
     body = {"model": "coding", "messages": [{"role": "user", "content": "hi"}], "system": "s"}
     peeked = anthropic.peek_count(msgspec.json.encode(body | {"max_tokens": 5, "temperature": 0.5, "stream": True}))
-    sent = msgspec.json.decode(patch.join(anthropic.forward_count(peeked, "claude")))
+    sent = msgspec.json.decode(patch.join(anthropic.count_request(anthropic.forward(peeked, "claude"), "claude")))
     assert sent == body | {"model": "claude"}
     assert anthropic.decode_count(b'{"input_tokens":17,"x":1}') == 17
     assert anthropic.encode_count(17, estimated=False) == b'{"input_tokens":17}'

@@ -4,7 +4,7 @@ Written down in https://platform.claude.com/docs/en/api/messages and in the type
 """
 
 from omniroute.formats import patch
-from omniroute.formats.anthropic.counting import COUNT_PATH, decode_count, encode_count, forward_count, peek_count
+from omniroute.formats.anthropic.counting import count_path, count_request, decode_count, encode_count, peek_count
 from omniroute.formats.anthropic.faults import decode_error, encode_error
 from omniroute.formats.anthropic.handover import relabel, through
 from omniroute.formats.anthropic.head import NAME, forward, peek
@@ -41,12 +41,13 @@ def path(model: str, stream: bool) -> str:  # noqa: ARG001 - other formats put t
 
 __all__ = [
     "CONTENT_TYPE",
-    "COUNT_PATH",
     "FORWARD",
     "HEADERS",
     "NAME",
     "REQUEST_ID",
     "content_type",
+    "count_path",
+    "count_request",
     "decode_count",
     "decode_error",
     "decode_reply",
@@ -58,7 +59,6 @@ __all__ = [
     "encode_request",
     "encoder",
     "forward",
-    "forward_count",
     "limited",
     "path",
     "peek",

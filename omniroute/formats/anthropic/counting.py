@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from omniroute.formats.anthropic.head import forward, look
+from omniroute.formats.anthropic.head import look
 from omniroute.formats.codec import Fields, Head
-
-COUNT_PATH = "/messages/count_tokens"
 
 ANSWERING = frozenset(
     {"max_tokens", "stream", "temperature", "top_p", "top_k", "stop_sequences", "metadata", "service_tier"}
@@ -22,11 +20,17 @@ class _Counted(msgspec.Struct):
 _counted = msgspec.json.Decoder(_Counted)
 _encode = msgspec.json.Encoder().encode
 
-peek_count = look
+
+def count_path(model: str) -> str:  # noqa: ARG001 - other formats put the model into the path
+    return "/messages/count_tokens"
 
 
-def forward_count(head: Head, model: str) -> Fields:
-    return {name: value for name, value in forward(head, model).items() if name not in ANSWERING}
+def peek_count(body: bytes, path: str = "", query: bytes = b"") -> Head:  # noqa: ARG001 - it stands in the body
+    return look(body)
+
+
+def count_request(fields: Fields, model: str) -> Fields:  # noqa: ARG001 - the fields name it
+    return {name: value for name, value in fields.items() if name not in ANSWERING}
 
 
 def decode_count(body: bytes) -> int:

@@ -30,7 +30,7 @@ from omniroute.formats.tokens.family import Family, family
 _page = re.compile(rb"/Type\s*/Page(?![A-Za-z])")
 
 READ_PAGES = 4 * 1024 * 1024
-"""Characters of base64 up to which a PDF's pages are looked for; a larger one is judged by its size."""
+"""Characters of base64 in which the pages of PDFs are looked for; what is beyond is judged by its size."""
 PAGE_BYTES = 8 * 1024
 """Of a PDF that hides its pages; a dense page of text takes about so much, a scanned one more."""
 PAGES = 1000
@@ -43,27 +43,29 @@ PACKED_SOUND_BYTES = 2_000
 
 
 class _Sum(msgspec.Struct):
-    """What is found on the way: texts to be counted together, and tokens that need no counting."""
+    """What is found on the way: texts to be counted together, and tokens that need no counting. `readable` characters
+    of documents may still be looked into."""
 
     family: Family
     texts: list[str]
     tokens: int
+    readable: int
 
 
 def count(chat: Chat, model: str) -> int:
     """The tokens of a prompt for a model. Up to some 50 ms of work and at first 0.3 s more, so not for an event loop."""
-    found = _found(chat, family(model))
+    found = _found(chat, family(model), READ_PAGES)
     return found.tokens + text.tokens(found.texts, found.family.rate)
 
 
 def rough(chat: Chat, model: str) -> int:
-    """The same with the texts judged by their size, in the time that it takes to look at them."""
-    found = _found(chat, family(model))
+    """The same with texts and documents judged by their size, for who cannot wait."""
+    found = _found(chat, family(model), 0)
     return found.tokens + text.rough(found.texts)
 
 
-def _found(chat: Chat, charged: Family) -> _Sum:
-    found = _Sum(charged, [block.text for block in chat.system], charged.request)
+def _found(chat: Chat, charged: Family, readable: int) -> _Sum:
+    found = _Sum(charged, [block.text for block in chat.system], charged.request, readable)
     found.tokens += charged.turn * (len(chat.turns) + bool(chat.system))
     if chat.tools:
         found.tokens += charged.tools
@@ -131,12 +133,13 @@ def _document(found: _Sum, document: Document) -> None:
     elif kind.startswith("image/"):
         found.tokens += found.family.picture.tokens(picture.size(data), None)
     else:
-        found.tokens += _pages(data) * found.family.page
+        found.tokens += _pages(found, data) * found.family.page
 
 
-def _pages(data: str) -> int:
+def _pages(found: _Sum, data: str) -> int:
     """At least one. A PDF often says in plain text where a page begins, and else is judged by its size."""
-    seen = len(_page.findall(_decoded(data))) if len(data) <= READ_PAGES else 0
+    found.readable -= len(data)
+    seen = len(_page.findall(_decoded(data))) if found.readable >= 0 else 0
     return min(max(seen or ceil(len(data) * 3 / 4 / PAGE_BYTES), 1), PAGES)
 
 
