@@ -63,7 +63,7 @@ class Crops(msgspec.Struct, frozen=True):
     tile: int
 
     def tokens(self, size: Size | None, detail: str | None) -> int:  # noqa: ARG002 - a Rule
-        wide, high = size or (3072, 3072)
+        wide, high = size or (3072, 384)
         if max(wide, high) <= 384:
             return self.tile
         scale = min(1.0, 3072 / max(wide, high))
