@@ -323,8 +323,8 @@ CLIENT_TEXTS = {
     "POST /v1/chat/completions": "Answers a chat request, as a stream if `stream` is true. Whatever the provider "
     "speaks, the answer has this format.",
     "POST /v1/messages": "The same for clients that speak Anthropic's Messages.",
-    "POST /v1/messages/count_tokens": "Counts the tokens of a request: by the provider where it can, else estimated, "
-    "which the answer marks.",
+    "POST /v1/messages/count_tokens": "Counts the tokens of a request: by the provider where it can, else by the "
+    "gateway, for the model that would serve it and on the high side, which the answer marks as `estimated`.",
     "GET /v1/models": "Lists what `model` may be: combos, aliases and `provider/model`, as far as the key allows. "
     "`GET /v1/models/{id}` gives one. In Anthropic's shape to clients that send `anthropic-version`.",
     "POST /v1/providers": "`/v1/providers/{provider}/chat/completions` and the other endpoints below `/v1` that take a "

@@ -22,13 +22,13 @@ Encoding = Literal["o200k_base", "cl100k_base"]
 
 BYTES_PER_TOKEN = 3.5
 """Of prose and code in UTF-8, where there is no time to count; a little below what tokenizers need."""
-EXACT = 150_000
+EXACT = 100_000
 """Characters that are counted. A longer prompt is judged by as many of it, since the slowest texts (long runs of one
 sign) take half a microsecond a character."""
 WINDOW = 1000
 """Characters of one sample of a longer prompt; short ones, so that many are spread over it."""
-MARGIN = 1.05
-"""What is added to a count that was made from samples: twice and a half what chance does to 150 of them where prose,
+MARGIN = 1.06
+"""What is added to a count that was made from samples: twice and a half what chance does to 100 of them where prose,
 code and data are mixed."""
 
 

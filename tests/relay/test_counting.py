@@ -1,0 +1,192 @@
+"""Counting through the gateway: who is asked in which words, and what stands in where nobody can say."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from support import tables
+from support.gateway import Gateway
+from support.upstream import Script, Upstream, whole
+
+from omniroute.formats import CHAT, openai_chat, tokens
+from omniroute.formats.anthropic import decode_request, peek_count
+from omniroute.formats.patch import Quirks
+from omniroute.relay import counting
+from omniroute.routing.tables import Endpoint, Origin, Service
+
+PATH = "/v1/messages/count_tokens"
+CONFIG = """\
+version: 1
+server: {{data_dir: '{{data_dir}}'}}
+providers:
+  anthropic: {{base_url: '{url}', connections: {{main: {{api_key: '${{env:KEY}}'}}}}, models: {{claude-sonnet-4-5: {{}}}}}}
+  plain:
+    type: openai-compatible
+    base_url: '{url}'
+    connections: {{main: {{}}}}
+    models: {{gpt-4o: {{}}, claude: {{upstream_id: claude-opus-4-8}}, gemini-2.5-flash: {{}}}}
+aliases: {{fast: plain/gpt-4o}}
+combos:
+  either: {{targets: [plain/gpt-4o, anthropic/claude-sonnet-4-5]}}
+"""
+PICTURE = base64.b64encode(b"GIF89a" + struct.pack("<HH", 1024, 1024)).decode()
+BODY: dict[str, Any] = {
+    "system": "Be brief.",
+    "tools": [{"name": "now", "description": "The time of day.", "input_schema": {"type": "object", "properties": {}}}],
+    "messages": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "Что на этой картинке? 12345"},
+                {"type": "image", "source": {"type": "base64", "media_type": "image/gif", "data": PICTURE}},
+            ],
+        }
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def upstream():
+    with Upstream(lambda _asked: whole({"input_tokens": 42})) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def gateway(upstream):
+    with Gateway(CONFIG.format(url=upstream.url), KEY="sk-a") as running:
+        yield running
+
+
+def count(gateway: Gateway, model: str, body: dict[str, Any] = BODY) -> httpx.Response:
+    return httpx.post(gateway.url + PATH, json=body | {"model": model}, trust_env=False, timeout=20)
+
+
+def ours(model: str) -> int:
+    return tokens.count(decode_request(peek_count(msgspec.json.encode(BODY | {"model": "m"}))), model)
+
+
+@pytest.mark.parametrize(
+    ("asked", "serving"),
+    [
+        ("plain/gpt-4o", "gpt-4o"),
+        ("fast", "gpt-4o"),
+        ("plain/claude", "claude-opus-4-8"),
+        ("plain/gemini-2.5-flash", "gemini-2.5-flash"),
+    ],
+)
+def test_an_estimate_is_for_the_model_that_would_serve(gateway, asked, serving):
+    assert count(gateway, asked).json() == {"input_tokens": ours(serving), "estimated": True}
+
+
+def test_the_models_of_one_prompt_differ():
+    assert (
+        len({ours(model) for model in ("gpt-4o", "gpt-4", "claude-opus-4-8", "claude-3-haiku", "gemini-2.5-flash")})
+        == 5
+    )
+
+
+def test_of_a_combo_the_one_that_counts_is_asked(gateway, upstream):
+    upstream.script = lambda _asked: whole({"input_tokens": 42})
+    assert count(gateway, "either").json() == {"input_tokens": 42}
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_an_upstream_that_turns_out_not_to_count_is_stood_in_for(gateway, upstream, status):
+    upstream.script = lambda _asked: whole({"type": "error", "error": {"type": "x", "message": "no"}}, status)
+    upstream.asked.clear()
+    told = count(gateway, "anthropic/claude-sonnet-4-5")
+    assert (told.status_code, told.json()) == (200, {"input_tokens": ours("claude-sonnet-4-5"), "estimated": True})
+    assert len(upstream.asked) == 1
+
+
+@pytest.mark.parametrize("said", [b"", b"{}", b'{"input_tokens":"many"}', b"<html>"])
+def test_an_answer_that_is_no_count_is_stood_in_for(gateway, upstream, said):
+    upstream.script = lambda _asked: Script(pieces=[said])
+    assert count(gateway, "anthropic/claude-sonnet-4-5").json()["estimated"] is True
+
+
+def test_a_request_that_cannot_be_read_is_refused_and_not_estimated(gateway):
+    wrong = {"messages": [{"role": "user", "content": [{"type": "image"}]}]}
+    assert count(gateway, "plain/gpt-4o", wrong).status_code == 400
+
+
+def test_others_are_answered_while_much_is_counted(gateway):
+    large = {"messages": [{"role": "user", "content": "-" * 3_000_000}]}
+    count(gateway, "plain/gpt-4o")  # whatever has to be loaded is
+    with ThreadPoolExecutor(4) as pool:
+        counts = [pool.submit(count, gateway, "plain/gpt-4o", large) for _ in range(4)]
+        began = time.monotonic()
+        assert httpx.get(gateway.url + "/health", trust_env=False).status_code == 200
+        assert time.monotonic() - began < 2
+        assert {answer.result().json()["estimated"] for answer in counts} == {True}
+
+
+# --------------------------------------------------------------------------------------------- in another's words
+
+
+def target(**changed: Any):
+    plain = tables.target("other/claude-sonnet-4-5")
+    place = Endpoint(origin=Origin("http", "127.0.0.1", 1), base_path="/v1")
+    upstream = msgspec.structs.replace(
+        plain.upstream,
+        endpoints={"anthropic": place},
+        operations={"count_tokens": Service(format="anthropic", endpoint=place)},
+        **changed,
+    )
+    return msgspec.structs.replace(plain, upstream=upstream, formats=("anthropic",))
+
+
+def prepared(of):
+    body = msgspec.json.encode(
+        {
+            "model": "fast",
+            "max_tokens": 7,
+            "temperature": 0.5,
+            "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}],
+        }
+    )
+    call: Any = SimpleNamespace(
+        endpoint=SimpleNamespace(format="openai_chat"),
+        codec=CHAT["openai_chat"],
+        chat=None,
+        headers=[(b"anthropic-beta", b"x")],
+    )
+    return counting._prepare(call, openai_chat.peek(body), of, "anthropic")
+
+
+def test_a_client_of_another_format_has_its_request_counted_as_it_would_be_sent():
+    made = prepared(target())
+    assert made.path == "/messages/count_tokens"
+    assert made.headers == ()
+    sent = msgspec.json.decode(made.body)
+    assert sent["model"] == "claude-sonnet-4-5"
+    assert sent["messages"] == [{"role": "user", "content": "Hi"}]
+    assert "Be brief." in str(sent["system"])
+    assert not sent.keys() & {"max_tokens", "temperature", "stream"}
+
+
+def test_a_count_heeds_the_providers_quirks():
+    assert "system" not in msgspec.json.decode(prepared(target(quirks=Quirks(drop=("system",)))).body)
+
+
+def test_a_provider_counts_only_in_a_format_that_can_be_counted_and_that_it_speaks():
+    assert counting._counts_in(target()) == "anthropic"
+    assert counting._counts_in(tables.target("other/m")) is None
+    of = target()
+    elsewhere = msgspec.structs.replace(of.upstream, endpoints={})
+    assert counting._counts_in(msgspec.structs.replace(of, upstream=elsewhere)) is None
+    unknown = {"count_tokens": Service(format="openai_chat", endpoint=of.upstream.endpoints["anthropic"])}
+    assert (
+        counting._counts_in(
+            msgspec.structs.replace(of, upstream=msgspec.structs.replace(of.upstream, operations=unknown))
+        )
+        is None
+    )
