@@ -17,7 +17,7 @@ English prose, code and JSON are overrated by a sixth for most families, by a qu
 latest models. What stays underrated are hundreds of repetitions of one letter, space or dash in Claude, Gemini and
 Mistral, whose vocabularies have no word for them; in a text they are lost in what is overrated.
 
-**The rest** is what the providers' pages say, read in November 2026; where they say nothing, a comment does.
+**The rest** is what the providers publish; where it is measured or supposed, a comment says so.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ from omniroute.formats.tokens.text import Rate
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of each thing. `tools` is what having any tool costs, `server_tool` what each costs that the provider runs
-    itself, `second` what a second of sound does."""
+    itself, `second` what a second of sound does.
+
+    A `turn` is OpenAI's three and the break after them; `tool`, for a tool, a call or a result, is the names and
+    brackets of the JSON around it, which the templates of open models write out.
+    """
 
     rate: Rate
     picture: Rule
@@ -62,7 +66,7 @@ _CLAUDE = Family(
     ),
     picture=Squares(side=750**0.5, most=1600, edge=1568),
     page=_PAGE,
-    request=7,
+    request=7,  # measured: the frame of one message, and 13 from Opus 4.7 on
     tools=530,  # Claude 3 Opus; later ones 346
     server_tool=735,  # the computer, the largest
 )
@@ -83,7 +87,8 @@ _GEMINI_2 = msgspec.structs.replace(_GEMINI, picture=Crops(258), page=258)
 # (community.openai.com/t/1377015); no page says what a page of a PDF costs beside its picture.
 _GPT = Family(rate=Rate(), picture=Squares(side=32, most=2500, factor=1.2, original=10_000), page=_PAGE)
 _GPT_4 = msgspec.structs.replace(_GPT, rate=Rate(encoding="cl100k_base"), picture=Tiles(85, 170))
-# The open models get their tools in a text that their template brings, of about 90 tokens.
+# The open models get their tools in a text that their template brings, of about 90 tokens. Their pictures and sound are
+# supposed to cost what those of the dearer ones do, but for what stands with a family.
 _OPEN = Family(
     rate=Rate(
         factor=1.14,
@@ -127,7 +132,7 @@ _MISTRAL = msgspec.structs.replace(
 _QWEN = msgspec.structs.replace(
     _OPEN,
     rate=Rate(factor=1.23, digits=0.61, capitals=0.06, cyrillic=0.25, levant=0.57, indic=1.27, hangul=0.03, emoji=0.81),
-    picture=Squares(side=28, most=16_384),
+    picture=Squares(side=28, most=16_384),  # Qwen 2.5 VL; 3 VL has larger squares
 )
 _DEEPSEEK = msgspec.structs.replace(
     _OPEN,
