@@ -40,6 +40,8 @@ CLIENTS: dict[str, ClientCodec] = {
 }
 """What clients may speak: all of these, and the forms that are translated whoever is asked."""
 COUNTING: dict[str, CountCodec] = {
+    "openai_responses": cast("CountCodec", openai_responses),
     "anthropic": cast("CountCodec", anthropic),
+    "gemini": cast("CountCodec", gemini),
 }
 """The formats in which a prompt can be counted without being answered, by clients and by upstreams."""

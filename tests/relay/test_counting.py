@@ -14,9 +14,9 @@ import msgspec
 import pytest
 from support import tables
 from support.gateway import Gateway
-from support.upstream import Script, Upstream, whole
+from support.upstream import Asked, Script, Upstream, whole
 
-from omniroute.formats import CHAT, openai_chat, tokens
+from omniroute.formats import CHAT, COUNTING, openai_chat, tokens
 from omniroute.formats.anthropic import decode_request, peek_count
 from omniroute.formats.patch import Quirks
 from omniroute.relay import counting
@@ -28,6 +28,8 @@ version: 1
 server: {{data_dir: '{{data_dir}}'}}
 providers:
   anthropic: {{base_url: '{url}', connections: {{main: {{api_key: '${{env:KEY}}'}}}}, models: {{claude-sonnet-4-5: {{}}}}}}
+  openai: {{base_url: '{url}/openai', connections: {{main: {{api_key: '${{env:KEY}}'}}}}, models: {{gpt-4o: {{}}}}}}
+  gemini: {{base_url: '{url}/gemini', connections: {{main: {{api_key: '${{env:KEY}}'}}}}, models: {{gemini-2.5-pro: {{}}}}}}
   plain:
     type: openai-compatible
     base_url: '{url}'
@@ -55,8 +57,16 @@ BODY: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def upstream():
-    with Upstream(lambda _asked: whole({"input_tokens": 42})) as running:
+    with Upstream(counts) as running:
         yield running
+
+
+def counts(asked: Asked) -> Script:
+    if asked.path.endswith(":countTokens"):
+        return whole({"totalTokens": 17, "promptTokensDetails": []})
+    if asked.path.endswith("/responses/input_tokens"):
+        return whole({"object": "response.input_tokens", "input_tokens": 31})
+    return whole({"input_tokens": 42})
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +104,7 @@ def test_the_models_of_one_prompt_differ():
 
 
 def test_of_a_combo_the_one_that_counts_is_asked(gateway, upstream):
-    upstream.script = lambda _asked: whole({"input_tokens": 42})
+    upstream.script = counts
     assert count(gateway, "either").json() == {"input_tokens": 42}
 
 
@@ -171,6 +181,50 @@ def test_a_client_of_another_format_has_its_request_counted_as_it_would_be_sent(
     assert sent["messages"] == [{"role": "user", "content": "Hi"}]
     assert "Be brief." in str(sent["system"])
     assert not sent.keys() & {"max_tokens", "temperature", "stream"}
+
+
+def test_a_provider_counts_in_its_own_format_whatever_the_client_speaks(gateway, upstream):
+    upstream.script = counts
+    upstream.asked.clear()
+    assert count(gateway, "openai/gpt-4o").json() == {"input_tokens": 31}
+    assert count(gateway, "gemini/gemini-2.5-pro").json() == {"input_tokens": 17}
+    openai, gemini = upstream.asked
+    assert openai.path == "/openai/responses/input_tokens"
+    assert openai.json["model"] == "gpt-4o"
+    assert [tool["name"] for tool in openai.json["tools"]] == ["now"]
+    assert not openai.json.keys() & {"stream", "store", "max_output_tokens"}
+    assert gemini.path == "/gemini/models/gemini-2.5-pro:countTokens"
+    assert gemini.json["generateContentRequest"]["model"] == "models/gemini-2.5-pro"
+    assert "Be brief." in str(gemini.json["generateContentRequest"]["systemInstruction"])
+
+
+@pytest.mark.parametrize("form", COUNTING)
+def test_every_format_that_counts_reads_what_it_writes(form):
+    counter = COUNTING[form]
+    assert counter.decode_count(counter.encode_count(17, estimated=False)) == 17
+    assert counter.decode_count(counter.encode_count(17, estimated=True)) == 17
+    assert b"estimated" in counter.encode_count(17, estimated=True)
+    for wrong in (b"", b"[]", b"<html>"):
+        with pytest.raises(ValueError, match=r"."):
+            counter.decode_count(wrong)
+
+
+@pytest.mark.parametrize("form", COUNTING)
+def test_what_one_format_counts_can_be_asked_of_every_other(form):
+    call: Any = SimpleNamespace(endpoint=SimpleNamespace(format="anthropic"), codec=CHAT["anthropic"], headers=[])
+    call.chat = decode_request(peek_count(msgspec.json.encode(BODY | {"model": "m"})))
+    place = Endpoint(origin=Origin("http", "127.0.0.1", 1), base_path="")
+    upstream = msgspec.structs.replace(target().upstream, endpoints={form: place})
+    of = msgspec.structs.replace(target(), upstream=upstream, formats=(form,))
+    made = counting._prepare(call, peek_count(msgspec.json.encode(BODY | {"model": "m"})), of, form)
+    assert made.codec is CHAT[form]
+    assert b"Be brief." in made.body
+    assert "картинке".encode() in made.body
+    assert b"The time of day." in made.body
+    query = made.path.removeprefix("/models/") if form == "gemini" else ""
+    again = COUNTING[form].peek_count(made.body, query)
+    told = CHAT[form].decode_request(again)
+    assert tokens.count(told, "gpt-4o") == pytest.approx(tokens.count(call.chat, "gpt-4o"), abs=20)
 
 
 def test_a_count_heeds_the_providers_quirks():

@@ -8,7 +8,7 @@ import msgspec
 from omniroute.formats import patch
 from omniroute.formats.codec import Fields, Head
 from omniroute.formats.gemini.chunks import encode_reply, encoder
-from omniroute.formats.gemini.counting import count_path, decode_count, encode_count, forward_count, peek_count
+from omniroute.formats.gemini.counting import count_path, count_request, decode_count, encode_count, peek_count
 from omniroute.formats.gemini.faults import decode_error, encode_error
 from omniroute.formats.gemini.handover import relabel, through
 from omniroute.formats.gemini.head import ARRAY, NAME, forward, peek
@@ -53,6 +53,7 @@ __all__ = [
     "REQUEST_ID",
     "content_type",
     "count_path",
+    "count_request",
     "decode_count",
     "decode_error",
     "decode_reply",
@@ -64,7 +65,6 @@ __all__ = [
     "encode_request",
     "encoder",
     "forward",
-    "forward_count",
     "limited",
     "path",
     "peek",

@@ -6,7 +6,7 @@ import msgspec
 
 from omniroute.errors import NotFound
 from omniroute.formats.codec import Fields, Head
-from omniroute.formats.gemini.head import COUNT, COUNTING, forward, peek
+from omniroute.formats.gemini.head import COUNT, COUNTING, peek
 from omniroute.formats.gemini.route import action_path
 
 
@@ -22,16 +22,15 @@ def count_path(model: str) -> str:
     return action_path(model, COUNT)
 
 
-def peek_count(body: bytes, path: str, query: bytes = b"") -> Head:
+def peek_count(body: bytes, path: str = "", query: bytes = b"") -> Head:
     head = peek(body, path, query)
     if head.mode != COUNTING:
         raise NotFound("The path asks for an answer, not for a count.")
     return head
 
 
-def forward_count(head: Head, model: str) -> Fields:
+def count_request(fields: Fields, model: str) -> Fields:
     """A request with more than contents is counted as a whole, which names its model once more."""
-    fields = forward(head, model)
     if set(fields) == {"contents"}:
         return fields
     name = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"

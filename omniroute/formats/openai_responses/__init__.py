@@ -7,10 +7,10 @@ from omniroute.formats import patch
 from omniroute.formats.codec import Fields, Head
 from omniroute.formats.openai_chat.faults import encode_error
 from omniroute.formats.openai_responses.counting import (
-    COUNT_PATH,
+    count_path,
+    count_request,
     decode_count,
     encode_count,
-    forward_count,
     peek_count,
 )
 from omniroute.formats.openai_responses.faults import decode_error
@@ -47,12 +47,13 @@ def path(model: str, stream: bool) -> str:  # noqa: ARG001 - other formats put t
 
 __all__ = [
     "CONTENT_TYPE",
-    "COUNT_PATH",
     "FORWARD",
     "HEADERS",
     "NAME",
     "REQUEST_ID",
     "content_type",
+    "count_path",
+    "count_request",
     "decode_count",
     "decode_error",
     "decode_reply",
@@ -64,7 +65,6 @@ __all__ = [
     "encode_request",
     "encoder",
     "forward",
-    "forward_count",
     "limited",
     "path",
     "peek",

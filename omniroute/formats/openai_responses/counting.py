@@ -5,9 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from omniroute.formats.codec import Fields, Head
-from omniroute.formats.openai_responses.head import forward, peek
-
-COUNT_PATH = "/responses/input_tokens"
+from omniroute.formats.openai_responses.head import peek
 
 COUNTED = frozenset(
     {"model", "input", "instructions", "conversation", "previous_response_id", "parallel_tool_calls", "personality"}
@@ -23,11 +21,17 @@ class _Counted(msgspec.Struct):
 _counted = msgspec.json.Decoder(_Counted)
 _encode = msgspec.json.Encoder().encode
 
-peek_count = peek
+
+def count_path(model: str) -> str:  # noqa: ARG001 - other formats put the model into the path
+    return "/responses/input_tokens"
 
 
-def forward_count(head: Head, model: str) -> Fields:
-    return {name: value for name, value in forward(head, model).items() if name in COUNTED}
+def peek_count(body: bytes, path: str = "", query: bytes = b"") -> Head:
+    return peek(body, path, query)
+
+
+def count_request(fields: Fields, model: str) -> Fields:  # noqa: ARG001 - the fields name it
+    return {name: value for name, value in fields.items() if name in COUNTED}
 
 
 def decode_count(body: bytes) -> int:
