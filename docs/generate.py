@@ -323,6 +323,9 @@ CLIENT_TEXTS = {
     "POST /v1/chat/completions": "Answers a chat request, as a stream if `stream` is true. Whatever the provider "
     "speaks, the answer has this format.",
     "POST /v1/messages": "The same for clients that speak Anthropic's Messages.",
+    "POST /v1/audio/transcriptions": "Turns speech into text: OpenAI's form with a `file` of 25 MiB at most (mp3, mpga, "
+    "mpeg, wav, m4a, mp4, flac, ogg, webm), answered as `json`, `text`, `srt`, `vtt`, `verbose_json` or `diarized_json`, "
+    "as a stream if `stream` is true. JSON answers tell the `duration`, all of them `X-OmniRoute-Audio-Seconds`.",
     "POST /v1/messages/count_tokens": "Counts the tokens of a request: by the provider where it can, else by the "
     "gateway, for the model that would serve it and on the high side, which the answer marks as `estimated`.",
     "GET /v1/models": "Lists what `model` may be: combos, aliases and `provider/model`, as far as the key allows. "

@@ -23,6 +23,7 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_write: Decimal | None = None
     cache_write_1h: Decimal | None = None
     reasoning: Decimal | None = None
+    audio_input: Decimal | None = None
     input_above_200k: Decimal | None = None
     output_above_200k: Decimal | None = None
     per_image: Decimal | None = None
@@ -39,17 +40,21 @@ def cost(
     cache_write: int = 0,
     cache_write_1h: int = 0,
     reasoning: int = 0,
+    audio_input: int = 0,
 ) -> Decimal | None:
     """USD, exact; None if the price of input or output is not known. Each token is charged once: `input` counts the
-    whole prompt with what was read from and written to a cache, `output` all that was produced with reasoning, and
-    `cache_write_1h` is apart from `cache_write`."""
+    whole prompt with what was read from and written to a cache and with `audio_input`, `output` all that was produced
+    with reasoning, and `cache_write_1h` is apart from `cache_write`."""
     per_input, per_output = price.input, price.output
     if per_input is None or per_output is None:
         return None
     if input > LONG_CONTEXT:
         price = _long(price, per_input, per_output)
         per_input, per_output = _first(price.input, per_input), _first(price.output, per_output)
-    total = max(0, input - cached - cache_write - cache_write_1h) * per_input
+    sound = 0 if price.audio_input is None else min(audio_input, input)
+    total = max(0, input - cached - cache_write - cache_write_1h - sound) * per_input
+    if sound:
+        total += sound * _first(price.audio_input, per_input)
     total += max(0, output - reasoning) * per_output
     if cached:
         total += cached * _first(price.cache_read, per_input)
@@ -60,6 +65,16 @@ def cost(
     if reasoning:
         total += reasoning * _first(price.reasoning, per_output)
     return total.scaleb(-6)
+
+
+def by_second(price: Price, seconds: float) -> Decimal | None:
+    """USD for so much audio, exact to the millisecond; None if the price of a second is not known."""
+    return None if price.per_second is None else decimal(seconds) * price.per_second
+
+
+def decimal(seconds: float) -> Decimal:
+    """A length of time, to the millisecond."""
+    return Decimal(round(seconds * 1000)).scaleb(-3).normalize()
 
 
 def _first(price: Decimal | None, otherwise: Decimal) -> Decimal:
@@ -78,6 +93,7 @@ def _long(price: Price, per_input: Decimal, per_output: Decimal) -> Price:
         cache_write=_scaled(price.cache_write, per_input, above_input),
         cache_write_1h=_scaled(price.cache_write_1h, per_input, above_input),
         reasoning=_scaled(price.reasoning, per_output, above_output),
+        audio_input=price.audio_input,
     )
 
 

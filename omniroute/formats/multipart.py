@@ -28,9 +28,11 @@ CODE = "invalid_multipart"
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What is too much: `field_bytes` is of all fields together, `file_bytes` of one file."""
+    """What is too much: `field_bytes` is of all fields together, `file_bytes` of one file. `file_fields` are the names
+    of parts that are files even where they have no file name."""
 
     file_bytes: int
+    file_fields: frozenset[str] = frozenset()
     field_bytes: int = 4 * 1024 * 1024
     parts: int = 64
     files: int = 1
@@ -59,13 +61,12 @@ def boundary_of(content_type: bytes) -> str:
 
 
 class Multipart:
-    """The parts of one body. `file_fields` are the names of those that are files even where they have no file name."""
+    """The parts of one body."""
 
-    __slots__ = ("_field_bytes", "_file_fields", "_files", "_limits", "_parser", "_pieces", "_segment", "_size")
+    __slots__ = ("_field_bytes", "_files", "_limits", "_parser", "_pieces", "_segment", "_size")
 
-    def __init__(self, boundary: str, limits: Limits, file_fields: frozenset[str] = frozenset()) -> None:
+    def __init__(self, boundary: str, limits: Limits) -> None:
         self._limits = limits
-        self._file_fields = file_fields
         self._field_bytes = 0
         self._files = 0
         self._segment: MultipartSegment | None = None
@@ -119,7 +120,7 @@ class Multipart:
                 raise BadRequest(f"The form has more than {self._limits.files} file.", code=CODE, param=segment.name)
 
     def _is_file(self, segment: MultipartSegment) -> bool:
-        return segment.filename is not None or segment.name in self._file_fields
+        return segment.filename is not None or segment.name in self._limits.file_fields
 
     def _more(self, data: bytes) -> None:
         segment = self._segment

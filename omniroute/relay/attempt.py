@@ -61,7 +61,7 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
         fields = patch.apply(quirks, fields, losses)
     headers = forwarded(call, codec, quirks, losses) if own else ()
     if losses and call.gateway.server.strict_translation:
-        raise Unsupported(_refused(target, losses), param=losses[0].path or None)
+        raise Unsupported(refused(target, losses), param=losses[0].path or None)
     path = codec.path(target.model, head.stream)
     return Prepared(codec, path, patch.join(fields), losses, headers, tagged=quirks.think_tags)
 
@@ -97,7 +97,8 @@ def unsealed(call: Call, head: Head, target: Target, failure: UpstreamError) -> 
     return msgspec.structs.replace(prepared, body=patch.join(fields), losses=[*prepared.losses, loss])
 
 
-def _refused(target: Target, losses: list[Loss]) -> str:
+def refused(target: Target, losses: list[Loss]) -> str:
+    """Why a target is not asked where the configuration is strict about what it would lose."""
     told = "; ".join(f"{loss.path}: {loss.what}" for loss in losses[:LOSSES_TOLD])
     return f"`{target.id}` cannot carry the whole request, and `strict_translation` is on. {told}."
 
@@ -123,7 +124,7 @@ async def send(call: Call, client: Client, candidate: Candidate, prepared: Prepa
         prepared.codec.HEADERS,
         prepared.headers,
         prepared.body,
-        _within(call, target.deadlines),
+        within(call, target.deadlines),
     )
     if reply.status == 200:
         return reply
@@ -133,7 +134,7 @@ async def send(call: Call, client: Client, candidate: Candidate, prepared: Prepa
         reply.close()
 
 
-def _within(call: Call, limits: Deadlines) -> Deadlines:
+def within(call: Call, limits: Deadlines) -> Deadlines:
     """The target's deadlines, the last of them no later than that of the whole request."""
     left = call.deadline - call.state.clock.monotonic()
     return limits if limits.total <= left else msgspec.structs.replace(limits, total=max(left, 0.001))
@@ -152,7 +153,7 @@ async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: He
     body = await reply.read(REPLY_LIMIT)
     created = int(call.started_at)
     try:
-        if _is_stream(reply, codec):
+        if is_stream(reply, codec):
             decoder = codec.decoder()
             message = fold(decoder.feed(body) + decoder.close())
             message = untagged(message, codec.NAME) if tagged else message
@@ -172,11 +173,16 @@ async def stream(
     """The answer up to its first content, for a client that streams; up to its first bytes where this is the last
     candidate, for then waiting could save nothing."""
     codec, tagged = prepared.codec, prepared.tagged
-    if not _is_stream(reply, codec):
+    if not is_stream(reply, codec):
         return await _whole_as_stream(call, reply, prepared, head, candidate)
     provider = candidate.target.upstream.name
     way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at), tagged=tagged)
     way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
+    return await opened(reply, way, provider, last=last)
+
+
+async def opened(reply: transport.Reply, way: Bridge, provider: str, *, last: bool) -> Opened:
+    """The stream up to where it may be handed on."""
     first = b""
     ended = False
     while not (ended or way.committed or way.over or way.fault or (last and first)):
@@ -207,7 +213,7 @@ async def _whole_as_stream(
     return Opened(reply, way, first, ended=True)
 
 
-def _is_stream(reply: transport.Reply, codec: ChatCodec) -> bool:
+def is_stream(reply: transport.Reply, codec: ChatCodec) -> bool:
     """By what the answer says of itself; one that says nothing is taken for whole."""
     for name, value in reply.headers:
         if name == b"content-type":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from omniroute.errors import Fault
 from omniroute.formats.codec import ClientCodec, Head
 from omniroute.formats.ir import Chat, FinishReason, Loss, Usage
+from omniroute.formats.multipart import Part
 from omniroute.relay.asgi import Pairs, Scope, Send
 from omniroute.relay.guard import Guard
 from omniroute.routing import request_id as ids
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 class Call:
     """What is known so far, and what will stand in the ledger. Times are of the monotonic clock, in seconds. `path`
-    is what follows the endpoint's own path, decoded, where it takes all paths below it; `provider` is the only one that may serve, where
-    the path names one."""
+    is what follows the endpoint's own path, decoded, where it takes all paths below it; `provider` is the only one that
+    may serve, where the path names one; `form` is what a form holds, where the endpoint takes one. `seconds` are of the
+    audio that was listened to."""
 
     __slots__ = (
         "attempts",
@@ -36,6 +38,7 @@ class Call:
         "fault",
         "finish",
         "first_byte",
+        "form",
         "gateway",
         "guard",
         "head",
@@ -50,6 +53,7 @@ class Call:
         "provider",
         "request_id",
         "scope",
+        "seconds",
         "send",
         "started",
         "started_at",
@@ -80,6 +84,7 @@ class Call:
         self.send = send
         self.path = ""
         self.provider = ""
+        self.form: list[Part] = []
         self.guard: Guard
         self.id = ids.new()
         self.request_id = request_id or self.id
@@ -94,6 +99,7 @@ class Call:
         self.attempts: list[Attempt] = []
         self.losses: list[Loss] = []
         self.usage: Usage | None = None
+        self.seconds: float | None = None
         self.finish: FinishReason | None = None
         self.fault: Fault | None = None
         self.status = 0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
+from omniroute.catalog.price import decimal
 from omniroute.formats.ir import Loss, Usage
 from omniroute.relay.asgi import Pairs
 from omniroute.relay.call import Call
@@ -33,11 +33,15 @@ def common(call: Call) -> Pairs:
     return pairs
 
 
-def whole(call: Call, length: int) -> Pairs:
+def whole(call: Call, length: int, content_type: bytes = JSON) -> Pairs:
     """Of an answer that is known in full, with what it took and cost."""
-    pairs = [(b"content-type", JSON), (b"content-length", b"%d" % length), *common(call)]
+    pairs = [(b"content-type", content_type), (b"content-length", b"%d" % length), *common(call)]
     if call.usage is not None:
-        pairs += _spent(call.usage, call.cost)
+        pairs += _spent(call.usage)
+    if call.seconds is not None:
+        pairs.append((b"x-omniroute-audio-seconds", format(decimal(call.seconds), "f").encode()))
+    if call.cost is not None:
+        pairs.append((b"x-omniroute-cost", format(call.cost, "f").encode()))
     return pairs
 
 
@@ -59,11 +63,8 @@ def losses(dropped: list[Loss]) -> tuple[str, ...]:
     return tuple(codes)[:MOST_LOSSES]
 
 
-def _spent(usage: Usage, cost: Decimal | None) -> Pairs:
-    pairs = [
+def _spent(usage: Usage) -> Pairs:
+    return [
         (b"x-omniroute-tokens-in", b"%d" % usage.input),
         (b"x-omniroute-tokens-out", b"%d" % usage.output),
     ]
-    if cost is not None:
-        pairs.append((b"x-omniroute-cost", format(cost, "f").encode()))
-    return pairs

@@ -27,7 +27,8 @@ from omniroute.errors import (
     UpstreamError,
 )
 from omniroute.formats import CLIENTS
-from omniroute.relay import admit, counting, headers, listing, meter, pump, relay
+from omniroute.formats.multipart import Limits, Multipart, Part, boundary_of
+from omniroute.relay import admit, counting, headers, listing, meter, pump, relay, transcribe
 from omniroute.relay.asgi import Application, Receive, Scope, Send, respond
 from omniroute.relay.call import Call
 from omniroute.relay.guard import Guard
@@ -45,7 +46,8 @@ MEBIBYTE = 1024 * 1024
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One path of the client API. `body_limit` is in bytes, None for the configured one; `metered` calls stand in the
-    ledger; `mount` takes all paths below; `shared` paths speak Anthropic to callers that send `anthropic-version`."""
+    ledger; `mount` takes all paths below; `shared` paths speak Anthropic to callers that send `anthropic-version`; where
+    there is a `form`, the body is one within these limits, and no JSON."""
 
     path: str
     method: Literal["GET", "POST"]
@@ -57,6 +59,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     metered: bool = False
     mount: bool = False
     shared: bool = False
+    form: Limits | None = None
 
 
 async def at_provider(call: Call, client: Client, body: bytes) -> None:
@@ -98,6 +101,17 @@ ENDPOINTS = (
         serve=counting.count,
         access="client",
         body_limit=None,
+    ),
+    Endpoint(
+        path="/v1/audio/transcriptions",
+        method="POST",
+        operation="transcriptions",
+        format="openai_chat",
+        serve=transcribe.transcribe,
+        access="client",
+        body_limit=30 * MEBIBYTE,
+        form=Limits(file_bytes=25 * MEBIBYTE, file_fields=frozenset({"file"})),
+        metered=True,
     ),
     Endpoint(
         path="/v1/models",
@@ -188,7 +202,11 @@ class Gate:
         if call.principal is ANONYMOUS:
             admit.check_page(call.headers, gateway.access.allowed_hosts)
         limit = gateway.server.body_limit if endpoint.body_limit is None else endpoint.body_limit
-        body = await _read(call, receive, limit)
+        if endpoint.form is None:
+            body = await _read(call, receive, limit)
+        else:
+            body = b""
+            call.form = await _form(call, receive, limit, endpoint.form)
         guard.body_is_here()
         await endpoint.serve(call, self.client, body)
 
@@ -236,6 +254,35 @@ async def _read(call: Call, receive: Receive, limit: int) -> bytes:
     if size > limit:
         raise _too_large(limit)
     return b"".join(parts)
+
+
+async def _form(call: Call, receive: Receive, limit: int, limits: Limits) -> list[Part]:
+    """The parts of a form. Raises as soon as what comes is too much of anything, or no form."""
+    boundary = b""
+    for name, value in call.headers:
+        if name == b"content-length" and value.isdigit() and int(value) > limit:
+            raise _too_large(limit)
+        if name == b"content-encoding" and value.lower() != b"identity":
+            raise UnsupportedMedia("Compressed bodies are not taken; send the form as it is.")
+        if name == b"content-type":
+            boundary = value
+    form = Multipart(boundary_of(boundary), limits)
+    parts: list[Part] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise BadRequest("The body broke off.", code="body_incomplete")
+        data: bytes = message.get("body", b"")
+        size += len(data)
+        call.guard.body_size = size
+        if size > limit:
+            raise _too_large(limit)
+        parts += form.feed(data)
+        more = message.get("more_body", False)
+    form.close()
+    return parts
 
 
 def _is_json(content_type: bytes) -> bool:

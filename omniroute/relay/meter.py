@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from omniroute.catalog.price import cost
+from omniroute.catalog.price import by_second, cost
 from omniroute.formats.ir import Usage
 from omniroute.relay.call import Call
 from omniroute.relay.headers import losses
@@ -25,7 +25,18 @@ def price(target: Target, usage: Usage) -> Decimal | None:
         cache_write=usage.cache_write,
         cache_write_1h=usage.cache_write_1h,
         reasoning=usage.reasoning,
+        audio_input=usage.audio_input,
     )
+
+
+def heard(target: Target, usage: Usage | None, seconds: float | None) -> Decimal | None:
+    """USD for speech that became text: by the tokens where the provider counts them and they have a price, else by how
+    long the audio is."""
+    by_token = None if usage is None else price(target, usage)
+    known = target.facts.price
+    if by_token is not None or known is None or seconds is None:
+        return by_token
+    return by_second(known, seconds)
 
 
 def settle(call: Call) -> None:

@@ -25,9 +25,9 @@ STOPPING = Fault(kind="unavailable", status=503, message="The gateway is shuttin
 """What the clients of streams are told that a draining server can wait for no longer."""
 
 
-async def send_whole(call: Call, body: bytes) -> None:
+async def send_whole(call: Call, body: bytes, content_type: bytes = headers.JSON) -> None:
     """Answers with a whole body."""
-    await respond(call.send, 200, headers.whole(call, len(body)), body)
+    await respond(call.send, 200, headers.whole(call, len(body), content_type), body)
 
 
 class Pulse:

@@ -229,15 +229,21 @@ async def _exchange(call: Call, client: Client, prepared: Prepared, candidate: C
 async def _stream(call: Call, opened: Opened, prepared: Prepared, candidate: Candidate) -> UpstreamError | None:
     call.losses = prepared.losses
     way = opened.bridge
-    if call.probe and way.committed:  # it speaks again: others need not wait until it has said all
-        connection = candidate.connection
-        call.state.breakers.note(
-            connection.id, "success", call.state.clock.monotonic(), None, connection.profile, probe=True
-        )
-        call.probe = False
+    if way.committed:
+        speaks(call, candidate)
     try:
         return await pump.stream(call, opened, candidate.target.upstream.name)
     finally:
         call.usage = estimate.settled(call, way)
         call.finish = way.finish
         call.cost = meter.price(candidate.target, call.usage)
+
+
+def speaks(call: Call, candidate: Candidate) -> None:
+    """A stream has begun: where it was to show whether the connection works again, others need not wait for its end."""
+    if call.probe:
+        connection = candidate.connection
+        call.state.breakers.note(
+            connection.id, "success", call.state.clock.monotonic(), None, connection.profile, probe=True
+        )
+        call.probe = False

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from itertools import chain
+from typing import Protocol
 
 import msgspec
 
 from omniroute.errors import Fault, UpstreamError, UpstreamKind
-from omniroute.formats.codec import ChatCodec, malformed
+from omniroute.formats.codec import malformed
 from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Upstream
 from omniroute.upstream.auth import conceal, sign
 from omniroute.upstream.transport import Headers, Reply, Request, Transport
@@ -58,12 +59,14 @@ class Client:
         callers: Headers,
         body: bytes,
         deadlines: Deadlines,
+        *,
+        method: str = "POST",
     ) -> Reply:
         """Asks one connection of an upstream, with the format's usual headers and those of the caller that mean
         something to it. Raises UpstreamError where there is no answer."""
         request = Request(
             endpoint.origin,
-            "POST",
+            method,
             endpoint.base_path + path,
             (*merged(usual, upstream.headers, connection.headers, callers), *sign(connection.auth)),
             body,
@@ -88,7 +91,13 @@ def merged(usual: Headers, *layers: Headers) -> Headers:
     return tuple(out.items())
 
 
-async def refusal(reply: Reply, codec: ChatCodec, provider: str, now: float) -> UpstreamError:
+class Refusing(Protocol):
+    """The part of a codec, of whatever operation, that reads refusals."""
+
+    def decode_error(self, status: int, body: bytes) -> Fault: ...
+
+
+async def refusal(reply: Reply, codec: Refusing, provider: str, now: float) -> UpstreamError:
     """What an answer with an error status says, as an error to raise."""
     if not 400 <= reply.status <= 599:
         return classify(malformed(f"status {reply.status}"), provider)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omniroute.errors import BadRequest, TooLarge, UnsupportedMedia
 from omniroute.formats.multipart import Limits, Multipart, Part, boundary_for, boundary_of, write
 
-LIMITS = Limits(file_bytes=1000, field_bytes=100, parts=5, files=1)
+LIMITS = Limits(file_bytes=1000, file_fields=frozenset({"file"}), field_bytes=100, parts=5, files=1)
 FORM = (
     b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
     b'--b\r\nContent-Disposition: form-data; name="file"; filename="a b.wav"\r\nContent-Type: audio/wav\r\n\r\n'
@@ -22,7 +22,7 @@ PARTS = [Part("model", b"whisper-1"), Part("file", b"RIFF\r\n--\r\n--bb\r", "a b
 
 
 def parsed(body: bytes, cut: int = 0, limits: Limits = LIMITS, boundary: str = "b") -> list[Part]:
-    form = Multipart(boundary, limits, frozenset({"file"}))
+    form = Multipart(boundary, limits)
     size = cut or len(body) or 1
     parts = [part for at in range(0, len(body), size) for part in form.feed(body[at : at + size])]
     form.close()
@@ -105,7 +105,7 @@ def test_a_body_that_is_no_form_is_refused_with_the_reason(body, why):
     ],
 )
 def test_too_much_of_anything_is_too_much_before_its_end(body):
-    form = Multipart("b", LIMITS, frozenset({"file"}))
+    form = Multipart("b", LIMITS)
     with pytest.raises(TooLarge) as caught:
         form.feed(body)
     assert caught.value.fault.status == 413
