@@ -325,7 +325,8 @@ CLIENT_TEXTS = {
     "POST /v1/messages": "The same for clients that speak Anthropic's Messages.",
     "POST /v1/audio/transcriptions": "Turns speech into text: OpenAI's form with a `file` of 25 MiB at most (mp3, mpga, "
     "mpeg, wav, m4a, mp4, flac, ogg, webm), answered as `json`, `text`, `srt`, `vtt`, `verbose_json` or `diarized_json`, "
-    "as a stream if `stream` is true. JSON answers tell the `duration`, all of them `X-OmniRoute-Audio-Seconds`.",
+    "as a stream if `stream` is true. How long the audio is stands in JSON answers as `duration`, and of every whole one "
+    "in `X-OmniRoute-Audio-Seconds`.",
     "POST /v1/messages/count_tokens": "Counts the tokens of a request: by the provider where it can, else by the "
     "gateway, for the model that would serve it and on the high side, which the answer marks as `estimated`.",
     "GET /v1/models": "Lists what `model` may be: combos, aliases and `provider/model`, as far as the key allows. "
@@ -359,7 +360,11 @@ def endpoints() -> str:
     page = NOTE + ENDPOINTS
     for name, row in clients.items():
         limit = (
-            "`server.body_limit`" if row.body_limit is None else "none" if not row.body_limit else f"{row.body_limit} B"
+            "`server.body_limit`"
+            if row.body_limit is None
+            else "none"
+            if not row.body_limit
+            else f"{row.body_limit / 2**20:g} MiB"
         )
         page += f"| `{name}` | {row.format} | {limit} | {CLIENT_TEXTS[name]} |\n"
     page += MANAGEMENT

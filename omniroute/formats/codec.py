@@ -69,6 +69,13 @@ KINDS: dict[int, FaultKind] = {
     529: "overloaded",
 }
 """What the statuses of a refusal mean in every format."""
+
+
+def kind_of(status: int) -> FaultKind:
+    """What a refusal with this status means."""
+    return KINDS.get(status, "server" if status >= 500 else "invalid_request")
+
+
 PICTURE = "[The answer holds an image here, which this format cannot carry.]"
 SOUND = "[The answer holds a sound here, which this format cannot carry.]"
 TRUNCATED = Fault(kind="server", status=502, message="the answer broke off before its end", code="upstream_truncated")

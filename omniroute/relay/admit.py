@@ -41,6 +41,15 @@ def check_page(headers: Iterable[tuple[bytes, bytes]], declared: frozenset[str])
             raise Forbidden("Without a key no page of another origin may use the gateway.", code="cross_site")
 
 
+def check_origin(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raises Forbidden for a form of a page of another origin. A browser sends one without asking, unlike JSON, and an
+    old browser does not say that it is of another site; but whose page it is it has always said."""
+    said = dict(headers)
+    origin = said.get(b"origin")
+    if origin is not None and origin.partition(b"://")[2] != said.get(b"host"):
+        raise Forbidden("Without a key no page of another origin may use the gateway.", code="cross_site")
+
+
 def may_use(principal: Principal, model: str) -> bool:
     """Whether the key's allow-list has this name."""
     return principal.allow is None or any(pattern.fullmatch(model) for pattern in principal.allow)

@@ -42,6 +42,7 @@ log = logging.getLogger("omniroute.relay")
 
 Serve = Callable[[Call, Client, bytes], Awaitable[None]]
 MEBIBYTE = 1024 * 1024
+FORM_TOO_LARGE = "The form is larger than the {:g} MiB that are taken here."
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,10 +259,12 @@ async def _read(call: Call, receive: Receive, limit: int) -> bytes:
 
 async def _form(call: Call, receive: Receive, limit: int, limits: Limits) -> list[Part]:
     """The parts of a form. Raises as soon as what comes is too much of anything, or no form."""
+    if call.principal is ANONYMOUS:
+        admit.check_origin(call.headers)
     boundary = b""
     for name, value in call.headers:
         if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise _too_large(limit)
+            raise TooLarge(FORM_TOO_LARGE.format(limit / MEBIBYTE))
         if name == b"content-encoding" and value.lower() != b"identity":
             raise UnsupportedMedia("Compressed bodies are not taken; send the form as it is.")
         if name == b"content-type":
@@ -278,7 +281,7 @@ async def _form(call: Call, receive: Receive, limit: int, limits: Limits) -> lis
         size += len(data)
         call.guard.body_size = size
         if size > limit:
-            raise _too_large(limit)
+            raise TooLarge(FORM_TOO_LARGE.format(limit / MEBIBYTE))
         parts += form.feed(data)
         more = message.get("more_body", False)
     form.close()

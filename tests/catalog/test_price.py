@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from omniroute.catalog.price import Price, cost
+from omniroute.catalog.price import Price, by_second, cost
 
 CLAUDE = Price(
     input=Decimal(3),
@@ -24,6 +24,7 @@ GEMINI = Price(
 )
 SONAR = Price(input=Decimal(2), output=Decimal(8), reasoning=Decimal(3))
 PLAIN = Price(input=Decimal("0.15"), output=Decimal("0.6"))
+LISTENER = Price(input=Decimal("2.5"), output=Decimal(10), audio_input=Decimal(6), per_second=Decimal("0.0001"))
 LONG_THINKER = Price(
     input=Decimal(1),
     output=Decimal(4),
@@ -52,6 +53,12 @@ LONG_THINKER = Price(
         ),
         # no price for reading or writing a cache: as any other input
         (PLAIN, {"input": 1_000, "output": 0, "cached": 900, "cache_write": 50, "cache_write_1h": 50}, "0.015"),
+        # 100 heard at 6, 14 read at 2.5, 45 produced at 10
+        (LISTENER, {"input": 114, "output": 45, "audio_input": 100}, "0.1085"),
+        # more heard than there was: no more than there was
+        (LISTENER, {"input": 10, "output": 0, "audio_input": 100}, "0.006"),
+        # no price for sound: as any other input
+        (PLAIN, {"input": 1_000, "output": 0, "audio_input": 900}, "0.015"),
         # no price for an hour: that of the shorter cache
         (
             Price(input=Decimal(3), output=Decimal(15), cache_write=Decimal("3.75")),
@@ -97,3 +104,10 @@ def test_sums_are_exact() -> None:
 
 def test_absurd_counts_stay_exact() -> None:
     assert cost(PLAIN, input=10**18, output=1) == Decimal("150000000000.0000006")
+
+
+def test_seconds_are_charged_to_the_millisecond():
+    assert by_second(LISTENER, 4.480000019073486) == Decimal("0.000448")
+    assert by_second(LISTENER, 3600) == Decimal("0.36")
+    assert by_second(LISTENER, 0.0004) == 0
+    assert by_second(PLAIN, 5.0) is None

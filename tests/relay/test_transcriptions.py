@@ -304,6 +304,16 @@ def test_other_bodies_are_refused(rig):
     refused(rig.post(FILE, "multipart/form-data"), 400)
 
 
+def test_a_page_of_another_origin_cannot_send_a_form(rig):
+    content = field("model", MODELS["deepgram"].encode()) + FILE + b"--b--\r\n"
+    here = f"127.0.0.1:{rig.gateway.port}"
+    for origin, status in (("https://evil.example", 403), ("null", 403), (f"http://{here}", 200), ("", 403)):
+        headers = {"content-type": "multipart/form-data; boundary=b", "origin": origin}
+        answer = httpx.post(f"http://{here}/v1/audio/transcriptions", content=content, headers=headers)
+        assert answer.status_code == status, origin
+    assert len(rig.upstream.asked) == 1
+
+
 def test_a_wrong_type_is_refused_whatever_it_is_called(rig):
     for name, data in (("speech.wav", b"%PDF-1.7 and more"), ("notes.txt", b"hello"), ("a.mp3", AUDIO["bare.aac"])):
         with pytest.raises(openai.BadRequestError) as caught:

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Fault
-from omniroute.formats.codec import KINDS
+from omniroute.formats.codec import kind_of
 from omniroute.formats.ir import Loss
-from omniroute.formats.transcription.codec import Answered, Ask, Conversation
+from omniroute.formats.transcription.codec import Answered, Ask, Conversation, View
 from omniroute.formats.transcription.loss import lost
 from omniroute.formats.transcription.values import Segment, Transcript, Transcription, Word, length, seconds
 
@@ -27,10 +27,6 @@ SINGULAR = frozenset({"best", "nano", "slam-1"})
 PROMPTABLE = ("universal-3", "slam-1")
 """What the names of models that take a prompt and a temperature begin with."""
 _ident = re.compile(r"[A-Za-z0-9_-]{1,128}").fullmatch
-
-
-class View(msgspec.Struct, gc=False):
-    """Short-lived, and never part of a cycle."""
 
 
 class Uploaded(View):
@@ -147,6 +143,4 @@ def decode_error(status: int, body: bytes) -> Fault:
         message = _refused(body).error or ""
     except (ValueError, RecursionError):
         message = ""
-    return Fault(
-        kind=KINDS.get(status, "server" if status >= 500 else "invalid_request"), status=status, message=message
-    )
+    return Fault(kind=kind_of(status), status=status, message=message)

@@ -34,6 +34,10 @@ class Answered(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class View(msgspec.Struct, gc=False):
+    """What is looked at of an answer: short-lived, and never part of a cycle."""
+
+
 Conversation = Generator[Ask, Answered, Transcript | Fault]
 """Raises ValueError for an answer that is not the format's; a Fault is a failure that the provider tells of itself."""
 

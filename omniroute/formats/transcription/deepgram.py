@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 import msgspec
 
 from omniroute.errors import Fault
-from omniroute.formats.codec import KINDS
+from omniroute.formats.codec import kind_of
 from omniroute.formats.ir import Loss
-from omniroute.formats.transcription.codec import Answered, Ask, Conversation
+from omniroute.formats.transcription.codec import Answered, Ask, Conversation, View
 from omniroute.formats.transcription.loss import lost
 from omniroute.formats.transcription.values import Segment, Transcript, Transcription, Word, length, seconds
 
@@ -21,10 +21,6 @@ TERMS = "keyterm"
 OLDER_TERMS = "keywords"
 """How likely words are told: Nova-3 and later know the first, the models before them the second."""
 OLDER = ("nova-2", "nova-general", "nova-phonecall", "enhanced", "base", "whisper")
-
-
-class View(msgspec.Struct, gc=False):
-    """Short-lived, and never part of a cycle."""
 
 
 class Said(View):
@@ -37,12 +33,12 @@ class Said(View):
 
 class Alternative(View):
     transcript: str = ""
-    words: list[Said] = []
+    words: tuple[Said, ...] = ()
     languages: list[str] | None = None
 
 
 class Channel(View):
-    alternatives: list[Alternative] = []
+    alternatives: tuple[Alternative, ...] = ()
     detected_language: str | None = None
 
 
@@ -54,8 +50,8 @@ class Utterance(View):
 
 
 class Results(View):
-    channels: list[Channel] = []
-    utterances: list[Utterance] | None = None
+    channels: tuple[Channel, ...] = ()
+    utterances: tuple[Utterance, ...] | None = None
 
 
 class Metadata(View):
@@ -143,7 +139,7 @@ def decode_error(status: int, body: bytes) -> Fault:
     if told.details and told.details != message:
         message = f"{message} {told.details}".strip()
     return Fault(
-        kind=KINDS.get(status, "server" if status >= 500 else "invalid_request"),
+        kind=kind_of(status),
         status=status,
         message=message,
         code=told.err_code or told.category,

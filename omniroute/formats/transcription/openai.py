@@ -14,8 +14,9 @@ from omniroute.errors import Fault
 from omniroute.formats.ir import Loss, Usage
 from omniroute.formats.multipart import Part, boundary_for, write
 from omniroute.formats.openai_chat import faults
+from omniroute.formats.openai_chat.views import MOST
 from omniroute.formats.transcription.answer import TEXTS
-from omniroute.formats.transcription.codec import Answered, Ask, Conversation
+from omniroute.formats.transcription.codec import Answered, Ask, Conversation, View
 from omniroute.formats.transcription.request import FILE
 from omniroute.formats.transcription.values import (
     Native,
@@ -28,14 +29,8 @@ from omniroute.formats.transcription.values import (
 )
 
 NAME = "openai"
-MOST = 2**53
-"""Tokens. Counts beyond are nobody's; a provider's slip must not break the books."""
 PLAIN = frozenset({b"text/plain", b"text/vtt", b"text/srt", b"application/x-subrip"})
 """The types of answers that are no JSON. HTML is none: a page that says 200 is some proxy's."""
-
-
-class View(msgspec.Struct, gc=False):
-    """Short-lived, and never part of a cycle."""
 
 
 class Details(View):

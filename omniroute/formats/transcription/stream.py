@@ -14,13 +14,14 @@ from omniroute.formats.codec import TRUNCATED, Retell, malformed, unchanged
 from omniroute.formats.framing import Blocks, records
 from omniroute.formats.ir import FinishReason, Usage
 from omniroute.formats.openai_chat import faults
+from omniroute.formats.transcription.codec import View
 from omniroute.formats.transcription.openai import Spent, tokens
 from omniroute.formats.transcription.values import length
 
-END = "[DONE]"
+END = b"[DONE]"
 
 
-class View(msgspec.Struct, gc=False):
+class Heard(View):
     """One event: a piece of the text, a segment of a speaker, the end of it all, or an error."""
 
     type: str = ""
@@ -30,17 +31,16 @@ class View(msgspec.Struct, gc=False):
     error: Any = None
 
 
-_view = msgspec.json.Decoder(View).decode
+_view = msgspec.json.Decoder(Heard).decode
 
 
 class Through:
-    """A `Bridge`. `text` is what has been said, `billed` the seconds that the provider charges where it says so."""
+    """A `Bridge`. `billed` are the seconds that the provider charges, where it says so."""
 
-    __slots__ = ("_blocks", "_text", "billed", "committed", "fault", "finish", "over", "produced", "retell", "usage")
+    __slots__ = ("_blocks", "billed", "committed", "fault", "finish", "over", "produced", "retell", "usage")
 
     def __init__(self) -> None:
         self._blocks = Blocks()
-        self._text: list[str] = []
         self.committed = False
         self.over = False
         self.produced = 0
@@ -49,10 +49,6 @@ class Through:
         self.finish: FinishReason | None = None
         self.fault: Fault | None = None
         self.retell: Retell = unchanged
-
-    @property
-    def text(self) -> str:
-        return "".join(self._text)
 
     def feed(self, data: bytes) -> bytes:
         if self.over:
@@ -82,7 +78,7 @@ class Through:
     def _block(self, block: bytes) -> bytes:
         """A block of whole events, up to an error or the end."""
         for _, payload in records(block):
-            if payload.strip() == END.encode():
+            if payload.strip() == END:
                 continue
             view = _view(payload)
             if view.error is not None:
@@ -90,14 +86,12 @@ class Through:
             self._look(view)
         return block
 
-    def _look(self, view: View) -> None:
+    def _look(self, view: Heard) -> None:
         if view.type == "transcript.text.done":
             spent = view.usage or Spent()
             self.usage, self.billed = tokens(spent), length(spent.seconds)
             self.finish = "stop"
             self.committed = self.over = True
-            self._text = [view.text]
         elif view.delta or view.text:
             self.committed = True
             self.produced += 1
-            self._text.append(view.delta)
