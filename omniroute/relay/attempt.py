@@ -153,7 +153,7 @@ async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: He
     body = await reply.read(REPLY_LIMIT)
     created = int(call.started_at)
     try:
-        if is_stream(reply, codec):
+        if _is_stream(reply, codec):
             decoder = codec.decoder()
             message = fold(decoder.feed(body) + decoder.close())
             message = untagged(message, codec.NAME) if tagged else message
@@ -173,7 +173,7 @@ async def stream(
     """The answer up to its first content, for a client that streams; up to its first bytes where this is the last
     candidate, for then waiting could save nothing."""
     codec, tagged = prepared.codec, prepared.tagged
-    if not is_stream(reply, codec):
+    if not _is_stream(reply, codec):
         return await _whole_as_stream(call, reply, prepared, head, candidate)
     provider = candidate.target.upstream.name
     way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at), tagged=tagged)
@@ -213,7 +213,7 @@ async def _whole_as_stream(
     return Opened(reply, way, first, ended=True)
 
 
-def is_stream(reply: transport.Reply, codec: ChatCodec) -> bool:
+def _is_stream(reply: transport.Reply, codec: ChatCodec) -> bool:
     """By what the answer says of itself; one that says nothing is taken for whole."""
     for name, value in reply.headers:
         if name == b"content-type":

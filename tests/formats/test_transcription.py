@@ -155,6 +155,12 @@ def test_a_damaged_file_raises_nothing_but_a_refusal(name, junk, at, cut):
     assert seconds is None or 0 < seconds <= sound.LONGEST
 
 
+def test_a_tick_of_more_than_eight_bytes_is_none():
+    data = AUDIO["live.webm"]
+    at = data.index(b"\x2a\xd7\xb1\x83")
+    sound.duration(data[: at + 3] + b"\x40\xff" + b"\xff" * 255 + data[at + 7 :])
+
+
 @given(st.binary(max_size=200))
 def test_no_webm_raises_anything(data):
     sound.duration(b"\x1a\x45\xdf\xa3" + data)

@@ -23,7 +23,7 @@ def duration(data: bytes) -> float | None:
     """Seconds, or None."""
     scale = USUAL_SCALE
     for ident, at, end in _elements(data, 0, len(data), enter=(SEGMENT, INFO)):
-        if ident == SCALE:
+        if ident == SCALE and end - at <= 8:
             scale = int.from_bytes(data[at:end]) or USUAL_SCALE
         elif ident == DURATION:
             ticks = _float(data[at:end])
