@@ -221,7 +221,7 @@ class ConnectionSpec(Node, frozen=True, kw_only=True):
 
 
 class PriceSpec(Node, frozen=True, kw_only=True):
-    """USD per million tokens. What is not known is left out; 0 means that it costs nothing."""
+    """USD per million tokens, and per second of sound. What is not known is left out; 0 means that it costs nothing."""
 
     input: Annotated[float, Meta(ge=0, description="Of the prompt.")] | None = None
     output: Annotated[float, Meta(ge=0, description="Of the answer.")] | None = None
@@ -233,6 +233,12 @@ class PriceSpec(Node, frozen=True, kw_only=True):
     reasoning: Annotated[float, Meta(ge=0, description="Of reasoning tokens; as the answer where absent.")] | None = (
         None
     )
+    audio_input: (
+        Annotated[float, Meta(ge=0, description="Of sound in the prompt; as the prompt where absent.")] | None
+    ) = None
+    per_second: (
+        Annotated[float, Meta(ge=0, description="Of a second that becomes text, where tokens are not counted.")] | None
+    ) = None
 
 
 class ModelSpec(Node, frozen=True, kw_only=True):

@@ -36,6 +36,11 @@ providers:
     base_url: '%(url)s/assemblyai/v2'
     connections: {main: {api_key: '${env:ASSEMBLY_KEY}'}}
     timeouts: {total: 3s}
+  own:
+    type: openai-compatible
+    base_url: '%(url)s/openai/v1'
+    connections: {main: {}}
+    models: {listener: {kind: transcription, upstream_id: whisper-turbo, price: {per_second: 0.00002}}}
 combos: {speech: {targets: [assemblyai/universal-3-pro, deepgram/nova-3]}}
 resilience:
   profiles:
@@ -192,6 +197,7 @@ def test_losses_are_told(rig):
     [
         ("openai/whisper-1", REPLIES["openai"], "4.48", Decimal("0.0001") * 5),
         ("openai/whisper-1", {"text": "Hi", "duration": 1.25}, "1.25", Decimal("0.0001") * Decimal("1.25")),
+        ("own/listener", {"text": "Hi", "duration": 100}, "100", Decimal("0.002")),
         ("deepgram/nova-3", REPLIES["deepgram"], "4.5", Decimal("0.00007167") * Decimal("4.5")),
         (
             "openai/gpt-4o-transcribe",
