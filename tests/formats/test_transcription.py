@@ -640,6 +640,43 @@ def test_a_stream_that_fails_is_told_and_ends(data, code):
     assert way.feed(STREAM) == way.close() == way.fail(way.fault) == b""
 
 
+CHUNKS = (
+    b'data: {"id":"trsc-1","object":"transcription.chunk","model":"m","choices":[{"delta":{"content":"Hel"}}]}\n\n'
+    b'data: {"id":"trsc-1","object":"transcription.chunk","choices":[{"delta":{"content":"lo"},"finish_reason":"stop"}]}\n\n'
+    b'data: {"id":"trsc-1","object":"transcription.chunk","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2}}\n\n'
+    b"data: [DONE]\n\n"
+)
+
+
+@pytest.mark.parametrize("end", [CHUNKS, CHUNKS.removesuffix(b"data: [DONE]\n\n")], ids=["whole", "without its mark"])
+def test_the_chunks_of_a_chat_are_told_as_events(end):
+    for size in (1, 7, len(end)):
+        way = Through()
+        out = b"".join(way.feed(end[at : at + size]) for at in range(0, len(end), size)) + way.close()
+        told = [json.loads(event.removeprefix(b"data: ")) for event in out.split(b"\n\n")[:-1]]
+        assert [one["type"].rpartition(".")[2] for one in told] == ["delta", "delta", "done"]
+        assert told[2]["text"] == told[0]["delta"] + told[1]["delta"] == "Hello"
+        assert told[2]["usage"]["total_tokens"] == 7
+        assert (way.over, way.fault, way.usage) == (True, None, Usage(input=5, output=2))
+
+
+def test_chunks_that_break_off_are_told_so():
+    way = Through()
+    way.feed(CHUNKS[:110])
+    assert b"upstream_truncated" in way.close()
+    assert way.fault is not None
+
+
+def test_a_length_may_be_text():
+    asked = asking(response_format="verbose_json")
+    _, told = held("openai", asked, [{"text": "Hi", "language": "en", "duration": "4.5", "segments": []}])
+    assert told.duration == 4.5
+    assert json.loads(answer.encode(asked, told)[1])["duration"] == 4.5
+    for wrong in ("long", "nan", "inf", "-1", ""):
+        _, told = held("openai", asked, [{"text": "Hi", "duration": wrong}])
+        assert told.duration is None
+
+
 def test_a_whole_transcript_becomes_a_stream():
     asked = asking(response_format="diarized_json", stream="true")
     way = Through()

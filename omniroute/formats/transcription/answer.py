@@ -50,8 +50,8 @@ def _completed(fields: dict[str, msgspec.Raw], request: Transcription, transcrip
     if "model" in out:
         out["model"] = request.model
     for name, value in _common(transcript).items():
-        if name not in out or bytes(out[name]) == b"null":
-            out[name] = value
+        if name not in out or bytes(out[name]) == b"null" or (name == "duration" and bytes(out[name])[:1] == b'"'):
+            out[name] = value  # vLLM tells the duration as text
     return _encode(out)
 
 
@@ -71,7 +71,7 @@ def _object(request: Transcription, transcript: Transcript) -> dict[str, Any]:
             ]
         if request.words:
             told["words"] = [{"word": one.text, "start": one.start, "end": one.end} for one in transcript.words]
-    usage = usage_object(transcript)
+    usage = _usage(transcript)
     return told if usage is None else told | {"usage": usage}
 
 
@@ -86,7 +86,7 @@ def _diarized(number: int, one: Segment) -> dict[str, Any]:
     }
 
 
-def usage_object(transcript: Transcript) -> dict[str, Any] | None:
+def _usage(transcript: Transcript) -> dict[str, Any] | None:
     """What was used: tokens where the provider counts them, seconds where it counts these."""
     spent = transcript.usage
     if spent is not None:
@@ -113,8 +113,16 @@ def events(request: Transcription, transcript: Transcript) -> bytes:
     out = b""
     if request.response_format == "diarized_json":
         out = b"".join(frame(_encode(_diarized(n, one))) for n, one in enumerate(subtitles.segments(transcript)))
-    if transcript.text:
-        out += frame(_encode({"type": "transcript.text.delta", "delta": transcript.text}))
-    done: dict[str, Any] = {"type": "transcript.text.done", "text": transcript.text}
-    usage = usage_object(transcript)
-    return out + frame(_encode(done if usage is None else done | {"usage": usage}))
+    return out + (delta(transcript.text) if transcript.text else b"") + done(transcript)
+
+
+def delta(text: str) -> bytes:
+    """The event of a piece of the text."""
+    return frame(_encode({"type": "transcript.text.delta", "delta": text}))
+
+
+def done(transcript: Transcript) -> bytes:
+    """The event that ends it."""
+    told: dict[str, Any] = {"type": "transcript.text.done", "text": transcript.text}
+    usage = _usage(transcript)
+    return frame(_encode(told if usage is None else told | {"usage": usage}))

@@ -60,7 +60,7 @@ class Timed(View):
 class Said(View):
     text: str
     language: str | None = None
-    duration: float | None = None
+    duration: float | str | None = None
     usage: Spent | None = None
     segments: list[Timed] | None = None
     words: list[Timed] | None = None

@@ -80,6 +80,11 @@ def seconds(value: float | None) -> float:
     return min(max(float(value), 0.0), LONGEST) if value is not None and isfinite(value) else 0.0
 
 
-def length(value: float | None) -> float | None:
-    """A length as a provider tells it; None for one that is none."""
+def length(value: float | str | None) -> float | None:
+    """A length as a provider tells it, be it as text; None for one that is none."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
     return seconds(value) or None
