@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from omniroute.errors import BadRequest
+from omniroute.errors import BadRequest, Unsupported
 from omniroute.formats.codec import Fields, Head
 from omniroute.formats.ir import Loss, Raw
 
@@ -22,6 +22,7 @@ T = TypeVar("T")
 _split = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.Encoder().encode
 _key = re.compile(rb'[ \t\r\n]*([{,])[ \t\r\n]*"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*')
+_pair = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})").fullmatch
 _end = re.compile(rb"[ \t\r\n]*\}[ \t\r\n]*\Z")
 _string = msgspec.json.Decoder(str).decode
 _bool = msgspec.json.Decoder(bool).decode
@@ -165,14 +166,17 @@ def raw(value: object) -> Raw:
 class Quirks(msgspec.Struct, frozen=True):
     """What an upstream wants otherwise than its format says, as data, applied in this order.
 
-    `drop` removes fields, `rename` gives them another name, `default` fills in absent ones, `clamp` limits numbers,
-    `system_role` is what the messages that instruct are called, `merge_system` makes one first message of them all.
-    `betas` are the only ones of a caller's beta headers that go on. `think_tags` is about the answer: its text begins
-    with thinking between tags.
+    `drop` removes fields, `split` makes the two numbers of one such as `1024x768`, `rename` gives fields another name,
+    `values` gives their values other words, `default` fills in absent ones, `clamp` limits numbers, `system_role` is
+    what the messages that instruct are called, `merge_system` makes one first message of them all. `betas` are the only
+    ones of a caller's beta headers that go on. `think_tags` is about the answer: its text begins with thinking between
+    tags.
     """
 
     drop: tuple[str, ...] = ()
+    split: Mapping[str, tuple[str, str]] = {}
     rename: Mapping[str, str] = {}
+    values: Mapping[str, Mapping[str, Any]] = {}
     default: Mapping[str, Any] = {}
     clamp: Mapping[str, tuple[float | None, float | None]] = {}
     system_role: Literal["system", "developer"] | None = None
@@ -196,6 +200,13 @@ def apply(quirks: Quirks, fields: Fields, losses: list[Loss] | None = None) -> F
         if name in fields and not _says_nothing(fields[name])
     )
     out = {quirks.rename.get(name, name): value for name, value in fields.items() if name not in quirks.drop}
+    for name, parts in quirks.split.items():
+        if name in out:
+            out |= zip(parts, halves(out.pop(name), name), strict=False)
+    for name, words in quirks.values.items():
+        value = _plain(out.get(name))
+        if isinstance(value, str) and value in words:
+            out[name] = words[value]
     for name, value in quirks.default.items():
         out.setdefault(name, value)
     for name, limits in quirks.clamp.items():
@@ -229,9 +240,30 @@ def _is_null(value: object) -> bool:
     return value is None or (isinstance(value, Raw) and bytes(value) == b"null")
 
 
+def _plain(value: Any) -> Any:
+    return msgspec.json.decode(value) if isinstance(value, Raw) else value
+
+
+def halves(value: Any, name: str) -> tuple[int, ...]:
+    """The two numbers of a size; none of `auto`, which leaves it to the upstream."""
+    text = _plain(value)
+    if text is None or text == "auto":
+        return ()
+    both = sides(text) if isinstance(text, str) else None
+    if both is None:
+        raise Unsupported(f"The target takes `{name}` as WIDTHxHEIGHT only, such as `1024x1024`.", param=name)
+    return both
+
+
+def sides(size: str) -> tuple[int, int] | None:
+    """The numbers of a size such as `1024x768`."""
+    match = _pair(size)
+    return None if match is None else (int(match[1]), int(match[2]))
+
+
 def _clamped(value: Any, limits: tuple[float | None, float | None]) -> Any:
     """The value within its limits, a whole number as long as it was one; anything but a number as it is."""
-    number = msgspec.json.decode(value) if isinstance(value, Raw) else value
+    number = _plain(value)
     if isinstance(number, bool) or not isinstance(number, int | float):
         return value
     whole = isinstance(number, int)
