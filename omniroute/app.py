@@ -13,6 +13,8 @@ import logging
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,6 +48,7 @@ AT_START = ("host", "port", "data_dir", "drain_timeout")
 SETTLING = 1.0
 """Seconds for requests that were cancelled at the end to write down what became of them."""
 _LEFT_OUT = "<argon2id>"
+_path = attrgetter("path")
 
 
 class Service:
@@ -152,12 +155,13 @@ class Service:
 
     def app(self) -> Application:
         """The ASGI application of both planes."""
-        clients = {row: self.gate.app(row) for row in ENDPOINTS}
+        rows = {path: list(group) for path, group in groupby(sorted(ENDPOINTS, key=_path), key=_path)}
+        clients = {path: self.gate.app(*group) for path, group in rows.items()}
         router = Litestar(
             [
                 *(
-                    asgi(row.path, name=row.path, is_mount=row.mount, copy_scope=False)(cast("Any", client))
-                    for row, client in clients.items()
+                    asgi(path, name=path, is_mount=rows[path][0].mount, copy_scope=False)(cast("Any", client))
+                    for path, client in clients.items()
                 ),
                 *api.routes(self),
             ],

@@ -16,22 +16,29 @@ from typing import Any, Literal
 
 import msgspec
 
-from omniroute.catalog.price import Price, cost
+from omniroute.catalog.price import Price, cost, drawn, split_tier
 from omniroute.document import Document
 
-__all__ = ["Catalog", "Model", "Price", "Provider", "cost", "load"]
+__all__ = ["Catalog", "Model", "Offer", "Operation", "Price", "Provider", "cost", "drawn", "load", "split_tier"]
 
 Kind = Literal["chat", "responses", "embedding", "image", "transcription"]
 Operation = Literal["count_tokens", "embeddings", "images", "transcriptions"]
 Scheme = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "token", "raw", "none"]
 
 
+class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """In which format a provider does something besides chat, and what it wants otherwise in that."""
+
+    format: str
+    quirks: Mapping[str, Any] = {}
+
+
 class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A provider that differs from others only in what stands here.
 
     `formats` maps each chat format it speaks, its own one first, to the URL where that format's paths start; URLs may
-    hold `{resource}` and `{region}`. `operations` maps what it does besides chat to the format in which it does it,
-    at `base_url`. `quirks` is what `formats/patch.py` makes of it.
+    hold `{resource}` and `{region}`. `operations` is what it does besides chat, at `base_url`. `quirks` is what
+    `formats/patch.py` makes of it.
     """
 
     id: str
@@ -39,7 +46,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     base_url: str
     type: Literal["http", "demo"] = "http"
     formats: Mapping[str, str] = {}
-    operations: Mapping[Operation, str] = {}
+    operations: Mapping[Operation, Offer] = {}
     auth: Scheme = "bearer"
     headers: Mapping[str, str] = {}
     env: str | None = None
@@ -50,7 +57,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is known of a model; None and empty where nothing is, also where not even its kind is. `deprecated` is the day it goes (YYYY-MM-DD).
 
-    An image's id may be a price tier, `size/model`.
+    An image's id may be a price tier, `size/model` or `quality/size/model`.
     """
 
     id: str
@@ -94,6 +101,15 @@ class Catalog:
             known = self._models[provider] = MappingProxyType({row.id: row for row in rows})
         return known
 
+    def tiers(self, provider: str) -> Mapping[str, Mapping[str, Price]]:
+        """The prices of images by quality and size, for each model that has such."""
+        found: dict[str, dict[str, Price]] = {}
+        for ident, row in self.models(provider).items():
+            tier, model = split_tier(ident)
+            if tier and row.price is not None:
+                found.setdefault(model, {})[tier] = row.price
+        return found
+
     def model(self, provider: str, name: str) -> Model | None:
         return self.models(provider).get(name)
 
@@ -119,7 +135,8 @@ _decode_models = msgspec.json.Decoder(list[Model]).decode
 def _provider(ident: str, row: dict[str, Any]) -> Provider:
     base = row["base_url"]
     formats = {name: at if "://" in at else base + at for name, at in row.get("formats", {}).items()}
-    return msgspec.convert({**row, "id": ident, "formats": formats}, Provider)
+    offers = {name: {"format": one} if isinstance(one, str) else one for name, one in row.get("operations", {}).items()}
+    return msgspec.convert({**row, "id": ident, "formats": formats, "operations": offers}, Provider)
 
 
 @cache

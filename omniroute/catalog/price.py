@@ -5,10 +5,13 @@ Money is never a float here: sums over a month of calls must equal the sum of th
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
 
+_tier = re.compile(r"((?:[a-z]+/)?[0-9]+-x-[0-9]+)/(.+)").fullmatch
 LONG_CONTEXT = 200_000
 """A prompt of more tokens than this is charged in the `above_200k` tier, all of it, and so is its answer."""
 
@@ -42,10 +45,13 @@ def cost(
     reasoning: int = 0,
     audio_input: int = 0,
 ) -> Decimal | None:
-    """USD, exact; None if the price of input or output is not known. Each token is charged once: `input` counts the
-    whole prompt with what was read from and written to a cache and with `audio_input`, `output` all that was produced
+    """USD, exact; None if the price of input is not known, or that of output where there is any. Each token is charged
+    once: `input` counts the whole prompt with what was read from and written to a cache and with `audio_input`, `output`
+    all that was produced
     with reasoning, and `cache_write_1h` is apart from `cache_write`."""
     per_input, per_output = price.input, price.output
+    if per_output is None and not output:
+        per_output = Decimal(0)
     if per_input is None or per_output is None:
         return None
     if input > LONG_CONTEXT:
@@ -75,6 +81,51 @@ def by_second(price: Price, seconds: float) -> Decimal | None:
 def decimal(seconds: float) -> Decimal:
     """A length of time, to the millisecond."""
     return Decimal(round(seconds * 1000)).scaleb(-3).normalize()
+
+
+def drawn(
+    price: Price | None,
+    tiers: Mapping[str, Price],
+    *,
+    images: int,
+    size: tuple[int, int] | None,
+    quality: str | None,
+    input: int | None,  # noqa: A002 - the term of the field
+    output: int,
+) -> Decimal | None:
+    """USD for images, exact; None where nothing says what one costs. An image has a price by quality and size, by size,
+    by itself or by its pixels, in this order, and the tokens of the prompt come to it where they were counted (`input`).
+    Its own tokens have a price only where there is none of these: what lists call output is text, which costs a
+    fraction of an image's."""
+    known = price or Price()
+    each = _each(known, tiers, size, quality)
+    if each is None:
+        return None if input is None or not output else cost(known, input=input, output=output)
+    total = images * each
+    if input is not None and known.input is not None:
+        total += (input * known.input).scaleb(-6)
+    return total
+
+
+def _each(
+    price: Price, tiers: Mapping[str, Price], size: tuple[int, int] | None, quality: str | None
+) -> Decimal | None:
+    if size is None:
+        return price.per_image
+    width, height = size
+    named = f"{width}-x-{height}"
+    for tier in (f"{quality}/{named}", named):
+        if tier in tiers and tiers[tier].per_image is not None:
+            return tiers[tier].per_image
+    if price.per_image is not None or price.per_pixel is None:
+        return price.per_image
+    return width * height * price.per_pixel
+
+
+def split_tier(ident: str) -> tuple[str, str]:
+    """The tier and the model of a row of a list; no tier where the row is a model's own."""
+    match = _tier(ident)
+    return (match[1], match[2]) if match else ("", ident)
 
 
 def _first(price: Decimal | None, otherwise: Decimal) -> Decimal:

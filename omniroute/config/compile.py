@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from omniroute.catalog import Catalog, Model, Price, Provider
+from omniroute.catalog import Catalog, Model, Offer, Operation, Price, Provider, split_tier
 from omniroute.config.bundle import Bundle
 from omniroute.config.secrets import Resolver
 from omniroute.config.spec import (
@@ -64,12 +64,16 @@ from omniroute.routing.tables import (
 )
 from omniroute.state.base import Keeping, Profile
 
-OPENAI = {"embeddings": "openai", "images": "openai", "transcriptions": "openai"}
-OWN_NODES: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
+OPENAI: Mapping[Operation, Offer] = {
+    "embeddings": Offer("openai"),
+    "images": Offer("openai"),
+    "transcriptions": Offer("openai"),
+}
+OWN_NODES: Mapping[str, tuple[str, str, Mapping[Operation, Offer]]] = {
     "openai-compatible": ("openai_chat", "bearer", OPENAI),
     "anthropic-compatible": ("anthropic", "x-api-key", {}),
-    "gemini-compatible": ("gemini", "x-goog-api-key", {"embeddings": "gemini"}),
-    "ollama-compatible": ("ollama", "bearer", {"embeddings": "ollama"}),
+    "gemini-compatible": ("gemini", "x-goog-api-key", {"embeddings": Offer("gemini"), "images": Offer("gemini")}),
+    "ollama-compatible": ("ollama", "bearer", {"embeddings": Offer("ollama")}),
 }
 """What an own node speaks, how it takes its key, and what it does besides chat in which format, by its `type`."""
 DAY = 86_400.0
@@ -172,7 +176,7 @@ class _Compiler:
 
     def operations(self, name: str, spec: ProviderSpec, known: Provider | None) -> dict[str, Service]:
         """What it does besides chat."""
-        done = {**known.operations} if known is not None else OWN_NODES[spec.type or ""][2]
+        done: Mapping[Operation, Offer] = known.operations if known is not None else OWN_NODES[spec.type or ""][2]
         if not done:
             return {}
         if spec.base_url is not None:
@@ -181,7 +185,10 @@ class _Compiler:
             assert known is not None
             base = known.base_url
         endpoint = _endpoint(base.format_map(spec.variables))
-        return {operation: Service(format=form, endpoint=endpoint) for operation, form in done.items()}
+        return {
+            operation: Service(format=offer.format, endpoint=endpoint, quirks=_quirks(offer, _in_general(spec.quirks)))
+            for operation, offer in done.items()
+        }
 
     def connection(self, provider: str, name: str, spec: ConnectionSpec, scheme: str) -> Connection:
         at = ("providers", provider, "connections", name)
@@ -217,12 +224,17 @@ class _Compiler:
         spec = self.spec.providers[name]
         row = self.row(name, spec)
         listed = self.catalog.models(row.id) if row is not None else {}
+        tiers = self.catalog.tiers(row.id) if row is not None else {}
         prices = self.spec.pricing
         for model in dict.fromkeys((*listed, *spec.models)):
+            if split_tier(model)[0]:
+                continue
             own = spec.models.get(model, ModelSpec())
-            facts = _facts(listed.get(model) or Model(id=model, kind=own.kind), own, prices.get(f"{name}/{model}"))
+            overlay = prices.get(f"{name}/{model}")
+            facts = _facts(listed.get(model) or Model(id=model, kind=own.kind), own, overlay)
             if servable(upstream, facts):
-                yield single(upstream, model, own.upstream_id or model, facts)
+                dear = tiers.get(model, {}) if own.price is None and overlay is None else {}
+                yield single(upstream, model, own.upstream_id or model, facts, dear)
 
     def named(self, name: str) -> Route:
         """The route that a name in the file means, compiled when it is first needed. Lint has seen to it that every
@@ -358,14 +370,21 @@ def _deadlines(spec: TimeoutsSpec) -> Deadlines:
     )
 
 
-def _quirks(row: Provider | None, spec: QuirksSpec) -> patch.Quirks:
-    """What the catalogue says of the provider, and what the file adds."""
+def _in_general(spec: QuirksSpec) -> QuirksSpec:
+    """What counts beyond chat: a field that is missing there is missing elsewhere with better reason."""
+    return msgspec.structs.replace(spec, default={})
+
+
+def _quirks(row: Provider | Offer | None, spec: QuirksSpec) -> patch.Quirks:
+    """What the catalogue says of the provider or an operation of it, and what the file adds."""
     base = msgspec.convert(dict(row.quirks), patch.Quirks) if row is not None else patch.NONE
     renames = dict(spec.rename)
     if spec.max_tokens_field is not None:
         (other,) = {"max_tokens", "max_completion_tokens"} - {spec.max_tokens_field}
         renames[other] = spec.max_tokens_field
     quirks = patch.Quirks(
+        split=base.split,
+        values=base.values,
         drop=(*base.drop, *spec.drop),
         rename={**base.rename, **renames},
         default={**base.default, **spec.default},

@@ -76,8 +76,6 @@ def kind_of(status: int) -> FaultKind:
     return KINDS.get(status, "server" if status >= 500 else "invalid_request")
 
 
-PICTURE = "[The answer holds an image here, which this format cannot carry.]"
-SOUND = "[The answer holds a sound here, which this format cannot carry.]"
 TRUNCATED = Fault(kind="server", status=502, message="the answer broke off before its end", code="upstream_truncated")
 """What a decoder says of a stream that stopped without an end."""
 
@@ -179,13 +177,24 @@ class ClientCodec(Protocol):
     def encode_error(self, fault: Fault, request_id: str) -> bytes: ...
 
 
-class ChatCodec(ClientCodec, Protocol):
+class Refusing(Protocol):
+    """A format as far as it tells of refusals, whatever an upstream is asked for."""
+
+    def decode_error(self, status: int, body: bytes) -> Fault: ...
+
+
+class Speaks(Refusing, Protocol):
+    """A format as far as any upstream is asked in it."""
+
+    HEADERS: tuple[tuple[bytes, bytes], ...]
+    """What an upstream of the format is sent with every body, unless the configuration or the client says otherwise."""
+
+
+class ChatCodec(ClientCodec, Speaks, Protocol):
     """A chat format, both directions. Malformed answers raise `ValueError`."""
 
     CONTENT_TYPE: bytes
     """Of an upstream's streamed answer."""
-    HEADERS: tuple[tuple[bytes, bytes], ...]
-    """What an upstream of the format is sent with every body, unless the configuration or the client says otherwise."""
     FORWARD: frozenset[bytes]
     """Headers of a client that mean something to an upstream of the same format."""
 
@@ -209,8 +218,6 @@ class ChatCodec(ClientCodec, Protocol):
     def decode_reply(self, body: bytes) -> Message: ...
 
     def decoder(self) -> Decoder: ...
-
-    def decode_error(self, status: int, body: bytes) -> Fault: ...
 
     # The same format on both sides
     def forward(self, head: Head, model: str) -> Fields:

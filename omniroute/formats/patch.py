@@ -229,14 +229,15 @@ def _says_nothing(value: object) -> bool:
 def limited(fields: Fields, names: tuple[str, ...], limit: int) -> Fields:
     """The fields with a limit on the answer: those of the names that are there are clamped to it, and where none is,
     the first of them says it."""
-    kept = {name: value for name, value in fields.items() if name not in names or not _is_null(value)}
+    kept = {name: value for name, value in fields.items() if name not in names or not is_null(value)}
     there = [name for name in names if name in kept]
     if not there:
         return kept | {names[0]: limit}
     return apply(Quirks(clamp=dict.fromkeys(there, (0, limit))), kept)
 
 
-def _is_null(value: object) -> bool:
+def is_null(value: object) -> bool:
+    """Whether a field says nothing."""
     return value is None or (isinstance(value, Raw) and bytes(value) == b"null")
 
 

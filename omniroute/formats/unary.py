@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from omniroute.errors import Fault
-from omniroute.formats.codec import Fields, Head
+from omniroute.formats.codec import Fields, Head, Speaks
 from omniroute.formats.handover import is_text
 from omniroute.formats.ir import Loss, Usage
 
@@ -30,9 +30,9 @@ class Answered(Protocol):
 T = TypeVar("T")
 Q = TypeVar("Q")
 A = TypeVar("A", bound=Answered)
-Q_in = TypeVar("Q_in", contravariant=True)
-A_in = TypeVar("A_in", bound=Answered, contravariant=True)
-A_out = TypeVar("A_out", bound=Answered, covariant=True)
+Q_contra = TypeVar("Q_contra", contravariant=True)
+A_contra = TypeVar("A_contra", bound=Answered, contravariant=True)
+A_co = TypeVar("A_co", bound=Answered, covariant=True)
 
 
 def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -67,7 +67,7 @@ class Moment(msgspec.Struct, frozen=True):
     took: float = 0.0
 
 
-class UnaryClient(Protocol[Q, A_in]):
+class UnaryClient(Protocol[Q, A_contra]):
     """A format as clients speak it. Malformed requests raise `BadRequest`."""
 
     NAME: str
@@ -76,26 +76,23 @@ class UnaryClient(Protocol[Q, A_in]):
 
     def decode_request(self, head: Head) -> Q: ...
 
-    def encode_reply(self, answer: A_in, asked: Q, head: Head, moment: Moment) -> Made:
+    def encode_reply(self, answer: A_contra, asked: Q, head: Head, moment: Moment) -> Made:
         """Raises ValueError where what the upstream said cannot be told in these words."""
         ...
 
 
-class UnaryUpstream(Protocol[Q_in, A_out]):
+class UnaryUpstream(Speaks, Protocol[Q_contra, A_co]):
     """A format as upstreams speak it. Malformed answers raise `ValueError`."""
 
     NAME: str
-    HEADERS: tuple[tuple[bytes, bytes], ...]
     MENDED: frozenset[str]
     """Fields that an upstream need not take, for the answer is brought into the form that they ask for."""
 
-    def encode_request(self, asked: Q_in, model: str) -> Outgoing:
+    def encode_request(self, asked: Q_contra, model: str) -> Outgoing:
         """Raises Unsupported where the request cannot be carried."""
         ...
 
-    def decode_reply(self, body: bytes, asked: Q_in) -> A_out: ...
-
-    def decode_error(self, status: int, body: bytes) -> Fault: ...
+    def decode_reply(self, body: bytes, asked: Q_contra) -> A_co: ...
 
 
 class UnaryCodec(UnaryClient[Q, A], UnaryUpstream[Q, A], Protocol[Q, A]):

@@ -6,19 +6,20 @@ may make good.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
 
 from omniroute.errors import Unsupported, UpstreamError
 from omniroute.formats import CHAT, bridge, patch
-from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, malformed
+from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, Speaks, malformed
 from omniroute.formats.fold import fold
 from omniroute.formats.ir import Loss
 from omniroute.formats.think_tags import untagged
 from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate, output_limit
-from omniroute.routing.tables import Deadlines, Target
+from omniroute.routing.tables import Deadlines, Endpoint, Target
 from omniroute.upstream import transport
 from omniroute.upstream.client import Client, classify, refusal, retold
 
@@ -61,7 +62,7 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
         fields = patch.apply(quirks, fields, losses)
     headers = forwarded(call, codec, quirks, losses) if own else ()
     if losses and call.gateway.server.strict_translation:
-        raise Unsupported(refused(target, losses), param=losses[0].path or None)
+        raise lossy(target, losses)
     path = codec.path(target.model, head.stream)
     return Prepared(codec, path, patch.join(fields), losses, headers, tagged=quirks.think_tags)
 
@@ -97,10 +98,11 @@ def unsealed(call: Call, head: Head, target: Target, failure: UpstreamError) -> 
     return msgspec.structs.replace(prepared, body=patch.join(fields), losses=[*prepared.losses, loss])
 
 
-def refused(target: Target, losses: list[Loss]) -> str:
-    """Why a target is not asked where the configuration is strict about what it would lose."""
+def lossy(target: Target, losses: Sequence[Loss]) -> Unsupported:
+    """What a strict configuration says of a translation that would lose something."""
     told = "; ".join(f"{loss.path}: {loss.what}" for loss in losses[:LOSSES_TOLD])
-    return f"`{target.id}` cannot carry the whole request, and `strict_translation` is on. {told}."
+    message = f"`{target.id}` cannot carry the whole request, and `strict_translation` is on. {told}."
+    return Unsupported(message, param=losses[0].path or None)
 
 
 class Opened(msgspec.Struct):
@@ -114,22 +116,37 @@ class Opened(msgspec.Struct):
 
 async def send(call: Call, client: Client, candidate: Candidate, prepared: Prepared) -> transport.Reply:
     """The upstream's answer, opened. Raises UpstreamError for a refusal as for a failure."""
+    codec = prepared.codec
+    endpoint = candidate.target.upstream.endpoints[codec.NAME]
+    return await ask(call, client, candidate, codec, endpoint, prepared.path, prepared.body, prepared.headers)
+
+
+async def ask(
+    call: Call,
+    client: Client,
+    candidate: Candidate,
+    format: Speaks,  # noqa: A002 - the term of the field
+    endpoint: Endpoint,
+    path: str,
+    body: bytes,
+    callers: transport.Headers = (),
+) -> transport.Reply:
+    """The answer of a candidate to a body, opened, whatever the operation is."""
     target = candidate.target
-    upstream = target.upstream
     reply = await client.send(
-        upstream,
+        target.upstream,
         candidate.connection,
-        upstream.endpoints[prepared.codec.NAME],
-        prepared.path,
-        prepared.codec.HEADERS,
-        prepared.headers,
-        prepared.body,
+        endpoint,
+        path,
+        format.HEADERS,
+        callers,
+        body,
         within(call, target.deadlines),
     )
     if reply.status == 200:
         return reply
     try:
-        raise await refusal(reply, prepared.codec, upstream.name, call.state.clock.now())
+        raise await refusal(reply, format, target.upstream.name, call.state.clock.now())
     finally:
         reply.close()
 

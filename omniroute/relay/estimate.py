@@ -24,6 +24,11 @@ def usage(call: Call, produced: float) -> Usage:
     return Usage(input=spent, output=round(produced), estimated=True)
 
 
+def text(words: str) -> int:
+    """A guess at the tokens of a text."""
+    return round(len(words.encode()) / tokens.BYTES_PER_TOKEN + 0.5)
+
+
 def produced(body: bytes) -> int:
     """A guess at the tokens of a whole answer."""
     return int(len(body) // tokens.BYTES_PER_TOKEN)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Literal
 from urllib.parse import unquote
 
@@ -26,9 +27,10 @@ from omniroute.errors import (
     UnsupportedMedia,
     UpstreamError,
 )
-from omniroute.formats import CLIENTS
+from omniroute.formats import CLIENTS, images
+from omniroute.formats.embeddings import EMBEDDINGS
 from omniroute.formats.multipart import Limits, Multipart, Part, boundary_of
-from omniroute.relay import admit, counting, headers, listing, meter, pump, relay, transcribe
+from omniroute.relay import admit, counting, headers, listing, meter, pump, relay, transcribe, unary
 from omniroute.relay.asgi import Application, Receive, Scope, Send, respond
 from omniroute.relay.call import Call
 from omniroute.relay.guard import Guard
@@ -46,7 +48,7 @@ FORM_TOO_LARGE = "The form is larger than the {:g} MiB that are taken here."
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One path of the client API. `body_limit` is in bytes, None for the configured one; `metered` calls stand in the
+    """One method of one path of the client API. `body_limit` is in bytes, None for the configured one; `metered` calls stand in the
     ledger; `mount` takes all paths below; `shared` paths speak Anthropic to callers that send `anthropic-version`; where
     there is a `form`, the body is one within these limits, and no JSON."""
 
@@ -115,6 +117,57 @@ ENDPOINTS = (
         metered=True,
     ),
     Endpoint(
+        path="/v1/embeddings",
+        method="POST",
+        operation="embeddings",
+        format="openai_chat",
+        serve=partial(unary.serve, unary.EMBED, EMBEDDINGS["openai"]),
+        access="client",
+        body_limit=None,
+        metered=True,
+    ),
+    Endpoint(
+        path="/v1/embeddings",
+        method="GET",
+        operation="embeddings",
+        format="openai_chat",
+        serve=listing.models,
+        access="client",
+        body_limit=0,
+    ),
+    Endpoint(
+        path="/v1/images/generations",
+        method="POST",
+        operation="images",
+        format="openai_chat",
+        serve=partial(unary.serve, unary.DRAW, images.openai),
+        access="client",
+        body_limit=None,
+        metered=True,
+    ),
+    Endpoint(
+        path="/v1/images/generations",
+        method="GET",
+        operation="images",
+        format="openai_chat",
+        serve=listing.models,
+        access="client",
+        body_limit=0,
+    ),
+    *(
+        Endpoint(
+            path=path,
+            method="POST",
+            operation="embeddings",
+            format="ollama",
+            serve=partial(unary.serve, unary.EMBED, EMBEDDINGS["ollama"]),
+            access="client",
+            body_limit=None,
+            metered=True,
+        )
+        for path in ("/api/embed", "/api/embeddings")
+    ),
+    Endpoint(
         path="/v1/models",
         method="GET",
         operation="models",
@@ -155,19 +208,22 @@ class Gate:
                 while self.active:  # noqa: ASYNC110 - an event would cost something in each request
                     await asyncio.sleep(0.01)
 
-    def app(self, endpoint: Endpoint) -> Application:
-        """The ASGI application of a row."""
+    def app(self, *rows: Endpoint) -> Application:
+        """The ASGI application of a path, of which each row takes one method."""
+        methods = {row.method: row for row in rows}
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             self.active += 1
             try:
-                await self._serve(endpoint, scope, receive, send)
+                await self._serve(methods.get(scope["method"], rows[0]), methods, scope, receive, send)
             finally:
                 self.active -= 1
 
         return application
 
-    async def _serve(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(
+        self, endpoint: Endpoint, methods: Iterable[str], scope: Scope, receive: Receive, send: Send
+    ) -> None:
         pairs = scope["headers"]
         shared = endpoint.shared and any(name == b"anthropic-version" for name, _ in pairs)
         codec = CLIENTS["anthropic" if shared else endpoint.format]
@@ -176,6 +232,9 @@ class Gate:
             call.path = unquote(scope["raw_path"].decode("latin-1")).removeprefix(endpoint.path).strip("/")
         guard = call.guard = Guard(scope, asyncio.get_running_loop().time())
         try:
+            if scope["method"] != endpoint.method:
+                allow = ", ".join(methods)
+                raise MethodNotAllowed(f"{scope['path']} takes {allow}, not {scope['method']}.", [*methods])
             await self._answer(call, scope, receive, guard)
         except CallError as error:
             await _refuse(call, error.fault, error.allow if isinstance(error, MethodNotAllowed) else ())
@@ -193,10 +252,6 @@ class Gate:
 
     async def _answer(self, call: Call, scope: Scope, receive: Receive, guard: Guard) -> None:
         endpoint, gateway = call.endpoint, call.gateway
-        if scope["method"] != endpoint.method:
-            raise MethodNotAllowed(
-                f"{scope['path']} takes {endpoint.method}, not {scope['method']}.", [endpoint.method]
-            )
         now = self.state.clock.now()
         call.principal = admit.identify(gateway, call.headers, scope["query_string"], now)
         admit.check_role(call.principal, endpoint.access)

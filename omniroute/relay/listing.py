@@ -1,5 +1,5 @@
 """What models there are: `/v1/models` and `/v1/models/{id}` in OpenAI's shape or Anthropic's, `/v1beta/models` in
-Gemini's.
+Gemini's, and those of one operation at its own path.
 
 The ids are everything that `model` may be: combos, aliases, and `provider/model` of every configured provider. OpenAI's
 list has no pages; the others' have, for clients that ask for them: one that does not gets as much as a page may hold.
@@ -19,13 +19,14 @@ from omniroute.relay import headers
 from omniroute.relay.admit import may_use
 from omniroute.relay.asgi import respond
 from omniroute.relay.call import Call
+from omniroute.routing.serving import made_for
 from omniroute.routing.tables import Listed, Principal, Revision
 from omniroute.upstream.client import Client
 
 LONGEST_PAGE = 1000
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_lists: dict[str, tuple[Revision, bytes]] = {}
-"""The whole list as it was last encoded in each format, for a big catalogue takes milliseconds. It is kept with the
+_lists: dict[tuple[str, str], tuple[Revision, bytes]] = {}
+"""The whole list as it was last encoded in each format and for each operation, for a big catalogue takes milliseconds. It is kept with the
 revision that it is of, and not with the snapshot, which may go."""
 
 Query = Mapping[str, str]
@@ -50,7 +51,7 @@ async def models(call: Call, _client: Client, _body: bytes) -> None:
     elif principal.allow is None and not query:
         body = _whole(call)
     else:
-        lines = call.gateway.models
+        lines = _lines(call)
         if principal.allow is not None:
             lines = tuple(line for line in lines if may_use(principal, line.id))
         body = _list(call, lines, query)
@@ -67,11 +68,20 @@ def _one(call: Call, principal: Principal, name: str) -> bytes:
 
 
 def _whole(call: Call) -> bytes:
-    name, revision = call.codec.NAME, call.gateway.revision
+    name, revision = (call.codec.NAME, call.endpoint.operation), call.gateway.revision
     kept = _lists.get(name)
     if kept is None or kept[0] is not revision:
-        kept = _lists[name] = (revision, _list(call, call.gateway.models, {}))
+        kept = _lists[name] = (revision, _list(call, _lines(call), {}))
     return kept[1]
+
+
+def _lines(call: Call) -> Lines:
+    """The models of the endpoint's operation, or all of them."""
+    operation = call.endpoint.operation
+    if operation == "models":
+        return call.gateway.models
+    routes = call.gateway.routes
+    return tuple(line for line in call.gateway.models if made_for(routes[line.id], operation))
 
 
 def _list(call: Call, lines: Lines, query: Query) -> bytes:
@@ -133,7 +143,10 @@ def _index(lines: Lines, name: str, param: str) -> int:
 
 
 def _openai(line: Listed, created: int) -> dict[str, Any]:
-    return {"id": line.id, "object": "model", "created": created, "owned_by": line.owned_by, **_facts(line)}
+    told = {"id": line.id, "object": "model", "created": created, "owned_by": line.owned_by}
+    if line.facts is not None and line.facts.kind not in (None, "chat", "responses"):
+        told["type"] = line.facts.kind
+    return told | _facts(line)
 
 
 def _anthropic(line: Listed, created: int) -> dict[str, Any]:
@@ -184,6 +197,8 @@ def _facts(line: Listed) -> dict[str, Any]:
         known["context_length"] = facts.context
     if facts.max_output is not None:
         known["max_output_tokens"] = facts.max_output
+    if facts.dimensions is not None:
+        known["dimensions"] = facts.dimensions
     if facts.capabilities:
         known["capabilities"] = sorted(facts.capabilities)
     if facts.price is not None:

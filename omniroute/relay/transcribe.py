@@ -55,7 +55,7 @@ async def transcribe(call: Call, client: Client, _body: bytes) -> None:
             raise Unsupported(f"`{target.upstream.name}` transcribes in no format that is known here.", param="model")
         losses = codec.losses(request, target.model)
         if losses and call.gateway.server.strict_translation:
-            raise Unsupported(attempt.refused(target, losses), param=losses[0].path)
+            raise attempt.lossy(target, losses)
         return partial(_exchange, call, client, Prepared(codec, request, losses))
 
     await run(call, choose(call, call.state.counters.next), prepare)

@@ -7,12 +7,16 @@ in tables made when the configuration was compiled; only wildcards and models th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 
-from omniroute.catalog import Model
+from omniroute.catalog import Model, Price
 from omniroute.errors import BadRequest, NotFound
 from omniroute.routing.serving import formats
 from omniroute.routing.tables import Gateway, Route, Target, Upstream
+
+NO_TIERS: Mapping[str, Price] = MappingProxyType({})
 
 
 def resolve(gateway: Gateway, name: str) -> Route:
@@ -42,7 +46,7 @@ def at_provider(gateway: Gateway, provider: str, model: str) -> str:
     return full
 
 
-def single(upstream: Upstream, name: str, model: str, facts: Model) -> Route:
+def single(upstream: Upstream, name: str, model: str, facts: Model, tiers: Mapping[str, Price] = NO_TIERS) -> Route:
     """The route to one model at one provider."""
     target = Target(
         id=f"{upstream.name}/{name}",
@@ -51,6 +55,7 @@ def single(upstream: Upstream, name: str, model: str, facts: Model) -> Route:
         formats=formats(upstream, facts.kind),
         facts=facts,
         deadlines=upstream.deadlines,
+        tiers=tiers,
     )
     return Route(name=target.id, strategy="priority", steps=(target,))
 

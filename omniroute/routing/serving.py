@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from omniroute.catalog import Kind, Model
-from omniroute.routing.tables import Target, Upstream
+from omniroute.routing.tables import Route, Target, Upstream
 
 CHAT = ("chat", "count_tokens")
 OPERATIONS: Mapping[Kind, tuple[str, ...]] = {
@@ -38,6 +38,16 @@ def servable(upstream: Upstream, model: Model) -> bool:
     """Whether the upstream can be asked for what the model is for."""
     operation = OPERATIONS[model.kind][0] if model.kind is not None else "chat"
     return bool(formats(upstream, model.kind)) if operation == "chat" else operation in upstream.operations
+
+
+def made_for(route: Route, operation: str) -> bool:
+    """Whether a target of the route is known to be a model for the operation."""
+    return any(
+        made_for(step, operation)
+        if isinstance(step, Route)
+        else step.facts.kind is not None and operation in OPERATIONS[step.facts.kind]
+        for step in route.steps
+    )
 
 
 def misfit(target: Target, operation: str) -> str:

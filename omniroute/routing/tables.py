@@ -13,9 +13,9 @@ from typing import Literal
 
 import msgspec
 
-from omniroute.catalog import Model
+from omniroute.catalog import Model, Price
 from omniroute.errors import Problem, UpstreamKind
-from omniroute.formats.patch import Quirks
+from omniroute.formats.patch import NONE, Quirks
 from omniroute.secret import Secret
 from omniroute.state.base import Keeping, Profile
 
@@ -80,10 +80,11 @@ class Endpoint(Table, frozen=True):
 
 
 class Service(Table, frozen=True):
-    """Where a provider does something besides chat, and in which format."""
+    """Where a provider does something besides chat, in which format, and what it wants otherwise in that."""
 
     format: str
     endpoint: Endpoint
+    quirks: Quirks = NONE
 
 
 class Deadlines(msgspec.Struct, frozen=True):
@@ -114,7 +115,8 @@ class Upstream(Table, frozen=True):
 
 class Target(Table, frozen=True):
     """One model at one provider. `id` is `provider/model` as the config says it, `model` what the provider calls it,
-    `formats` are the chat formats in which it can be asked, the preferred one first."""
+    `formats` are the chat formats in which it can be asked, the preferred one first; `tiers` are the prices of an image
+    by quality and size."""
 
     id: str
     upstream: Upstream
@@ -123,6 +125,7 @@ class Target(Table, frozen=True):
     facts: Model
     deadlines: Deadlines
     weight: int = 1
+    tiers: Mapping[str, Price] = {}
 
 
 # ----------------------------------------------------------------------------------------------------- how to choose

@@ -10,12 +10,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from itertools import chain
-from typing import Protocol
 
 import msgspec
 
 from omniroute.errors import Fault, UpstreamError, UpstreamKind
-from omniroute.formats.codec import malformed
+from omniroute.formats.codec import Refusing, malformed
 from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Upstream
 from omniroute.upstream.auth import conceal, sign
 from omniroute.upstream.transport import Headers, Reply, Request, Transport
@@ -89,12 +88,6 @@ def merged(usual: Headers, *layers: Headers) -> Headers:
         before = out.get(name) if name.endswith(b"-beta") else None
         out[name] = value if before is None else before + b"," + value
     return tuple(out.items())
-
-
-class Refusing(Protocol):
-    """The part of a codec, of whatever operation, that reads refusals."""
-
-    def decode_error(self, status: int, body: bytes) -> Fault: ...
 
 
 async def refusal(reply: Reply, codec: Refusing, provider: str, now: float) -> UpstreamError:

@@ -2,7 +2,8 @@
 
 A transport and not a special case: the relay sends it an ordinary OpenAI chat request and gets an ordinary reply, so
 that the first run, the examples and the tests walk the same path as everything else.  It repeats what it was told,
-calls the first tool it is given, uses the result when it comes, and fills in a JSON schema.  It counts its tokens:
+calls the first tool it is given, uses the result when it comes, and fills in a JSON schema; it makes vectors of texts
+and draws pictures (`demo_media.py`).  It counts its tokens:
 words and punctuation marks are its vocabulary, and its usage is the true number of them; of a prompt longer than
 100,000 characters those are counted, and the rest is taken to be as dense.
 
@@ -15,13 +16,13 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from omniroute.errors import BadRequest, CallError
-from omniroute.formats import openai_chat
+from omniroute.formats import embeddings, images, openai_chat
 from omniroute.formats.codec import Head
 from omniroute.formats.fold import fold
 from omniroute.formats.ir import (
@@ -31,6 +32,7 @@ from omniroute.formats.ir import (
     Event,
     Finish,
     Image,
+    Opaque,
     Start,
     Text,
     TextDelta,
@@ -44,9 +46,14 @@ from omniroute.formats.ir import (
     Usage,
     UsageSeen,
 )
+from omniroute.formats.unary import Moment
+from omniroute.upstream import demo_media
 from omniroute.upstream.transport import Request
 
 MODELS = ("agent", "echo")
+EMBED, IMAGE = "embed", "image"
+SHARE = 100
+"""Characters of each text that count for its vector however many there are."""
 COUNTED = 100_000
 """Characters of a prompt whose tokens are counted one by one."""
 REPEATED = 4_000
@@ -65,6 +72,9 @@ class Demo:
     async def send(self, request: Request) -> Answer:
         self._count += 1
         ident = f"chatcmpl-demo{self._count}"
+        for path, make in MADE.items():
+            if request.target.endswith(path):
+                return _made(make, request.body)
         try:
             head = openai_chat.peek(request.body)
             chat = openai_chat.decode_request(head)
@@ -101,6 +111,44 @@ class Answer:
         self._pieces = []
 
 
+def _made(make: Callable[[bytes], bytes], body: bytes) -> Answer:
+    try:
+        return Answer(200, b"application/json", [make(body)])
+    except CallError as error:
+        return Answer(error.fault.status, b"application/json", [openai_chat.encode_error(error.fault, "")])
+
+
+def _vectors(body: bytes) -> bytes:
+    head = embeddings.openai.peek(body)
+    asked = embeddings.openai.decode_request(head)
+    if head.model != EMBED:
+        raise _unknown(head.model)
+    texts = [
+        one if isinstance(one, str) else " ".join(map(str, one)) for one in asked.inputs if not isinstance(one, Opaque)
+    ]
+    share = max(SHARE, COUNTED // len(texts))
+    vectors = demo_media.embedded(asked, [tokens(text[:share]) for text in texts])
+    answer = embeddings.Embedded(vectors, Usage(input=_count(texts)))
+    return embeddings.openai.encode_reply(answer, asked, head, Moment(int(time.time()))).body
+
+
+def _pictures(body: bytes) -> bytes:
+    head = images.openai.peek(body)
+    asked = images.openai.decode_request(head)
+    if head.model != IMAGE:
+        raise _unknown(head.model)
+    return images.openai.encode_reply(demo_media.drawn(asked), asked, head, Moment(int(time.time()))).body
+
+
+MADE: Mapping[str, Callable[[bytes], bytes]] = {"/embeddings": _vectors, "/images/generations": _pictures}
+"""What is made besides words, by the end of the path."""
+
+
+def _unknown(model: str) -> BadRequest:
+    known = ", ".join((*MODELS, EMBED, IMAGE))
+    return BadRequest(f"The demo provider has the models {known}, and here not `{model}`.", param="model")
+
+
 def _pieces(head: Head, events: list[Event], ident: str, created: int) -> list[bytes]:
     encoder = openai_chat.encoder(head, ident, created)
     pieces = [encoder.feed([event]) for event in events]
@@ -115,7 +163,7 @@ def tokens(text: str) -> list[str]:
 def answer(model: str, chat: Chat) -> Iterator[Event]:
     """What the model says, event by event."""
     if model not in MODELS:
-        raise BadRequest(f"The demo provider has the models {' and '.join(MODELS)}, not `{model}`.", param="model")
+        raise _unknown(model)
     yield Start()
     calls = _calls(chat)
     finish = Finish("tool_calls" if calls else "stop")

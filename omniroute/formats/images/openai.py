@@ -22,7 +22,7 @@ from omniroute.formats.unary import Made, Moment, Outgoing, read
 
 NAME = "openai"
 HEADERS = ((b"content-type", b"application/json"),)
-MENDED: frozenset[str] = frozenset()
+MENDED = frozenset({"response_format"})
 PATH = "/images/generations"
 FETCHED = Loss("response_format", "response_format", "the upstream gave addresses, which are not fetched here")
 

@@ -1,0 +1,181 @@
+"""Serves an operation that is one request and one answer: embeddings, images.
+
+The order is that of a chat request: look, resolve, try the candidates, settle.  A target that speaks the client's own
+format gets the client's bytes; what a provider wants otherwise is its operation's quirks, and a field that these drop
+is told as lost unless the answer makes up for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import partial
+from typing import Generic, cast
+
+import msgspec
+
+from omniroute.catalog import drawn
+from omniroute.errors import Fault, UpstreamError
+from omniroute.formats import patch
+from omniroute.formats.codec import Fields, Head, malformed
+from omniroute.formats.embeddings import EMBEDDINGS, Embed, Embedded, vectors
+from omniroute.formats.images import IMAGES, Draw, Drawn
+from omniroute.formats.ir import Loss, Usage
+from omniroute.formats.unary import A, Made, Moment, Q, UnaryClient, UnaryCodec, UnaryUpstream
+from omniroute.relay import estimate, meter, pump
+from omniroute.relay.attempt import REPLY_LIMIT, ask, lossy
+from omniroute.relay.call import Call
+from omniroute.relay.relay import Exchange, choose, run
+from omniroute.routing.plan import Candidate
+from omniroute.routing.tables import Target
+from omniroute.upstream.client import Client, classify, named
+
+
+class Operation(msgspec.Struct, Generic[Q, A], frozen=True):
+    """What the operations have each for itself: the formats of upstreams, a guess at the tokens of a request, what an
+    answer costs, and why one is not what was asked for though it is well-formed."""
+
+    name: str
+    upstreams: Mapping[str, UnaryUpstream[Q, A]]
+    tokens: Callable[[Q], int]
+    price: Callable[[Target, Q, A, Usage], Decimal | None]
+    amiss: Callable[[Q, A], str]
+
+
+async def serve(operation: Operation[Q, A], codec: UnaryClient[Q, A], call: Call, client: Client, body: bytes) -> None:
+    """Answers a request. Raises CallError or UpstreamError where nothing has been sent yet."""
+    head = call.head = codec.peek(body, call.path, call.scope["query_string"])
+    asking = _Asking(operation, codec, call, client, head)
+    await run(call, choose(call, call.state.counters.next), asking.prepare)
+
+
+class _Asking(Generic[Q, A]):
+    """One request under way."""
+
+    def __init__(
+        self, operation: Operation[Q, A], codec: UnaryClient[Q, A], call: Call, client: Client, head: Head
+    ) -> None:
+        self.operation = operation
+        self.codec = codec
+        self.call = call
+        self.client = client
+        self.head = head
+        self.asked = codec.decode_request(head)
+
+    def prepare(self, target: Target) -> Exchange:
+        """The request for a target. Raises Unsupported where the target cannot carry it."""
+        service = target.upstream.operations[self.operation.name]
+        upstream = self.operation.upstreams[service.format]
+        own = self.own(upstream)
+        if own is None:
+            outgoing = upstream.encode_request(self.asked, target.model)
+        else:
+            outgoing = own.forward(self.head, target.model)
+        losses = [*outgoing.losses, *_dropped(service.quirks, outgoing.fields, upstream.MENDED, target)]
+        if losses and self.call.gateway.server.strict_translation:
+            raise lossy(target, losses)
+        fields = patch.apply(service.quirks, outgoing.fields)
+        return partial(self.exchange, upstream, outgoing.path, patch.join(fields), losses)
+
+    def own(self, upstream: UnaryUpstream[Q, A]) -> UnaryCodec[Q, A] | None:
+        """The client's codec, if the upstream speaks it too."""
+        same = cast("object", upstream) is cast("object", self.codec)
+        return cast("UnaryCodec[Q, A]", self.codec) if same else None
+
+    async def exchange(
+        self, upstream: UnaryUpstream[Q, A], path: str, body: bytes, losses: list[Loss], candidate: Candidate
+    ) -> UpstreamError | None:
+        """Asks one candidate and answers the client; gives back the failure where there was one."""
+        call, provider = self.call, candidate.target.upstream.name
+        try:
+            said = await self.heard(upstream, path, body, candidate)
+            answer = upstream.decode_reply(said, self.asked)
+            if answer.fault is not None:
+                raise classify(answer.fault, provider)
+            self.check(answer, provider)
+            made = self.told(upstream, said, answer)
+        except UpstreamError as error:
+            return named(error, provider, candidate.connection.auth)
+        except ValueError as error:
+            return classify(malformed(str(error)), provider)
+        call.losses = [*losses, *made.losses]
+        call.usage = answer.usage or Usage(input=self.operation.tokens(self.asked), estimated=True)
+        call.cost = self.operation.price(candidate.target, self.asked, answer, call.usage)
+        call.status = 200
+        call.committed = True
+        await pump.send_whole(call, made.body)
+        return None
+
+    async def heard(self, upstream: UnaryUpstream[Q, A], path: str, body: bytes, candidate: Candidate) -> bytes:
+        """All that the candidate says."""
+        endpoint = candidate.target.upstream.operations[self.operation.name].endpoint
+        reply = await ask(self.call, self.client, candidate, upstream, endpoint, path, body)
+        try:
+            return await reply.read(REPLY_LIMIT)
+        finally:
+            reply.close()
+
+    def check(self, answer: A, provider: str) -> None:
+        """Raises UpstreamError for an answer to something else than was asked. That is no failure of its connection:
+        it does not know the field, and ignores it."""
+        amiss = self.operation.amiss(self.asked, answer)
+        if amiss:
+            fault = Fault(kind="invalid_request", status=400, message=amiss, code="unsupported_by_target")
+            raise classify(fault, provider)
+
+    def told(self, upstream: UnaryUpstream[Q, A], said: bytes, answer: A) -> Made:
+        """The answer in the client's words."""
+        call, own = self.call, self.own(upstream)
+        moment = Moment(int(call.started_at), call.state.clock.monotonic() - call.started)
+        if own is not None:
+            return own.relabel(said, answer, self.asked, self.head, moment)
+        return self.codec.encode_reply(answer, self.asked, self.head, moment)
+
+
+def _dropped(quirks: patch.Quirks, fields: Fields, mended: frozenset[str], target: Target) -> list[Loss]:
+    """What the provider does not take and nobody makes up for."""
+    names = [name for name in quirks.drop if name in fields and name not in mended and not patch.is_null(fields[name])]
+    return [Loss(name, name, f"dropped: `{target.upstream.name}` does not take it") for name in names]
+
+
+# ------------------------------------------------------------------------------------------------------- operations
+
+
+def _texts(asked: Embed) -> int:
+    """A guess at the tokens of texts, and the count of tokens that came as such."""
+    counted = sum(len(one) for one in asked.inputs if isinstance(one, tuple))
+    return counted + estimate.text("".join(one for one in asked.inputs if isinstance(one, str)))
+
+
+def _embedding_price(target: Target, _asked: Embed, _answer: Embedded, usage: Usage) -> Decimal | None:
+    return meter.price(target, usage)
+
+
+def _length_amiss(asked: Embed, answer: Embedded) -> str:
+    """A vector of another length is a wrong answer; a provider's own fields may make its numbers something else."""
+    if asked.dimensions is None or asked.vendor:
+        return ""
+    found = next((size for size in map(vectors.length, answer.vectors) if size != asked.dimensions), None)
+    return "" if found is None else f"ignores `dimensions`: its vectors have {found} and not {asked.dimensions}"
+
+
+def _image_price(target: Target, asked: Draw, answer: Drawn, usage: Usage) -> Decimal | None:
+    """By what the upstream says that it drew, or else by what it was asked for."""
+    size = answer.size or asked.size
+    return drawn(
+        target.facts.price,
+        target.tiers,
+        images=len(answer.pictures),
+        size=patch.sides(size) if size is not None else None,
+        quality=answer.quality or asked.quality,
+        input=None if usage.estimated else usage.input,
+        output=usage.output,
+    )
+
+
+def _image_amiss(_asked: Draw, _answer: Drawn) -> str:
+    return ""
+
+
+EMBED = Operation("embeddings", EMBEDDINGS, _texts, _embedding_price, _length_amiss)
+DRAW = Operation("images", IMAGES, lambda asked: estimate.text(asked.prompt), _image_price, _image_amiss)
