@@ -329,6 +329,13 @@ CLIENT_TEXTS = {
     "in `X-OmniRoute-Audio-Seconds`.",
     "POST /v1/messages/count_tokens": "Counts the tokens of a request: by the provider where it can, else by the "
     "gateway, for the model that would serve it and on the high side, which the answer marks as `estimated`.",
+    "POST /v1/embeddings": "Makes vectors of texts or tokens, as lists or as base64, whatever form the provider's come in.",
+    "GET /v1/embeddings": "Lists the models for it.",
+    "POST /v1/images/generations": "Draws images. What a provider does not take of the request is told in "
+    "`X-OmniRoute-Losses`.",
+    "GET /v1/images/generations": "Lists the models for it.",
+    "POST /api/embed": "Vectors for clients that speak Ollama.",
+    "POST /api/embeddings": "The same as Ollama had it first: one `prompt`, one `embedding`.",
     "GET /v1/models": "Lists what `model` may be: combos, aliases and `provider/model`, as far as the key allows. "
     "`GET /v1/models/{id}` gives one. In Anthropic's shape to clients that send `anthropic-version`.",
     "POST /v1/providers": "`/v1/providers/{provider}/chat/completions` and the other endpoints below `/v1` that take a "

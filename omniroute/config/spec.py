@@ -297,7 +297,10 @@ class QuirksSpec(Node, frozen=True, kw_only=True):
     ] = {}
     default: Annotated[
         Mapping[Field, Any],
-        Meta(description="Fields that it needs, and what they are if absent.", examples=[{"safe_prompt": True}]),
+        Meta(
+            description="Fields that it needs in a chat request, and what they are if absent.",
+            examples=[{"safe_prompt": True}],
+        ),
     ] = {}
     clamp: Annotated[
         Mapping[Field, ClampSpec],

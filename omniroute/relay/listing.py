@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from omniroute.catalog import Price
 from omniroute.errors import BadRequest, NotFound
 from omniroute.relay import headers
 from omniroute.relay.admit import may_use
@@ -201,11 +202,15 @@ def _facts(line: Listed) -> dict[str, Any]:
         known["dimensions"] = facts.dimensions
     if facts.capabilities:
         known["capabilities"] = sorted(facts.capabilities)
-    if facts.price is not None:
-        known["usd_per_million"] = {
-            name: value for name, value in msgspec.structs.asdict(facts.price).items() if value is not None
-        }
-    return known
+    return known | _prices(facts.price) if facts.price is not None else known
+
+
+def _prices(price: Price) -> dict[str, Any]:
+    """Of a million tokens, by their kind, and of an image, a pixel or a second."""
+    said = {name: value for name, value in msgspec.structs.asdict(price).items() if value is not None}
+    told: dict[str, Any] = {f"usd_{name}": value for name, value in said.items() if name.startswith("per_")}
+    tokens = {name: value for name, value in said.items() if not name.startswith("per_")}
+    return told | {"usd_per_million": tokens} if tokens else told
 
 
 SHAPES: Mapping[str, Shape] = {

@@ -25,7 +25,7 @@ COUNTS = {
     "cohere": 13,
     "deepgram": 42,
     "deepseek": 10,
-    "demo": 2,
+    "demo": 4,
     "elevenlabs": 3,
     "fireworks": 340,
     "gemini": 56,
@@ -45,18 +45,18 @@ COUNTS = {
 }
 
 FACTS = {
-    "kind": {"chat": 819, "embedding": 60, "image": 84, "responses": 95, "transcription": 79},
-    "field": {"context": 918, "max_output": 849, "dimensions": 22, "deprecated": 242, "capabilities": 671},
+    "kind": {"chat": 819, "embedding": 61, "image": 85, "responses": 95, "transcription": 79},
+    "field": {"context": 918, "max_output": 849, "dimensions": 23, "deprecated": 242, "capabilities": 671},
     "price": {
-        "input": 998,
-        "output": 986,
+        "input": 999,
+        "output": 987,
         "cache_read": 420,
         "cache_write": 59,
         "cache_write_1h": 24,
         "reasoning": 18,
         "input_above_200k": 56,
         "output_above_200k": 56,
-        "per_image": 74,
+        "per_image": 75,
         "per_pixel": 9,
         "per_second": 75,
         "audio_input": 5,
@@ -108,6 +108,7 @@ FREE = {
     "cohere/command-a-plus-05-2026",
     "demo/agent",
     "demo/echo",
+    "demo/embed",
     "fireworks/accounts/fireworks/models/fireworks-asr-large",
     "fireworks/accounts/fireworks/models/fireworks-asr-v2",
     "fireworks/accounts/fireworks/models/qwen3-embedding-0p6b",
@@ -212,7 +213,7 @@ def test_short_names_lead_to_providers() -> None:
 
 def test_all_models_are_there() -> None:
     assert {provider: len(CATALOG.models(provider)) for provider in sorted(CATALOG.listed)} == COUNTS
-    assert sum(COUNTS.values()) == 1137
+    assert sum(COUNTS.values()) == 1139
 
 
 def test_all_facts_are_there() -> None:

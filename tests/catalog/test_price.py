@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from omniroute.catalog.price import Price, by_second, cost
+from omniroute.catalog.price import Price, by_second, cost, drawn, split_tier
 
 CLAUDE = Price(
     input=Decimal(3),
@@ -92,7 +93,74 @@ def test_a_call_costs_what_was_reckoned_by_hand(price: Price, used: dict[str, in
     "price", [Price(), Price(input=Decimal(1)), Price(output=Decimal(1)), Price(per_image=Decimal("0.04"))]
 )
 def test_an_unknown_price_makes_an_unknown_cost(price: Price) -> None:
-    assert cost(price, input=10, output=0) is None
+    assert cost(price, input=10, output=1) is None
+
+
+def test_what_produces_nothing_needs_no_price_for_it() -> None:
+    assert cost(Price(input=Decimal("0.1")), input=10, output=0) == Decimal("0.000001")
+    assert cost(Price(output=Decimal(1)), input=10, output=0) is None
+
+
+PER_IMAGE = Price(input=Decimal(5), output=Decimal(10), per_image=Decimal("0.04"))
+TIERS = {"high/1024-x-1024": Price(per_image=Decimal("0.167")), "1024-x-1024": Price(per_image=Decimal("0.009"))}
+SQUARE = (1024, 1024)
+
+
+@pytest.mark.parametrize(
+    ("price", "tiers", "asked", "dollars"),
+    [
+        (PER_IMAGE, {}, {"images": 2, "size": None, "quality": None, "input": None, "output": 0}, "0.08"),
+        (PER_IMAGE, {}, {"images": 1, "size": SQUARE, "quality": "high", "input": 20, "output": 4160}, "0.0401"),
+        (PER_IMAGE, TIERS, {"images": 3, "size": SQUARE, "quality": "high", "input": None, "output": 0}, "0.501"),
+        (PER_IMAGE, TIERS, {"images": 1, "size": SQUARE, "quality": "odd", "input": None, "output": 0}, "0.009"),
+        (PER_IMAGE, TIERS, {"images": 1, "size": (512, 512), "quality": "high", "input": None, "output": 0}, "0.04"),
+        (None, TIERS, {"images": 1, "size": SQUARE, "quality": "high", "input": 7, "output": 0}, "0.167"),
+        (
+            Price(per_pixel=Decimal("0.0000001")),
+            {},
+            {"images": 2, "size": (100, 10), "quality": None, "input": None, "output": 0},
+            "0.0002",
+        ),
+        (
+            Price(input=Decimal(5), output=Decimal(10)),
+            {},
+            {"images": 1, "size": SQUARE, "quality": None, "input": 20, "output": 1000},
+            "0.0101",
+        ),
+    ],
+)
+def test_images_cost_what_was_reckoned_by_hand(
+    price: Price | None, tiers: dict[str, Price], asked: Any, dollars: str
+) -> None:
+    assert drawn(price, tiers, **asked) == Decimal(dollars)
+
+
+@pytest.mark.parametrize(
+    ("price", "size", "tokens"),
+    [
+        (None, SQUARE, 20),
+        (Price(input=Decimal(5)), SQUARE, 20),  # of GPT image models the price of the image's tokens is not listed
+        (Price(input=Decimal(1), output=Decimal(1)), SQUARE, None),  # nobody counted
+        (Price(per_pixel=Decimal("0.0000001")), None, None),
+    ],
+)
+def test_images_of_an_unknown_price_have_an_unknown_cost(
+    price: Price | None, size: tuple[int, int] | None, tokens: int | None
+) -> None:
+    assert drawn(price, {}, images=1, size=size, quality=None, input=tokens, output=100) is None
+
+
+@pytest.mark.parametrize(
+    ("ident", "tier", "model"),
+    [
+        ("1024-x-1536/gpt-image-1.5", "1024-x-1536", "gpt-image-1.5"),
+        ("high/1024-x-1024/gpt-image-1", "high/1024-x-1024", "gpt-image-1"),
+        ("accounts/fireworks/models/flux-1-dev-fp8", "", "accounts/fireworks/models/flux-1-dev-fp8"),
+        ("gpt-image-1", "", "gpt-image-1"),
+    ],
+)
+def test_a_tier_is_told_from_a_model(ident: str, tier: str, model: str) -> None:
+    assert split_tier(ident) == (tier, model)
 
 
 def test_sums_are_exact() -> None:

@@ -38,6 +38,7 @@ def body(gateway: Any, form: str, principal: Principal = ANONYMOUS, query: bytes
         gateway=gateway,
         principal=principal,
         codec=SimpleNamespace(NAME=form),
+        endpoint=SimpleNamespace(operation="models"),
         path="",
         scope={"query_string": query},
         send=send,

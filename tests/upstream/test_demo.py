@@ -203,7 +203,7 @@ def test_a_limit_that_suffices_is_not_reached():
 def test_another_model_is_refused_by_name():
     status, answer = raw(body(model="oracle"))
     assert status == 400
-    assert b"agent and echo" in answer
+    assert b"agent, echo" in answer
 
 
 WORDS = ("type", "properties", "required", "items", "minItems", "enum", "const", "anyOf", "allOf", "$ref", "$defs")
