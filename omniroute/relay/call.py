@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 class Call:
     """What is known so far, and what will stand in the ledger. Times are of the monotonic clock, in seconds. `path`
-    is what follows the endpoint's own path, decoded, where it takes all paths below it; `provider` is the only one that
-    may serve, where the path names one; `form` is what a form holds, where the endpoint takes one. `seconds` are of the
-    audio that was listened to."""
+    is what follows the endpoint's own path, decoded, where it takes all paths below it; there `operation` may turn out
+    to be another than the endpoint's. `provider` is the only one that may serve, where the path names one; `form` is
+    what a form holds, where the endpoint takes one. `seconds` are of the audio that was listened to."""
 
     __slots__ = (
         "attempts",
@@ -46,6 +46,7 @@ class Call:
         "id",
         "last",
         "losses",
+        "operation",
         "path",
         "policies",
         "principal",
@@ -82,6 +83,7 @@ class Call:
         self.scope = scope
         self.headers: Pairs = scope["headers"]
         self.send = send
+        self.operation = endpoint.operation
         self.path = ""
         self.provider = ""
         self.form: list[Part] = []

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from typing import Literal
 from urllib.parse import unquote
 
@@ -27,8 +26,7 @@ from omniroute.errors import (
     UnsupportedMedia,
     UpstreamError,
 )
-from omniroute.formats import CLIENTS, images
-from omniroute.formats.embeddings import EMBEDDINGS
+from omniroute.formats import CLIENTS
 from omniroute.formats.multipart import Limits, Multipart, Part, boundary_of
 from omniroute.relay import admit, counting, headers, listing, meter, pump, relay, transcribe, unary
 from omniroute.relay.asgi import Application, Receive, Scope, Send, respond
@@ -71,7 +69,7 @@ async def at_provider(call: Call, client: Client, body: bytes) -> None:
     row = next((row for row in ENDPOINTS if row.path == f"/v1/{rest}" and row.method == call.endpoint.method), None)
     if row is None or not row.metered:
         raise NotFound(f"There is no `{rest}` of a single provider.", code="path_not_found")
-    call.endpoint, call.codec, call.path = row, CLIENTS[row.format], ""
+    call.endpoint, call.operation, call.codec, call.path = row, row.operation, CLIENTS[row.format], ""
     await row.serve(call, client, body)
 
 
@@ -121,7 +119,7 @@ ENDPOINTS = (
         method="POST",
         operation="embeddings",
         format="openai_chat",
-        serve=partial(unary.serve, unary.EMBED, EMBEDDINGS["openai"]),
+        serve=unary.embed_openai,
         access="client",
         body_limit=None,
         metered=True,
@@ -140,7 +138,7 @@ ENDPOINTS = (
         method="POST",
         operation="images",
         format="openai_chat",
-        serve=partial(unary.serve, unary.DRAW, images.openai),
+        serve=unary.draw,
         access="client",
         body_limit=None,
         metered=True,
@@ -160,7 +158,7 @@ ENDPOINTS = (
             method="POST",
             operation="embeddings",
             format="ollama",
-            serve=partial(unary.serve, unary.EMBED, EMBEDDINGS["ollama"]),
+            serve=unary.embed_ollama,
             access="client",
             body_limit=None,
             metered=True,

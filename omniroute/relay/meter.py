@@ -50,7 +50,7 @@ def settle(call: Call) -> None:
             request_id=call.request_id,
             started=call.started_at,
             key=call.principal.name if call.principal else "",
-            operation=call.endpoint.operation,
+            operation=call.operation,
             format=call.endpoint.format,
             requested=call.head.model if call.head else "",
             provider=target.upstream.name if target else "",

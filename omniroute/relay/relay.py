@@ -100,7 +100,7 @@ def choose(call: Call, turn: Callable[[str], int]) -> list[Candidate]:
     asked = at_provider(call.gateway, call.provider, head.model) if call.provider else head.model
     check_model(principal, asked)
     route = resolve(call.gateway, asked)
-    operation = call.endpoint.operation
+    operation = call.operation
     call.policies = applicable(call.gateway, principal, operation)
     now = call.state.clock.monotonic()
     candidates = plan(route, call.state, now, turn=turn, asked=asked, operation=operation, policies=call.policies)

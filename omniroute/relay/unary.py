@@ -16,7 +16,7 @@ import msgspec
 
 from omniroute.catalog import drawn
 from omniroute.errors import Fault, UpstreamError
-from omniroute.formats import patch
+from omniroute.formats import images, patch
 from omniroute.formats.codec import Fields, Head, malformed
 from omniroute.formats.embeddings import EMBEDDINGS, Embed, Embedded, vectors
 from omniroute.formats.images import IMAGES, Draw, Drawn
@@ -44,6 +44,7 @@ class Operation(msgspec.Struct, Generic[Q, A], frozen=True):
 
 async def serve(operation: Operation[Q, A], codec: UnaryClient[Q, A], call: Call, client: Client, body: bytes) -> None:
     """Answers a request. Raises CallError or UpstreamError where nothing has been sent yet."""
+    call.operation = operation.name
     head = call.head = codec.peek(body, call.path, call.scope["query_string"])
     asking = _Asking(operation, codec, call, client, head)
     await run(call, choose(call, call.state.counters.next), asking.prepare)
@@ -179,3 +180,9 @@ def _image_amiss(_asked: Draw, _answer: Drawn) -> str:
 
 EMBED = Operation("embeddings", EMBEDDINGS, _texts, _embedding_price, _length_amiss)
 DRAW = Operation("images", IMAGES, lambda asked: estimate.text(asked.prompt), _image_price, _image_amiss)
+
+embed_openai = partial(serve, EMBED, EMBEDDINGS["openai"])
+embed_gemini = partial(serve, EMBED, EMBEDDINGS["gemini"])
+"""For the paths below `/v1beta/models/` that end in an action of it, which `Call.path` holds."""
+embed_ollama = partial(serve, EMBED, EMBEDDINGS["ollama"])
+draw = partial(serve, DRAW, images.openai)
