@@ -18,13 +18,10 @@ from omniroute.formats.ir import Loss, Usage
 
 
 class Answered(Protocol):
-    """What every answer tells. With a `fault`, it is none."""
+    """What every answer tells. With a `fault`, it is none; without usage, it gets a guess before it is told."""
 
-    @property
-    def usage(self) -> Usage | None: ...
-
-    @property
-    def fault(self) -> Fault | None: ...
+    usage: Usage | None
+    fault: Fault | None
 
 
 T = TypeVar("T")

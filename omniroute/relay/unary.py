@@ -94,14 +94,16 @@ class _Asking(Generic[Q, A]):
             if answer.fault is not None:
                 raise classify(answer.fault, provider)
             self.check(answer, provider)
+            if answer.usage is None:
+                answer.usage = Usage(input=self.operation.tokens(self.asked), estimated=True)
             made = self.told(upstream, said, answer)
         except UpstreamError as error:
             return named(error, provider, candidate.connection.auth)
         except ValueError as error:
             return classify(malformed(str(error)), provider)
         call.losses = [*losses, *made.losses]
-        call.usage = answer.usage or Usage(input=self.operation.tokens(self.asked), estimated=True)
-        call.cost = self.operation.price(candidate.target, self.asked, answer, call.usage)
+        call.usage = answer.usage
+        call.cost = self.operation.price(candidate.target, self.asked, answer, answer.usage)
         call.status = 200
         call.committed = True
         await pump.send_whole(call, made.body)

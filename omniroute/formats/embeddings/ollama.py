@@ -33,7 +33,7 @@ class _Request(msgspec.Struct):
 
 class _Reply(msgspec.Struct):
     embeddings: list[Raw] | None = None
-    embedding: Raw | None = None
+    embedding: Raw = Raw()
     model: Raw = Raw()
     prompt_eval_count: int | None = None
 
@@ -83,7 +83,7 @@ def forward(head: Head, model: str) -> Outgoing:
 
 def decode_reply(body: bytes, asked: Embed) -> Embedded:
     said = read(_reply, body)
-    entries = [said.embedding] if said.embedding is not None else said.embeddings or []
+    entries = [said.embedding] if bytes(said.embedding) else said.embeddings or []
     if len(entries) != len(asked.inputs):
         raise ValueError(f"it has {len(entries)} vectors for {len(asked.inputs)} inputs")
     return Embedded(tuple(entries), spent(said.prompt_eval_count))

@@ -165,23 +165,31 @@ def encode_reply(answer: Embedded, asked: Embed, head: Head, moment: Moment) -> 
         {"object": "embedding", "index": index, "embedding": vectors.formed(vector, asked.encoding)}
         for index, vector in enumerate(answer.vectors)
     ]
-    tokens = answer.usage.input if answer.usage is not None else 0
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return Made(_encode({"object": "list", "data": data, "model": head.model, "usage": usage}))
+    return Made(_encode({"object": "list", "data": data, "model": head.model, "usage": _counts(answer)}))
 
 
 def relabel(body: bytes, answer: Embedded, asked: Embed, head: Head, moment: Moment) -> Made:  # noqa: ARG001
-    """The bytes as they came where the vectors have the form that was asked for."""
+    """The bytes as they came where the vectors have the form that was asked for, and their tokens were counted."""
     said = read(_reply, body)
     text = asked.encoding == "base64"
-    if all(_is_string(entry.embedding) is text for entry in said.data):
+    formed = all(_is_string(entry.embedding) is text for entry in said.data)
+    told = said.usage is not None and said.usage.prompt_tokens is not None
+    if formed and told:
         return Made(patch.renamed(body, bytes(said.model), head.model))
     fields: dict[str, Any] = dict(_split(body))
-    fields["data"] = [
-        entry | {"embedding": vectors.formed(_vector(entry["embedding"]), asked.encoding)}
-        for entry in _members(fields["data"])
-    ]
-    return Made(_encode(fields | {"model": head.model}))
+    if not formed:
+        fields["data"] = [
+            entry | {"embedding": vectors.formed(_vector(entry["embedding"]), asked.encoding)}
+            for entry in _members(fields["data"])
+        ]
+    if not told:
+        fields["usage"] = _counts(answer)
+    return Made(_encode({"object": "list", **fields, "model": head.model}))
+
+
+def _counts(answer: Embedded) -> dict[str, int]:
+    tokens = answer.usage.input if answer.usage is not None else 0
+    return {"prompt_tokens": tokens, "total_tokens": tokens}
 
 
 __all__ = [

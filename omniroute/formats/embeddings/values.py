@@ -69,11 +69,16 @@ def texts(asked: Embed, name: str) -> list[str]:
     return [one for one in asked.inputs if isinstance(one, str)]
 
 
+TASKS = {"openai": "input_type", "gemini": "taskType"}
+"""Where a task stands in a request."""
+
+
 def untold(asked: Embed, name: str, *carried: str) -> list[Loss]:
     """What of a request a format cannot carry that carries only these of the optional fields."""
     told = [field for field in ("task", "title", "truncate", "user") if field not in carried]
     codes = [field for field in told if getattr(asked, field) is not None]
-    return [Loss(code, code, f"dropped: {name} has no such field") for code in (*codes, *asked.vendor)]
+    tasks = {"task": TASKS.get(asked.vendor_format, "task")}
+    return [Loss(code, tasks.get(code, code), f"dropped: {name} has no such field") for code in (*codes, *asked.vendor)]
 
 
 def spent(tokens: int | None) -> Usage | None:

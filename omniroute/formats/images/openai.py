@@ -149,8 +149,8 @@ def encode_reply(answer: Drawn, asked: Draw, head: Head, moment: Moment) -> Made
     for name in ("size", "quality"):
         if getattr(answer, name) is not None:
             fields[name] = getattr(answer, name)
-    if answer.usage is not None:
-        spent = answer.usage
+    spent = answer.usage
+    if spent is not None and not spent.estimated:
         fields["usage"] = {
             "input_tokens": spent.input,
             "output_tokens": spent.output,

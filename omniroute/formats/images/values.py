@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -13,6 +13,7 @@ from omniroute.formats.ir import Loss, Raw, Usage, Value
 MOST = 10
 """Images of one request, as OpenAI limits them."""
 Form = Literal["url", "b64_json"]
+FORMS: tuple[Form, ...] = get_args(Form)
 
 
 class Draw(Value, frozen=True):
