@@ -336,6 +336,8 @@ CLIENT_TEXTS = {
     "GET /v1/images/generations": "Lists the models for it.",
     "POST /api/embed": "Vectors for clients that speak Ollama.",
     "POST /api/embeddings": "The same as Ollama had it first: one `prompt`, one `embedding`.",
+    "POST /v1beta/models": "Vectors for clients that speak Gemini: `/v1beta/models/{model}:embedContent` and "
+    "`:batchEmbedContents`.",
     "GET /v1/models": "Lists what `model` may be: combos, aliases and `provider/model`, as far as the key allows. "
     "`GET /v1/models/{id}` gives one. In Anthropic's shape to clients that send `anthropic-version`.",
     "POST /v1/providers": "`/v1/providers/{provider}/chat/completions` and the other endpoints below `/v1` that take a "

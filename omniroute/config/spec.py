@@ -225,6 +225,10 @@ class PriceSpec(Node, frozen=True, kw_only=True):
 
     input: Annotated[float, Meta(ge=0, description="Of the prompt.")] | None = None
     output: Annotated[float, Meta(ge=0, description="Of the answer.")] | None = None
+    per_image: Annotated[float, Meta(ge=0, description="Of one image that is drawn, in USD.")] | None = None
+    per_pixel: (
+        Annotated[float, Meta(ge=0, description="Of each of its pixels, where images have no price, in USD.")] | None
+    ) = None
     cache_read: Annotated[float, Meta(ge=0, description="Of prompt tokens read from a cache.")] | None = None
     cache_write: Annotated[float, Meta(ge=0, description="Of prompt tokens written to a cache.")] | None = None
     cache_write_1h: (

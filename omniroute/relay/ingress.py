@@ -166,6 +166,17 @@ ENDPOINTS = (
         for path in ("/api/embed", "/api/embeddings")
     ),
     Endpoint(
+        path="/v1beta/models",
+        method="POST",
+        operation="embeddings",
+        format="gemini",
+        serve=unary.embed_gemini,
+        access="client",
+        body_limit=None,
+        metered=True,
+        mount=True,
+    ),
+    Endpoint(
         path="/v1/models",
         method="GET",
         operation="models",

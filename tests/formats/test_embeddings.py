@@ -166,7 +166,7 @@ def test_vectors_come_in_the_order_of_the_inputs():
 )
 def test_an_answer_that_is_none_is_a_value_error_and_nothing_else(name, body):
     asked = Embed(inputs=("x",))
-    with pytest.raises(ValueError):  # noqa: PT011 - that it is one is all that is promised
+    with pytest.raises(ValueError):
         other = "ollama" if name == "openai" else "openai"
         answer = EMBEDDINGS[name].decode_reply(body, asked)
         EMBEDDINGS[other].encode_reply(answer, asked, Head("m", stream=False, fields={}), MOMENT)
@@ -327,7 +327,7 @@ def test_what_is_no_finite_number_of_32_bits_is_not_converted(vector, encoding):
     if isinstance(vector, Raw) and encoding == "float" and bytes(vector) == b"[1e39]":
         assert vectors.formed(vector, encoding) is vector  # a list may hold what a float of 64 bits can
         return
-    with pytest.raises(ValueError):  # noqa: PT011 - that it is one is all that is promised
+    with pytest.raises(ValueError):
         vectors.formed(vector, encoding)
 
 

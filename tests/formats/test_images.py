@@ -146,7 +146,7 @@ def test_a_body_without_a_prompt_is_refused(body):
     ],
 )
 def test_an_answer_without_images_is_a_value_error_and_nothing_else(name, body):
-    with pytest.raises(ValueError):  # noqa: PT011 - that it is one is all that is promised
+    with pytest.raises(ValueError):
         IMAGES[name].decode_reply(body, Draw(prompt="p"))
 
 
@@ -168,7 +168,14 @@ def quirky(provider, **fields):
 
 def test_together_counts_in_width_and_height_and_has_another_word_for_base64():
     body = quirky("together", size="512x768", response_format="b64_json", quality="hd", steps=4)
-    assert body == {"model": "theirs", "prompt": "p", "width": 512, "height": 768, "response_format": "base64", "steps": 4}
+    assert body == {
+        "model": "theirs",
+        "prompt": "p",
+        "width": 512,
+        "height": 768,
+        "response_format": "base64",
+        "steps": 4,
+    }
     assert quirky("together", size="auto", response_format="url") == {
         "model": "theirs",
         "prompt": "p",
@@ -190,7 +197,12 @@ def test_xai_gets_no_field_that_it_refuses():
 
 @pytest.mark.parametrize(
     ("data", "kind"),
-    [("iVBORw0KGgoAAA", "image/png"), ("/9j/4AAQ", "image/jpeg"), ("UklGRh4A", "image/webp"), ("R0lGODlh", "image/gif")],
+    [
+        ("iVBORw0KGgoAAA", "image/png"),
+        ("/9j/4AAQ", "image/jpeg"),
+        ("UklGRh4A", "image/webp"),
+        ("R0lGODlh", "image/gif"),
+    ],
 )
 def test_a_picture_is_told_by_its_first_bytes(data, kind):
     assert media_type(data) == kind

@@ -49,7 +49,8 @@ def decode_reply(body: bytes, asked: Draw) -> Drawn:
     pictures = tuple(Picture(data=one.image) for one in read(_reply, body).images if one.image)
     if not pictures:
         raise ValueError("it has no images")
-    return Drawn(pictures, size=asked.size)
+    width, height = wanted(asked) or USUAL
+    return Drawn(pictures, size=f"{width}x{height}")
 
 
 __all__ = ["HEADERS", "MENDED", "NAME", "decode_error", "decode_reply", "encode_request"]
