@@ -27,7 +27,10 @@ KEY = "modelVersion"
 _encode = msgspec.json.Encoder().encode
 _split = msgspec.json.Decoder(dict[str, Raw]).decode
 _START = b"data: "
-_TELLING = (b'"finishReason"', b'"functionCall"', b'"error"', b'"promptFeedback"')
+_TELLING = tuple(
+    b'"%b"' % name
+    for name in (b"finishReason", b"functionCall", b"toolCall", b"toolResponse", b"error", b"promptFeedback")
+)
 
 
 def relabel(body: bytes, model: str) -> Reply:
@@ -96,6 +99,7 @@ class Through(Handover):
         chunk = views.chunk(data)
         if chunk.error is not None:
             return self._broken(faults.told(chunk.error))
+        self._spend(chunk)
         for candidate in chunk.candidates or ():
             content = candidate.content
             if content is not None and content.parts and any(map(views.says, content.parts)):
@@ -109,7 +113,6 @@ class Through(Handover):
         feedback = chunk.prompt_feedback
         if feedback is not None and feedback.block_reason and self.finish is None:
             self.finish = "content_filter"
-        self._spend(chunk)
         return self._frames.frame(self._renamed(data))
 
     def _spend(self, chunk: views.Chunk) -> None:
@@ -118,11 +121,16 @@ class Through(Handover):
 
     def _renamed(self, data: bytes) -> bytes:
         """A chunk with its model's name replaced, wherever and however it stands."""
+        once = data.count(b'"modelVersion"') == 1 and b"\n" not in data
+        if once and self._theirs in data:
+            return data.replace(self._theirs, self._model)
         fields = _split(data)
         theirs = bytes(fields.get(KEY, b""))
-        if theirs not in (b"", b'""'):
-            found = data.partition(b'"modelVersion": ' + theirs)[1]
-            self._theirs = found or b'"modelVersion":' + theirs
+        if once and theirs not in (b"", b'""'):
+            for mark in (b'"modelVersion": ' + theirs, b'"modelVersion":' + theirs):
+                if mark in data:
+                    self._theirs = mark
+                    return data.replace(mark, self._model)
         fields[KEY] = Raw(self._model.partition(b":")[2])
         text = _encode(fields)
         return msgspec.json.format(text, indent=-1) if b"\n" in text else text

@@ -31,6 +31,7 @@ REDACTED = "redacted."
 _SEALED = "b21uaXJvdXRlL"
 """How the base64 of our seal begins, in both alphabets."""
 _MARK = b'"' + _SEALED.encode()
+_base64 = re.compile(r"(?:[A-Za-z0-9+/_-]{4})*(?:[A-Za-z0-9+/_-]{2}==|[A-Za-z0-9+/_-]{3}=)?")
 _STANDARD = str.maketrans("-_", "+/")
 _about_seals = re.compile(r"thought.?signature", re.IGNORECASE)
 
@@ -56,13 +57,15 @@ def standard(data: str) -> str:
 
 
 def seal(issuer: str | None, signature: str | None, redacted: str | None = None) -> str:
-    """The signature to tell a client of this format; empty where there is nothing to tell."""
-    if issuer in (None, NAME):
-        return signature or redacted or ""
+    """The signature to tell a client of this format; empty where there is nothing to tell. One of Google's own is told
+    as it is, unless it is no base64, which no client could read."""
     if signature is None and redacted is None:
         return ""
+    if issuer in (None, NAME) and redacted is None and _base64.fullmatch(signature or ""):
+        return signature or ""
+    issuer = issuer or NAME
     held = signature if redacted is None else REDACTED + redacted
-    return base64.b64encode(sealing.seal(issuer, NAME, held).encode()).decode()
+    return base64.b64encode(f"{sealing.PREFIX}{issuer}.{held}".encode()).decode()
 
 
 def unseal(signature: str) -> tuple[str | None, str | None, str | None]:
