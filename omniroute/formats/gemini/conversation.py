@@ -85,12 +85,17 @@ class _Part(View):
 
 class _Content(View):
     role: str | None = None
+    parts: list[_Part] | None = None
+
+
+class _Slices(View):
     parts: list[Raw] | None = None
 
 
 _part = msgspec.json.Decoder(_Part)
 _content = msgspec.json.Decoder(_Content)
-_items = msgspec.json.Decoder(list[Raw])
+_contents = msgspec.json.Decoder(list[_Content])
+_slices = msgspec.json.Decoder(list[_Slices])
 _members = msgspec.json.Decoder(dict[str, Raw])
 _string = msgspec.json.Decoder(str)
 _encode = msgspec.json.Encoder().encode
@@ -100,8 +105,9 @@ def read_turns(contents: Raw) -> tuple[Turn, ...]:
     written = bytes(contents)
     if written.startswith(b'"'):
         return (Turn("user", (Text(patch.read(_string, contents, "contents")),)),)
-    listed = [contents] if written.startswith(b"{") else patch.read(_items, contents, "contents")
-    return _Conversation().read(listed)
+    if written.startswith(b"{"):
+        contents = Raw(b"[%b]" % written)
+    return _Conversation(contents).read(patch.read(_contents, contents, "contents"))
 
 
 def read_system(prompt: Raw) -> tuple[Text, ...]:
@@ -110,42 +116,48 @@ def read_system(prompt: Raw) -> tuple[Text, ...]:
         given = patch.read(_string, prompt, place)
         return (Text(given),) if given else ()
     parts = spelling.read(_content, prompt, place).parts or []
-    told = [_instruction(raw, f"{place}.parts[{at}]") for at, raw in enumerate(parts)]
+    told = [_instruction(part, f"{place}.parts[{at}]") for at, part in enumerate(parts)]
     return tuple([text for text in told if text.text])
 
 
-def _instruction(raw: Raw, place: str) -> Text:
-    part = spelling.read(_part, raw, place)
+def _instruction(part: _Part, place: str) -> Text:
     if part.text is None:
         raise BadRequest(f"`{place}` must be a text: the system speaks in text only.", param=place)
     return Text(part.text)
 
 
 class _Conversation:
-    def __init__(self) -> None:
+    def __init__(self, contents: Raw) -> None:
+        self._contents = contents
+        self._slices: list[_Slices] | None = None
         self._calls = 0
         self._open: list[tuple[str, str]] = []  # ids and names of the calls that no result was told of yet
 
-    def read(self, contents: list[Raw]) -> tuple[Turn, ...]:
-        return tuple([self._turn(raw, f"contents[{at}]") for at, raw in enumerate(contents)])
+    def read(self, contents: list[_Content]) -> tuple[Turn, ...]:
+        return tuple([self._turn(content, at) for at, content in enumerate(contents)])
 
-    def _turn(self, raw: Raw, place: str) -> Turn:
-        content = spelling.read(_content, raw, place)
+    def _slice(self, content: int, part: int) -> Raw:
+        """A part as it was written."""
+        if self._slices is None:
+            self._slices = _slices.decode(self._contents)
+        return (self._slices[content].parts or [])[part]
+
+    def _turn(self, content: _Content, number: int) -> Turn:
+        place = f"contents[{number}]"
         role = content.role or "user"
         if role not in ROLES:
             raise BadRequest(f"`{place}.role` must be `user` or `model`.", param=f"{place}.role")
         blocks: list[Block] = []
-        for at, one in enumerate(content.parts or ()):
+        for at, part in enumerate(content.parts or ()):
             spot = f"{place}.parts[{at}]"
-            part = spelling.read(_part, one, spot)
-            if role == "model":
-                self._say(part, one, spot, blocks)
-            else:
-                self._ask(part, one, spot, blocks)
+            spelling.settle(part, spot)
+            known = self._say(part, spot, blocks) if role == "model" else self._ask(part, spot, blocks)
+            if not known:
+                blocks.append(_other(part, self._slice(number, at), spot))
         return Turn("assistant" if role == "model" else "user", tuple(blocks))
 
-    def _ask(self, part: _Part, raw: Raw, place: str, blocks: list[Block]) -> None:
-        """A part of the user's."""
+    def _ask(self, part: _Part, place: str, blocks: list[Block]) -> bool:
+        """A part of the user's; whether it is a text or a result."""
         if part.function_response is not None:
             blocks.append(self._result(spelling.settle(part.function_response, place), place))
         elif part.function_call is not None:
@@ -153,17 +165,19 @@ class _Conversation:
         elif part.text is not None:
             blocks.append(Text(part.text))
         else:
-            blocks.append(_other(part, raw, place))
+            return False
+        return True
 
-    def _say(self, part: _Part, raw: Raw, place: str, blocks: list[Block]) -> None:
-        """A part of the model's. A signature belongs to the thinking before it, or is a thought without words."""
+    def _say(self, part: _Part, place: str, blocks: list[Block]) -> bool:
+        """A part of the model's; whether it is a text or a call. A signature belongs to the thinking before it, or is a
+        thought without words."""
         issuer, signature, redacted = seal.unseal(part.thought_signature or "")
         if part.thought and part.text is not None:
             if part.text or signature:
                 blocks.append(Thinking(part.text, signature, issuer=issuer))
             if redacted is not None:
                 blocks.append(Thinking(redacted=redacted, issuer=issuer))
-            return
+            return True
         if redacted is not None:
             blocks.append(Thinking(redacted=redacted, issuer=issuer))
         elif signature is not None:
@@ -181,7 +195,8 @@ class _Conversation:
             if part.text:
                 blocks.append(Text(part.text))
         else:
-            blocks.append(_other(part, raw, place))
+            return False
+        return True
 
     def _call(self, call: _Call, place: str) -> ToolCall:
         if not call.name:

@@ -90,6 +90,8 @@ EFFORTS: dict[str, Effort] = {"minimal": "minimal", "low": "low", "medium": "med
 TIERS = {"standard": "default", "unspecified": None}
 """What others call a tier that they call otherwise."""
 JSON = "application/json"
+PLAIN = (None, "text/plain")
+OF_OUTPUT = ("responseMimeType", "responseSchema", "responseJsonSchema")
 
 
 def decode_request(head: Head) -> Chat:
@@ -135,8 +137,9 @@ def _generation(fields: Mapping[str, Raw]) -> tuple[_Config, dict[str, Raw]]:
     members = canonical(patch.read(_members, raw, place), place)
     config = patch.read(_config, patch.raw(members), place)
     others = {name: one for name, one in members.items() if name not in IN_CONFIG}
-    if config.response_mime_type not in (None, JSON, "text/plain"):
-        others["responseMimeType"] = members["responseMimeType"]
+    if config.response_mime_type != JSON:
+        kept = ("responseSchema", "responseJsonSchema") if config.response_mime_type in PLAIN else OF_OUTPUT
+        others |= {name: members[name] for name in kept if name in members}
     return config, others
 
 

@@ -56,8 +56,17 @@ def _standard(schema: Any) -> Any:
             name == "format" and value in OWN_FORMATS
         ):
             out[name] = value
-    if schema.get("nullable") is True and isinstance(out.get("type"), str):
-        out["type"] = [out["type"], "null"]
     if out.get("type") == "type_unspecified":
         del out["type"]
+    if schema.get("nullable") is True:
+        _admit_null(out)
     return out
+
+
+def _admit_null(schema: dict[str, Any]) -> None:
+    if isinstance(schema.get("type"), str):
+        schema["type"] = [schema["type"], "null"]
+    if isinstance(schema.get("enum"), list):
+        schema["enum"] = [*schema["enum"], None]
+    if isinstance(schema.get("anyOf"), list):
+        schema["anyOf"] = [*schema["anyOf"], {"type": "null"}]

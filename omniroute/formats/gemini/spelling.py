@@ -7,6 +7,7 @@ who authorises and who answers must not see different ones.
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
@@ -33,24 +34,35 @@ class View(msgspec.Struct, rename=spelled, gc=False):
     """What a client may spell both ways. All fields are optional, null like absent."""
 
 
-@lru_cache(256)
-def _twins(view: type[View]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, name[:-1]) for name in view.__struct_fields__ if name.endswith("_"))
+class _Twins:
+    """The second spellings of a view's fields, and what they hold where nothing was given."""
+
+    __slots__ = ("get", "names", "nothing")
+
+    def __init__(self, view: type[View]) -> None:
+        self.names = tuple(name for name in view.__struct_fields__ if name.endswith("_"))
+        self.get = attrgetter(*self.names, "__class__")
+        self.nothing = self.get(view())
+
+
+_twins = lru_cache(256)(_Twins)
 
 
 def settle(view: V, place: str) -> V:
     """The view with what stood under second spellings under the first ones."""
-    for second, first in _twins(type(view)):
+    twins = _twins(view.__class__)
+    if twins.get(view) == twins.nothing:
+        return view
+    unset = view.__class__()
+    for second in twins.names:
+        first = second[:-1]
         given = getattr(view, second)
-        if _is_given(given):
-            if _is_given(getattr(view, first)):
+        if given != getattr(unset, second):
+            if getattr(view, first) != getattr(unset, first):
                 raise twice(f"{place}.{spelled(first)}".removeprefix("."))
             setattr(view, first, given)
+            setattr(view, second, getattr(unset, second))
     return view
-
-
-def _is_given(value: object) -> bool:
-    return value is not None and not (isinstance(value, Raw) and not bytes(value))
 
 
 def read(decoder: msgspec.json.Decoder[V], raw: Raw, place: str) -> V:

@@ -114,8 +114,8 @@ class Spent(View):
     thoughts_token_count: Count = None
     cached_content_token_count: Count = None
     tool_use_prompt_token_count: Count = None
-    prompt_tokens_details: list[Modality] | None = None
-    candidates_tokens_details: list[Modality] | None = None
+    prompt_tokens_details: Raw = Raw()
+    candidates_tokens_details: Raw = Raw()
     estimated: bool | None = None
 
 
@@ -149,6 +149,7 @@ class Ending(View):
 
 
 chunk = msgspec.json.Decoder(Chunk).decode
+_modalities = msgspec.json.Decoder(list[Modality]).decode
 ending = msgspec.json.Decoder(Ending).decode
 
 
@@ -187,10 +188,11 @@ def usage(spent: Spent) -> Usage:
     )
 
 
-def _sounds(details: list[Modality] | None) -> int:
-    if not details:
+def _sounds(details: Raw) -> int:
+    """The tokens of sound, for which most details are not looked at."""
+    if b"AUDIO" not in bytes(details):
         return 0
-    return next((_count(one.token_count) for one in details if one.modality == "AUDIO"), 0)
+    return next((_count(one.token_count) for one in _modalities(details) if one.modality == "AUDIO"), 0)
 
 
 def _count(value: Count) -> int:
