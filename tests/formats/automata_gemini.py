@@ -82,8 +82,11 @@ def _read(chunks: list[bytes]) -> Seen:
 
 def _chunk(chunk: dict, seen: Seen) -> None:
     (candidate,) = chunk["candidates"]
-    assert set(candidate) <= {"content", "finishReason", "index"}
+    assert set(candidate) <= {"content", "finishReason", "index", "logprobsResult"}
     assert candidate["index"] == 0
+    chances = candidate.get("logprobsResult")
+    if chances is not None:
+        assert len(chances["chosenCandidates"]) == len(chances["topCandidates"]) > 0
     content = candidate["content"]
     assert content["role"] == "model"
     for part in content["parts"]:
@@ -122,8 +125,9 @@ def _part(part: dict, seen: Seen) -> None:
         seen.media.append(part)
 
 
-def request(body: dict) -> None:
-    """Fails where a request breaks a rule that the API is known to refuse it for."""
+def request(body: dict, *, signed: bool = True) -> None:
+    """Fails where a request breaks a rule that the API is known to refuse it for. `signed`: of a model that insists on
+    signatures."""
     contents = body["contents"]
     assert contents[0]["role"] == "user"
     awaited = []
@@ -140,7 +144,7 @@ def request(body: dict) -> None:
         awaited = [(part["functionCall"]["id"], part["functionCall"]["name"]) for part in calls]
         if calls:
             assert content["role"] == "model"
-            assert calls[0].get("thoughtSignature"), "the first call is not signed"
+            assert not signed or calls[0].get("thoughtSignature"), "the first call is not signed"
         for part in parts:
             if part.get("text") == "":
                 assert "thoughtSignature" in part, "a text is empty"

@@ -493,6 +493,29 @@ def test_arguments_that_come_in_pieces_may_say_any_place():
     assert msgspec.json.decode(whole.arguments()) == {"a": "xy", "b": [1.5, {"c": False}], "d e": {"f": None}}
 
 
+def test_chances_of_tokens_are_told_both_ways():
+    result = {
+        "chosenCandidates": [{"token": "Hi", "logProbability": -0.5}, {"token": "é", "logProbability": -1.0}],
+        "topCandidates": [{"candidates": [{"token": "Hi", "logProbability": -0.5}]}, {"candidates": []}],
+    }
+    candidate = {"content": {"parts": [{"text": "Hié"}]}, "finishReason": "STOP", "logprobsResult": result}
+    told = gemini.decode_reply(msgspec.json.encode({"candidates": [candidate]}))
+    (chances,) = told.logprobs
+    assert msgspec.json.decode(chances) == [
+        {
+            "token": "Hi",
+            "logprob": -0.5,
+            "bytes": [72, 105],
+            "top_logprobs": [{"token": "Hi", "logprob": -0.5, "bytes": [72, 105]}],
+        },
+        {"token": "é", "logprob": -1.0, "bytes": [195, 169], "top_logprobs": []},
+    ]
+    whole = msgspec.json.decode(gemini.encode_reply(told, "m", "r", 0))["candidates"][0]
+    assert whole["logprobsResult"] == result
+    assert automaton(encoded([TextDelta("Hié", chances), Finish("stop")])).text == "Hié"
+    assert automaton(encoded([TextDelta("", Raw(b"5")), Finish("stop")])).text == ""
+
+
 # -------------------------------------------------------------------------------------------------- at random, hostile
 
 
@@ -862,6 +885,13 @@ def test_what_the_format_does_not_take_is_told(chat, config, lost):
     assert losses == lost
 
 
+def test_older_models_have_either_tools_or_a_form_to_answer_in():
+    fields, losses = sent(OLDER, tools=(F,), output=Output("json_object"))
+    assert ("generationConfig" in fields, losses) == (False, ["response_format"])
+    fields, losses = sent(tools=(F,), output=Output("json_object"))
+    assert (fields["generationConfig"], losses) == ({"responseMimeType": "application/json"}, [])
+
+
 def test_newer_models_penalise_nothing_and_do_not_continue_their_own_turn():
     turns = (Turn("user", (Text("Name?"),)), Turn("assistant", (Text("My name is"),)))
     fields, losses = sent("gemini-3.5-flash", turns=turns, sampling=Sampling(presence_penalty=1.0, frequency_penalty=0))
@@ -1086,6 +1116,149 @@ def test_pictures_in_a_result_stay_there_where_the_model_reads_them():
     fields, losses = sent(OLDER, turns=turns)
     assert fields["contents"][2]["parts"] == [RESULT, {"text": "From the result of a:"}, INLINE]
     assert losses == ["tool_result_media"]
+
+
+# --------------------------------------------------------------------------------------------------- chats, at random
+
+WORD = st.from_regex("[a-z]{1,6}", fullmatch=True)
+ADDRESS = WORD.map(lambda word: f"https://{word}.test/a.png")
+MARK = st.none() | st.sampled_from([CacheMark(), CacheMark("1h")])
+ANY_ID = st.text(st.sampled_from("ab._-é "), max_size=3)
+ANY_TEXT = st.text(st.sampled_from('a \n"é'), max_size=4)
+ISSUERS = st.sampled_from([None, "gemini", "anthropic"])
+ANY_BLOCK = st.one_of(
+    st.builds(Text, ANY_TEXT, MARK),
+    st.builds(Refusal, ANY_TEXT),
+    st.builds(Image, url=ADDRESS, cache=MARK),
+    st.builds(Image, data=WORD, media_type=st.none() | WORD, detail=st.none() | WORD),
+    st.builds(Audio, WORD, WORD),
+    st.builds(Document, text=ANY_TEXT, cache=MARK),
+    st.builds(Document, data=WORD, media_type=st.none() | st.sampled_from(["text/plain", "application/pdf", "x/y"])),
+    st.builds(Thinking, ANY_TEXT, st.none() | WORD, st.none() | WORD, ISSUERS),
+    st.builds(ToolCall, ANY_ID, WORD, st.sampled_from(["", "{}", '{"a":1}', "[", "2"]), st.booleans(), MARK),
+    st.builds(
+        ToolResult,
+        ANY_ID,
+        st.lists(st.builds(Text, ANY_TEXT) | st.builds(Image, data=WORD), max_size=2).map(tuple),
+        st.booleans(),
+        MARK,
+    ),
+    st.just(Opaque("openai_chat", "odd", Raw(b"{}"))),
+)
+ROLES = st.sampled_from(["user", "assistant", "system"])
+ANY_TURN = ROLES.flatmap(
+    lambda role: st.builds(
+        Turn,
+        st.just(role),
+        st.lists(st.builds(Text, ANY_TEXT, MARK) if role == "system" else ANY_BLOCK, max_size=4).map(tuple),
+    )
+)
+ANY_CHAT = st.builds(
+    Chat,
+    turns=st.lists(ANY_TURN, max_size=6).map(tuple),
+    system=st.lists(st.builds(Text, ANY_TEXT, MARK), max_size=2).map(tuple),
+    tools=st.lists(st.builds(Tool, WORD, cache=MARK, custom=st.booleans()), max_size=2).map(tuple),
+    tool_choice=st.none()
+    | st.builds(ToolChoice, st.sampled_from(["auto", "none", "required"]))
+    | st.builds(ToolChoice, st.just("one"), WORD),
+    sampling=st.builds(Sampling, top_k=st.none() | st.integers(0, 9), stop=st.lists(ANY_TEXT, max_size=7).map(tuple)),
+    reasoning=st.none()
+    | st.builds(
+        Reasoning,
+        effort=st.none() | st.sampled_from(["none", "minimal", "low", "max"]),
+        budget=st.none() | st.integers(0, 99_999),
+        adaptive=st.booleans(),
+    ),
+    output=st.none() | st.just(Output("json_object")),
+    vendor_format=st.sampled_from(["anthropic", "openai_chat"]),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(ANY_CHAT, st.sampled_from([MODEL, OLDER, "gemini-3.8-flash", "gemini-2.5-pro"]))
+def test_whatever_a_chat_holds_the_api_would_take_its_request(chat, model):
+    fields, _ = gemini.encode_request(chat, model)
+    body = patch.join(fields)
+    legal_request(msgspec.json.decode(body), signed=model not in (OLDER, "gemini-2.5-pro"))
+    gemini.decode_request(gemini.peek(body, *ASKED))
+
+
+SAID = st.text(st.sampled_from('xé"\\'), min_size=1, max_size=5)
+OBJECT = st.sampled_from([Raw(b'{"type":"object"}'), Raw(b'{ "a": 1 }')])
+SAYING = st.lists(
+    st.one_of(
+        st.builds(Text, SAID),
+        st.builds(Image, media_type=st.just("image/png"), data=st.just("QUJD")),
+        st.builds(Image, media_type=st.just("image/png"), url=ADDRESS),
+        st.just(Image("image/png", file_id="gs://b/a.png")),
+        st.builds(Audio, st.just("QUJD"), st.sampled_from(["wav", "mp3", "flac"])),
+        st.builds(Document, media_type=st.just("application/pdf"), data=st.just("QUJD")),
+        st.just(Opaque("gemini", "inlineData", Raw(b'{"inlineData":{"mimeType":"video/mp4","data":"QUJD"}}'))),
+    ),
+    min_size=1,
+    max_size=3,
+)
+ANSWERING = st.lists(
+    st.one_of(
+        st.builds(Text, SAID),
+        st.just(Thinking("t", signature="QUJD", issuer="gemini")),
+        st.just(Opaque("gemini", "executableCode", Raw(b'{"executableCode":{"code":"1"}}'))),
+    ),
+    min_size=1,
+    max_size=3,
+)
+GIVEN = st.lists(st.builds(Text, SAID), max_size=1).map(tuple)
+
+
+@st.composite
+def orderly(draw):
+    """Turns as the API wants them, the first of each step's calls being signed."""
+    turns, calls = [Turn("user", tuple(draw(SAYING)))], 0
+    for _ in range(draw(st.integers(0, 3))):
+        new = [ToolCall(f"id{calls + at}", draw(WORD), '{"a":1}') for at in range(draw(st.integers(0, 2)))]
+        calls += len(new)
+        signed = [Text("x"), Thinking(signature="QUJD", issuer="gemini")] if new else []
+        turns.append(Turn("assistant", (*draw(ANSWERING), *signed, *new)))
+        results = [ToolResult(call.id, draw(GIVEN), draw(st.booleans())) for call in new]
+        results = [one if one.blocks else msgspec.structs.replace(one, is_error=False) for one in results]
+        turns.append(Turn("user", (*results, *draw(SAYING))))
+    return tuple(turns)
+
+
+OWN_CHAT = st.builds(
+    Chat,
+    turns=orderly(),
+    system=st.lists(st.builds(Text, SAID), max_size=2).map(tuple),
+    tools=st.lists(
+        st.builds(Tool, WORD, st.none() | SAID, OBJECT) | st.just(Tool("x", format="gemini", opaque=Raw(b'{"x":{}}'))),
+        max_size=2,
+        unique_by=lambda tool: tool.name,
+    ).map(lambda tools: tuple(sorted(tools, key=lambda tool: tool.opaque is not None))),
+    sampling=st.builds(
+        Sampling,
+        max_tokens=st.integers(1, 99_999),
+        top_k=st.none() | st.just(3),
+        stop=st.lists(SAID, max_size=2).map(tuple),
+    ),
+    reasoning=st.none() | st.sampled_from([Reasoning(effort="high", show="summarized"), Reasoning(show="summarized")]),
+    output=st.none() | st.just(Output("json_object")) | st.builds(Output, st.just("json_schema"), schema=OBJECT),
+    stream=st.just(True),
+    service_tier=st.none() | st.sampled_from(["flex", "default", "priority"]),
+    vendor_format=st.just("gemini"),
+    vendor=st.sampled_from(
+        [{}, {"labels": Raw(b'{"a":"b"}'), "generationConfig": Raw(b'{"speechConfig":{}}')}],
+    ),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(OWN_CHAT)
+def test_a_chat_comes_back_from_its_own_body(chat):
+    fields, losses = gemini.encode_request(chat, MODEL)
+    assert losses == []
+    body = patch.join(fields)
+    legal_request(msgspec.json.decode(body))
+    assert gemini.decode_request(gemini.peek(body, *ASKED)) == chat
 
 
 # ------------------------------------------------------------------------------------------------------------ errors

@@ -20,7 +20,7 @@ import msgspec
 from omniroute.formats.arguments import as_object, wrapped
 from omniroute.formats.codec import TRUNCATED, Fields, Head
 from omniroute.formats.fold import Message
-from omniroute.formats.gemini import faults, media, seal
+from omniroute.formats.gemini import faults, logprobs, media, seal
 from omniroute.formats.gemini.head import ARRAY, NAME
 from omniroute.formats.ir import (
     Audio,
@@ -167,7 +167,7 @@ class ChunkEncoder:
         for event in events:
             if self._over:
                 break
-            if event.__class__ is TextDelta and not self._signing.waits():
+            if event.__class__ is TextDelta and event.logprobs is None and not self._signing.waits():
                 if event.text:
                     out += (frames.before, _TEXT, _encode(event.text), self._text_after)
                     frames.before = frames.following
@@ -180,8 +180,8 @@ class ChunkEncoder:
 
     def _one(self, event: Event, out: list[bytes]) -> None:
         match event:
-            case TextDelta(text=str(text)) if text:
-                self._tell(_signed({"text": text}, self._signing.take()), out)
+            case TextDelta(text=str(text)) if text or event.logprobs is not None:
+                self._text(event, out)
             case RefusalDelta(text=str(text)) if text:
                 self._declined = True
                 self._tell(_signed({"text": text}, self._signing.take()), out)
@@ -210,6 +210,12 @@ class ChunkEncoder:
                 out += (self._frames.frame(_encode(faults.envelope(event.fault))), self._frames.end)
             case _:
                 pass
+
+    def _text(self, delta: TextDelta, out: list[bytes]) -> None:
+        chances = None if delta.logprobs is None else logprobs.written([delta.logprobs])
+        beside = b"" if chances is None else b',"logprobsResult":' + _encode(chances)
+        part = _encode(_signed({"text": delta.text}, self._signing.take()))
+        out.append(self._frames.frame(_PARTS + part + b']},"index":0%b}]' % beside + self._tail))
 
     def _tell(self, part: Any, out: list[bytes]) -> None:
         out.append(self._frames.frame(_PARTS + _encode(part) + self._after))
@@ -253,11 +259,14 @@ def encode_reply(told: Message, head: Head, ident: str, created: int) -> bytes: 
     if told.fault is not None:
         return faults.encode_error(told.fault, "")
     declined = any(isinstance(block, Refusal) for block in told.blocks)
-    candidate = {
+    candidate: Fields = {
         "content": {"role": "model", "parts": _parts(told.blocks)},
         "finishReason": finish(told.finish or "stop", declined=declined),
         "index": 0,
     }
+    chances = logprobs.written(told.logprobs)
+    if chances is not None:
+        candidate["logprobsResult"] = chances
     body: Fields = {"candidates": [candidate]}
     if told.usage is not None:
         body["usageMetadata"] = usage(told.usage)

@@ -15,7 +15,7 @@ from omniroute.errors import Fault
 from omniroute.formats.codec import TRUNCATED
 from omniroute.formats.decoding import RecordDecoder
 from omniroute.formats.fold import Message, fold
-from omniroute.formats.gemini import faults, media, seal, views
+from omniroute.formats.gemini import faults, logprobs, media, seal, views
 from omniroute.formats.gemini.head import NAME
 from omniroute.formats.gemini.pieces import Pieces
 from omniroute.formats.gemini.spelling import camel
@@ -115,9 +115,12 @@ class Answer:
         for candidate in chunk.candidates or ():
             if candidate.index:  # of several answers, the first is told
                 continue
+            first = len(events)
             if candidate.content is not None:
                 for part in candidate.content.parts or ():
                     self._part(part, events)
+            if bytes(candidate.logprobs_result):
+                _give_logprobs(logprobs.told(candidate.logprobs_result), events, first)
             if candidate.finish_reason and candidate.finish_reason != views.UNKNOWN:
                 self._finish = candidate.finish_reason
                 self._message = candidate.finish_message
@@ -238,6 +241,15 @@ class StreamDecoder(RecordDecoder[Answer]):
                 self._answer.take(chunk, events)
             else:
                 self._answer.fail(faults.told(chunk.error), events)
+
+
+def _give_logprobs(chances: Raw | None, events: list[Event], first: int) -> None:
+    """Gives the chances of a chunk's tokens to the first text in it."""
+    for at in range(first, len(events)):
+        event = events[at]
+        if isinstance(event, TextDelta):
+            events[at] = TextDelta(event.text, chances)
+            return
 
 
 def _arguments(call: views.Call) -> str:

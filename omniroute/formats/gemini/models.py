@@ -25,7 +25,8 @@ class Traits(msgspec.Struct, frozen=True):
     """`levels`: how it can be told how much to think. `budget`: the least and the most tokens of thought, where it is
     told in these. `off`: it can be told not to think. `signed`: it refuses calls of its history without a signature.
     `addresses`: Google fetches for it what stands at an `https` address. `media_in_results`: a function's result may hold images. `goes_on`: the last turn may be the model's own, to be
-    continued. `penalties`: presence and frequency may be penalised."""
+    continued. `penalties`: presence and frequency may be penalised. `schemas_with_tools`: it can be held to JSON and
+    have functions to call at once."""
 
     levels: tuple[Effort, ...] = ()
     budget: tuple[int, int] | None = None
@@ -35,6 +36,7 @@ class Traits(msgspec.Struct, frozen=True):
     media_in_results: bool = False
     goes_on: bool = True
     penalties: bool = True
+    schemas_with_tools: bool = False
 
 
 @lru_cache(1024)
@@ -53,6 +55,7 @@ def traits(model: str) -> Traits:
     return Traits(
         levels=() if draws else _levels(name, version),
         signed=True,
+        schemas_with_tools=True,
         addresses=True,
         media_in_results=True,
         goes_on=version < (3, 5),

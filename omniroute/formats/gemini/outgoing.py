@@ -47,7 +47,9 @@ def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
         fields["systemInstruction"] = {"parts": system}
     if chat.tools or chat.tool_choice is not None:
         fields |= _tools(chat, ledger)
-    config = _sampling(chat.sampling, known, ledger) | _output(chat, ledger)
+    config = _sampling(chat.sampling, known, ledger)
+    if chat.output is not None or chat.verbosity is not None:
+        config |= _output(chat, ledger, beside_tools="tools" in fields and not known.schemas_with_tools)
     if chat.reasoning is not None:
         config |= reasoning.write(chat.reasoning, known, ledger)
     if config:
@@ -156,11 +158,14 @@ def _answers(count: int | None, ledger: Ledger) -> int | None:
     return None
 
 
-def _output(chat: Chat, ledger: Ledger) -> Fields:
+def _output(chat: Chat, ledger: Ledger, *, beside_tools: bool) -> Fields:
     if chat.verbosity is not None:
         ledger.lose("verbosity", "verbosity", "dropped: there is no such field")
     output = chat.output
     if output is None:
+        return {}
+    if beside_tools:
+        ledger.lose("response_format", "output", "dropped: the model has either tools or a form to answer in")
         return {}
     if output.kind == "json_object" or output.schema is None:
         return {"responseMimeType": JSON}

@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
+import msgspec
+
 from omniroute.errors import Unsupported
 from omniroute.formats.arguments import as_object, wrapped
 from omniroute.formats.codec import Fields
@@ -46,6 +48,14 @@ GO_ON = "(Go on.)"
 UNANSWERED = "(There is no result.)"
 
 
+class _Call(msgspec.Struct, frozen=True):
+    """A call that was told: its id as it came, the one it got, and its name."""
+
+    ident: str
+    own: str
+    name: str
+
+
 class Transcript:
     """Writes the contents of one chat."""
 
@@ -54,7 +64,8 @@ class Transcript:
         self._known = known
         self._ledger = ledger
         self._contents: list[Fields] = []
-        self._awaited: dict[str, str] = {}  # the names of the calls that have no result yet, by their ids
+        self._awaited: list[_Call] = []  # the calls that have no result yet
+        self._used: set[str] = set()
 
     def write(self) -> list[Fields]:
         turns = self._chat.turns
@@ -155,8 +166,19 @@ class Transcript:
         if content is None:
             content = wrapped(call.arguments)
             self._ledger.lose("arguments", place, "put into an object: they are none")
-        self._awaited[call.id] = call.name
-        return {"functionCall": {"id": call.id, "name": call.name, "args": content}}
+        given = _Call(call.id, self._own(call.id), call.name)
+        self._awaited.append(given)
+        return {"functionCall": {"id": given.own, "name": call.name, "args": content}}
+
+    def _own(self, ident: str) -> str:
+        """The id of a call, which no earlier one has; some servers give the same to all."""
+        own = base = ident or "call"
+        number = 1
+        while own in self._used:
+            number += 1
+            own = f"{base}_{number}"
+        self._used.add(own)
+        return own
 
     # The user, and the system within the conversation
 
@@ -192,26 +214,27 @@ class Transcript:
 
     def _unanswered(self) -> list[Any]:
         """Results for the calls that are still without one."""
-        missing = dict(self._awaited)
+        missing = self._awaited.copy()
         self._awaited.clear()
         if missing:
             self._ledger.lose("tool_result", "turns", f"{len(missing)} calls had no result and were given one")
-        return [_response(ident, name, {"error": UNANSWERED}) for ident, name in missing.items()]
+        return [_response(call, {"error": UNANSWERED}) for call in missing]
 
     def _result(self, result: ToolResult, place: str, results: list[Any], parts: list[Any]) -> None:
         self._ledger.mark(result.cache, place)
-        name = self._awaited.pop(result.id, None)
+        call = next((one for one in self._awaited if one.ident == result.id), None)
         texts = [block.text for block in result.blocks if isinstance(block, Text)]
         others: list[Any] = []
         for at, block in enumerate(result.blocks):
             if not isinstance(block, Text):
                 others += self._parts(block, f"{place}.blocks[{at}]")
         text = "\n\n".join(texts)
-        if name is None:
+        if call is None:
             self._ledger.lose("tool_result", place, "told as text: it belongs to no call before it")
             parts += [text_part(f"Result of {result.id}:\n{text}"), *others]
             return
-        response = _response(result.id, name, {"error" if result.is_error else "output": text})
+        self._awaited.remove(call)
+        response = _response(call, {"error" if result.is_error else "output": text})
         results.append(response)
         if not others:
             return
@@ -298,5 +321,5 @@ def _thought(block: Thinking) -> Fields | None:
     return part
 
 
-def _response(ident: str, name: str, told: Fields) -> Fields:
-    return {"functionResponse": {"id": ident, "name": name, "response": told}}
+def _response(call: _Call, told: Fields) -> Fields:
+    return {"functionResponse": {"id": call.own, "name": call.name, "response": told}}

@@ -98,6 +98,7 @@ class Candidate(View):
     finish_reason: str | None = None
     finish_message: str | None = None
     index: int | None = None
+    logprobs_result: Raw = Raw()
 
 
 Count = int | float | None
@@ -158,6 +159,8 @@ def text(candidate: Candidate) -> str | None:
     parts = candidate.content.parts if candidate.content is not None else None
     if not parts or len(parts) != 1 or candidate.finish_reason not in ("STOP", "MAX_TOKENS"):
         return None
+    if bytes(candidate.logprobs_result):
+        return None
     part = parts[0]
     plain = part.thought is None and part.thought_signature is None and part.function_call is None
     return part.text if plain and part.inline_data is None else None
@@ -175,28 +178,30 @@ def says_more(part: Part) -> bool:
 
 
 def usage(spent: Spent) -> Usage:
-    """What was read by tools counts as prompt, what was thought as answer: Google tells both apart from these."""
-    thought = _count(spent.thoughts_token_count)
+    """What was read by tools counts as prompt, what was thought as answer: Google tells both apart from these. It stands
+    in every chunk, so what is not there costs no call."""
+    thought = _count(spent.thoughts_token_count) if spent.thoughts_token_count else 0
+    read = _count(spent.tool_use_prompt_token_count) if spent.tool_use_prompt_token_count else 0
+    heard, said = bytes(spent.prompt_tokens_details), bytes(spent.candidates_tokens_details)
     return Usage(
-        input=_count(spent.prompt_token_count) + _count(spent.tool_use_prompt_token_count),
-        output=_count(spent.candidates_token_count) + thought,
-        cached=_count(spent.cached_content_token_count),
+        _count(spent.prompt_token_count) + read,
+        _count(spent.candidates_token_count) + thought,
+        _count(spent.cached_content_token_count) if spent.cached_content_token_count else 0,
         reasoning=thought,
-        audio_input=_sounds(spent.prompt_tokens_details),
-        audio_output=_sounds(spent.candidates_tokens_details),
-        estimated=bool(spent.estimated),
+        audio_input=_sounds(heard) if b"AUDIO" in heard else 0,
+        audio_output=_sounds(said) if b"AUDIO" in said else 0,
+        estimated=spent.estimated is True,
     )
 
 
-def _sounds(details: Raw) -> int:
-    """The tokens of sound, for which most details are not looked at."""
-    if b"AUDIO" not in bytes(details):
-        return 0
+def _sounds(details: bytes) -> int:
     return next((_count(one.token_count) for one in _modalities(details) if one.modality == "AUDIO"), 0)
 
 
 def _count(value: Count) -> int:
-    return int(min(max(value, 0), MOST)) if value else 0
+    if not value:
+        return 0
+    return value if 0 < value <= MOST and isinstance(value, int) else int(min(max(value, 0), MOST))
 
 
 def finish(reason: str) -> FinishReason:
