@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote
 
 import msgspec
@@ -28,7 +28,19 @@ from omniroute.errors import (
 )
 from omniroute.formats import CLIENTS
 from omniroute.formats.multipart import Limits, Multipart, Part, boundary_of
-from omniroute.relay import admit, counting, headers, listing, meter, pump, relay, transcribe, unary
+from omniroute.relay import (
+    actions,
+    admit,
+    counting,
+    headers,
+    listing,
+    meter,
+    pump,
+    relay,
+    responses,
+    transcribe,
+    unary,
+)
 from omniroute.relay.asgi import Application, Receive, Scope, Send, respond
 from omniroute.relay.call import Call
 from omniroute.relay.guard import Guard
@@ -51,7 +63,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     there is a `form`, the body is one within these limits, and no JSON."""
 
     path: str
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE"]
     operation: str
     format: str
     serve: Serve
@@ -73,132 +85,61 @@ async def at_provider(call: Call, client: Client, body: bytes) -> None:
     await row.serve(call, client, body)
 
 
+def _posted(path: str, spoken: str, serve: Serve, operation: str = "chat", **more: Any) -> Endpoint:
+    """A row that takes JSON and stands in the ledger, as most do."""
+    usual: dict[str, Any] = {"access": "client", "body_limit": None, "metered": True}
+    return Endpoint(path=path, method="POST", operation=operation, format=spoken, serve=serve, **(usual | more))
+
+
+def _looked_up(path: str, spoken: str, serve: Serve, operation: str = "models", **more: Any) -> Endpoint:
+    """A row that has no body and costs nothing."""
+    usual: dict[str, Any] = {"method": "GET", "access": "client", "body_limit": 0}
+    return Endpoint(path=path, operation=operation, format=spoken, serve=serve, **(usual | more))
+
+
 ENDPOINTS = (
-    Endpoint(
-        path="/v1/chat/completions",
-        method="POST",
-        operation="chat",
-        format="openai_chat",
-        serve=relay.chat,
-        access="client",
-        body_limit=None,
-        metered=True,
-    ),
-    Endpoint(
-        path="/v1/messages",
-        method="POST",
-        operation="chat",
-        format="anthropic",
-        serve=relay.chat,
-        access="client",
-        body_limit=None,
-        metered=True,
-    ),
-    Endpoint(
-        path="/v1/messages/count_tokens",
-        method="POST",
-        operation="count_tokens",
-        format="anthropic",
-        serve=counting.count,
-        access="client",
-        body_limit=None,
-    ),
-    Endpoint(
-        path="/v1/audio/transcriptions",
-        method="POST",
-        operation="transcriptions",
-        format="openai_chat",
-        serve=transcribe.transcribe,
-        access="client",
+    _posted("/v1/chat/completions", "openai_chat", relay.chat),
+    _posted("/v1/completions", "openai_completions", relay.chat),
+    _posted("/v1/messages", "anthropic", relay.chat),
+    _posted("/v1/messages/count_tokens", "anthropic", counting.count, "count_tokens", metered=False),
+    _posted("/v1/responses", "openai_responses", responses.create, mount=True),
+    _looked_up("/v1/responses", "openai_responses", responses.stored, "responses", mount=True),
+    _looked_up("/v1/responses", "openai_responses", responses.forget, "responses", mount=True, method="DELETE"),
+    _posted("/v1/responses/input_tokens", "openai_responses", counting.count, "count_tokens", metered=False),
+    _posted(
+        "/v1/audio/transcriptions",
+        "openai_chat",
+        transcribe.transcribe,
+        "transcriptions",
         body_limit=30 * MEBIBYTE,
         form=Limits(file_bytes=25 * MEBIBYTE, file_fields=frozenset({"file"})),
-        metered=True,
     ),
-    Endpoint(
-        path="/v1/embeddings",
-        method="POST",
-        operation="embeddings",
-        format="openai_chat",
-        serve=unary.embed_openai,
-        access="client",
-        body_limit=None,
-        metered=True,
-    ),
-    Endpoint(
-        path="/v1/embeddings",
-        method="GET",
-        operation="embeddings",
-        format="openai_chat",
-        serve=listing.models,
-        access="client",
-        body_limit=0,
-    ),
-    Endpoint(
-        path="/v1/images/generations",
-        method="POST",
-        operation="images",
-        format="openai_chat",
-        serve=unary.draw,
-        access="client",
-        body_limit=None,
-        metered=True,
-    ),
-    Endpoint(
-        path="/v1/images/generations",
-        method="GET",
-        operation="images",
-        format="openai_chat",
-        serve=listing.models,
-        access="client",
-        body_limit=0,
-    ),
-    *(
-        Endpoint(
-            path=path,
-            method="POST",
-            operation="embeddings",
-            format="ollama",
-            serve=unary.embed_ollama,
-            access="client",
-            body_limit=None,
-            metered=True,
-        )
-        for path in ("/api/embed", "/api/embeddings")
-    ),
-    Endpoint(
-        path="/v1beta/models",
-        method="POST",
-        operation="embeddings",
-        format="gemini",
-        serve=unary.embed_gemini,
-        access="client",
-        body_limit=None,
-        metered=True,
-        mount=True,
-    ),
-    Endpoint(
-        path="/v1/models",
-        method="GET",
-        operation="models",
-        format="openai_chat",
-        serve=listing.models,
-        access="client",
-        body_limit=0,
-        mount=True,
-        shared=True,
-    ),
-    Endpoint(
-        path="/v1/providers",
-        method="POST",
-        operation="chat",
-        format="openai_chat",
-        serve=at_provider,
-        access="client",
-        body_limit=None,
-        metered=True,
-        mount=True,
-    ),
+    _posted("/v1/embeddings", "openai_chat", unary.embed_openai, "embeddings"),
+    _looked_up("/v1/embeddings", "openai_chat", listing.models, "embeddings"),
+    _posted("/v1/images/generations", "openai_chat", unary.draw, "images"),
+    _looked_up("/v1/images/generations", "openai_chat", listing.models, "images"),
+    _looked_up("/v1/models", "openai_chat", listing.models, mount=True, shared=True),
+    _posted("/v1/providers", "openai_chat", at_provider, mount=True),
+    _posted("/v1beta/models", "gemini", actions.act, mount=True),
+    _looked_up("/v1beta/models", "gemini", listing.models, mount=True),
+    _posted("/api/v1beta/models", "gemini", actions.act, mount=True),
+    _looked_up("/api/v1beta/models", "gemini", listing.models, mount=True),
+    _posted("/api/chat", "ollama", relay.chat),
+    _posted("/v1/api/chat", "ollama", relay.chat),
+    _posted("/api/generate", "ollama_generate", relay.chat),
+    _posted("/api/embed", "ollama", unary.embed_ollama, "embeddings"),
+    _posted("/api/embeddings", "ollama", unary.embed_ollama, "embeddings"),
 )
+UNMETERED = frozenset({"count_tokens"})
+"""Operations that cost nothing, under whichever path."""
+SURFACES = (
+    ("/v1/messages", "anthropic"),
+    ("/v1/api", "ollama"),
+    ("/v1", "openai_chat"),
+    ("/v1beta", "gemini"),
+    ("/api/v1beta", "gemini"),
+)
+"""Which format is spoken below a path, also where there is no endpoint."""
 
 
 class Gate:
@@ -256,7 +197,9 @@ class Gate:
             await _refuse(call, _OURS)
         finally:
             guard.release()
-            if endpoint.metered and call.principal is not None:  # strangers cannot make the ledger grow
+            if (
+                endpoint.metered and call.operation not in UNMETERED and call.principal is not None
+            ):  # strangers cannot make the ledger grow
                 meter.settle(call)
 
     async def _answer(self, call: Call, scope: Scope, receive: Receive, guard: Guard) -> None:
@@ -277,11 +220,9 @@ class Gate:
 
 
 def in_client_shape(path: str, fault: Fault, request_id: str) -> bytes | None:
-    """A refusal as the client API tells it, for a path below `/v1` that is no endpoint; None for any other path."""
-    if path != "/v1" and not path.startswith("/v1/"):
-        return None
-    spoken = "anthropic" if path.startswith("/v1/messages") else "openai_chat"
-    return CLIENTS[spoken].encode_error(fault, request_id)
+    """A refusal as the client API tells it, for a path below it that is no endpoint; None for any other path."""
+    spoken = next((form for place, form in SURFACES if path == place or path.startswith(f"{place}/")), None)
+    return None if spoken is None else CLIENTS[spoken].encode_error(fault, request_id)
 
 
 _OURS = Fault(kind="server", status=500, message="The gateway failed on this request; its log says why.")

@@ -58,6 +58,8 @@ _encode = msgspec.json.Encoder().encode
 
 async def create(call: Call, client: Client, body: bytes) -> None:
     """Answers `POST /v1/responses`."""
+    if call.path:
+        raise NotFound(f"There is no `POST /v1/responses/{call.path}` here.", code="path_not_found")
     head = call.codec.peek(body, call.path, call.scope["query_string"])
     head = call.head = _continued(call, head)
     if call.gateway.server.answers.entries and bytes(head.fields.get("store", b"true")) != b"false":

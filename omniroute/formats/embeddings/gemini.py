@@ -16,8 +16,8 @@ from omniroute.formats import patch
 from omniroute.formats.codec import Head
 from omniroute.formats.embeddings import vectors
 from omniroute.formats.embeddings.values import Dimensions, Embed, Embedded, Input, counted, spent, texts, untold
+from omniroute.formats.gemini.faults import decode_error
 from omniroute.formats.ir import Opaque, Raw
-from omniroute.formats.surfaces import Gemini
 from omniroute.formats.unary import Made, Moment, Outgoing, read
 
 NAME = "gemini"
@@ -197,8 +197,6 @@ def relabel(body: bytes, answer: Embedded, asked: Embed, head: Head, moment: Mom
     """It names no model."""
     return Made(body)
 
-
-decode_error = Gemini.decode_error
 
 __all__ = [
     "HEADERS",

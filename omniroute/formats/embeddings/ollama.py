@@ -13,7 +13,7 @@ from omniroute.formats.codec import Head
 from omniroute.formats.embeddings import vectors
 from omniroute.formats.embeddings.values import Dimensions, Embed, Embedded, counted, spent, texts, untold
 from omniroute.formats.ir import Raw
-from omniroute.formats.surfaces import Ollama
+from omniroute.formats.ollama.faults import decode_error
 from omniroute.formats.unary import Made, Moment, Outgoing, read
 
 NAME = "ollama"
@@ -107,8 +107,6 @@ def relabel(body: bytes, answer: Embedded, asked: Embed, head: Head, moment: Mom
     theirs = bytes(read(_reply, body).model)
     return Made(patch.renamed(body, theirs, head.model) if theirs else body)
 
-
-decode_error = Ollama.decode_error
 
 __all__ = [
     "HEADERS",

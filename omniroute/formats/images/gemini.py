@@ -12,10 +12,10 @@ from urllib.parse import quote
 import msgspec
 
 from omniroute.errors import Fault, Unsupported
+from omniroute.formats.gemini.faults import decode_error
 from omniroute.formats.images.values import RATIOS, Draw, Drawn, Picture, only_one, ratio, untold
 from omniroute.formats.ir import Loss, Usage
 from omniroute.formats.openai_chat.views import MOST as MOST_TOKENS
-from omniroute.formats.surfaces import Gemini
 from omniroute.formats.unary import Outgoing, read
 
 NAME = "gemini"
@@ -158,7 +158,5 @@ def _usage(counts: _Counts | None) -> Usage | None:
     )
     return Usage(input=prompt, output=made + thought, reasoning=thought)
 
-
-decode_error = Gemini.decode_error
 
 __all__ = ["HEADERS", "MENDED", "NAME", "decode_error", "decode_reply", "encode_request"]
