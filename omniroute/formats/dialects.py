@@ -133,6 +133,7 @@ GEMINI = Dialect(
         "integer": frozenset({"int32", "int64"}),
         "number": frozenset({"float", "double"}),
     },
+    root_without=UNIONS,
 )
 """`parameters` and `responseSchema`, the OpenAPI 3.0 subset: https://ai.google.dev/api/caching#Schema and `Schema` of
 google-genai's types (its `ref`, `defs` and `additionalProperties` are for Vertex only, `_transformers.py`). What the
@@ -159,7 +160,7 @@ OLLAMA = Dialect(
     "ollama",
     keywords=words("type description enum items properties required anyOf"),
     refs=False,
-    root_without=UNIONS,
+    root_without=UNIONS | {"enum"},
     root_properties=True,
 )
 """A tool's parameters: `ToolFunctionParameters` and `ToolProperty` of github.com/ollama/ollama/api, types.go. Go drops

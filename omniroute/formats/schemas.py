@@ -32,7 +32,7 @@ NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 """The schema of a tool that takes nothing."""
 
 DEPTH = 64
-"""Schemas within schemas; deeper ones allow anything."""
+"""Schemas within schemas; what is deeper is cut."""
 INLINED = 128 * 1024
 """Bytes of definitions that are put in place of references, in one schema."""
 CIRCLES = 2
@@ -307,9 +307,9 @@ class _Fitting:
             elif schema is not True:
                 self.lose("schema_malformed", trail, "dropped: it is no schema")
             schema = {}
-        if depth > DEPTH:
-            self.lose("schema_depth", trail, f"more than {DEPTH} deep: anything is allowed")
-            schema = {}
+        if depth > DEPTH and schema and not _is_leaf(schema):
+            self.lose("schema_depth", trail, f"dropped: more than {DEPTH} deep")
+            schema = {"type": "string"} if dialect.typed else {}
         work: Schema = dict(schema)
         told: Schema = {}
         self.tidy(work, trail)
@@ -350,7 +350,7 @@ class _Fitting:
             kind = KINDS.get(keyword)
             if keyword == "type":
                 self.tidy_type(work, value, trail)
-            elif kind is None or kind[1](value):
+            elif kind is None or kind[1](value) or keyword not in work:
                 continue
             elif value is None:
                 del work[keyword]
@@ -600,7 +600,8 @@ class _Fitting:
         if "null" in types and len(types) > 1:
             types = [one for one in types if one != "null"]
             work["type"] = types if len(types) > 1 else types[0]
-            work["nullable"] = True
+            if None in work.get("enum", (None,)):
+                work["nullable"] = True
         if None in work.get("enum", ()):
             values = [value for value in work["enum"] if value is not None]
             if values:
@@ -610,8 +611,6 @@ class _Fitting:
             else:
                 del work["enum"]
                 work["type"] = "null"
-        elif "enum" in work and types and work.get("nullable"):
-            del work["nullable"]
 
     def alternatives(self, work: Schema, trail: Trail, stack: frozenset[str], *, root: bool) -> None:
         without = self.dialect.root_without if root else frozenset[str]()
@@ -963,6 +962,11 @@ class _Fitting:
 
 _NESTING = ONE | LIST | MAP
 _NARROWER = {"number": "integer"}
+
+
+def _is_leaf(schema: Schema) -> bool:
+    types = _types(schema)
+    return bool(types) and not {"object", "array"} & set(map(str, types)) and not schema.keys() & _NESTING
 
 
 def _only_null(schema: Any) -> bool:
