@@ -33,7 +33,7 @@ NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 
 DEPTH = 64
 """Schemas within schemas; what is deeper is cut."""
-INLINED = 128 * 1024
+INLINED = 64 * 1024
 """Bytes of definitions that are put in place of references, in one schema."""
 CIRCLES = 2
 """Schemas of a circle within each other; a third would let a few of them grow into a forest."""
@@ -327,7 +327,7 @@ class _Fitting:
         self.drop(work, trail, told)
         if told:
             self.tell(work, told)
-        for keyword in work.keys() & _NESTING:
+        for keyword in [keyword for keyword in work if keyword in _NESTING]:
             self.descend(work, keyword, (trail, keyword), depth + 1, stack)
         return work
 
@@ -733,7 +733,7 @@ class _Fitting:
                     work.clear()
                     work["type"] = "object"
                     work.update(items)
-        for keyword in dialect.root_without & work.keys():
+        for keyword in [keyword for keyword in work if keyword in dialect.root_without]:
             del work[keyword]
             self.lose(f"schema_{keyword}", trail, "dropped: it cannot limit the whole")
 
@@ -747,7 +747,7 @@ class _Fitting:
             self.spread(work, types, trail)
             types = _types(work)
         if dialect.typed and types:
-            for keyword in work.keys() & TYPED:
+            for keyword in [keyword for keyword in work if keyword in TYPED]:
                 if not any(keyword in OF_TYPE[one] for one in types):
                     del work[keyword]
 
@@ -865,8 +865,8 @@ class _Fitting:
             if work["format"] not in known or (work["format"] == "enum" and "enum" not in work):
                 told["format"] = work.pop("format")
                 self.lose("schema_format", trail, f"dropped: {told['format'][:TOLD]!r} is not known")
-        for keyword in dialect.values.keys() & work.keys():
-            if work[keyword] not in dialect.values[keyword]:
+        for keyword, taken in dialect.values.items():
+            if keyword in work and work[keyword] not in taken:
                 told[keyword] = work.pop(keyword)
                 self.lose(f"schema_{keyword}", trail, "dropped: such a value is not taken")
         if dialect.no_pattern and "pattern" in work and re.search(dialect.no_pattern, work["pattern"]):
