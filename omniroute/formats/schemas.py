@@ -16,15 +16,37 @@ results are remembered.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
-from omniroute.formats.dialects import DIALECTS, OPENAI, OPENAI_STRICT, TYPES, Dialect, words
+from omniroute.formats.dialects import DIALECTS, OPENAI, OPENAI_STRICT, TYPES, Dialect
 from omniroute.formats.ir import Loss, Raw
+from omniroute.formats.keywords import (
+    FORMATS_OF_NUMBERS,
+    KINDS,
+    LIST,
+    LOWER,
+    NESTING,
+    NOTES,
+    OF_TYPE,
+    ONE,
+    SILENT,
+    TELLING,
+    TYPED,
+    UPPER,
+    VOID,
+    Schema,
+    is_number,
+    is_schema,
+    names_of,
+    rename,
+    type_of,
+    types_of,
+    unlike,
+)
+from omniroute.formats.references import References
 
 __all__ = ["DIALECTS", "NO_PARAMETERS", "Dialect", "fit", "fit_openai", "fit_strict", "has_properties"]
 
@@ -37,15 +59,14 @@ INLINED = 64 * 1024
 """Bytes of definitions that are put in place of references, in one schema."""
 CIRCLES = 2
 """Schemas of a circle within each other; a third would let a few of them grow into a forest."""
-SCANNED = 50_000
-"""Values looked at to find out which references go in a circle."""
 REMEMBERED = 16 * 1024
 """Bytes of the longest schema whose result is remembered."""
 TOLD = 200
 """Bytes of the longest value that a description tells."""
 PATH = 120
+"""Characters of the longest path."""
+ENUMS = {"text": "text", "text or number": "text and numbers", "scalar": "plain values"}
 
-Schema = dict[str, Any]
 Trail = tuple[Any, ...]
 """The way to a schema: its parent's trail and its own key."""
 
@@ -115,145 +136,6 @@ def _fitted(text: bytes, dialect: Dialect) -> tuple[bytes | None, tuple[tuple[st
 
 _remembered = lru_cache(256)(_fitted)
 
-# -------------------------------------------------------------------------------------------------------- keywords
-
-
-def _is_schema(value: Any) -> bool:
-    return isinstance(value, dict | bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    **dict.fromkeys(
-        words(
-            "items additionalProperties additionalItems not if then else contains propertyNames unevaluatedProperties "
-            "unevaluatedItems contentSchema"
-        ),
-        ("a schema", _is_schema),
-    ),
-    **dict.fromkeys(
-        ("anyOf", "oneOf", "allOf", "prefixItems"), ("a list of schemas", lambda v: isinstance(v, list) and bool(v))
-    ),
-    **dict.fromkeys(
-        words("properties patternProperties $defs definitions dependentSchemas dependentRequired dependencies"),
-        ("an object", lambda v: isinstance(v, dict)),
-    ),
-    **dict.fromkeys(
-        words(
-            "$schema $id $ref $anchor $dynamicRef $dynamicAnchor $comment title description format pattern contentEncoding "
-            "contentMediaType"
-        ),
-        ("a string", lambda v: isinstance(v, str)),
-    ),
-    **dict.fromkeys(
-        words("minLength maxLength minItems maxItems minProperties maxProperties minContains maxContains"),
-        ("a count", _is_count),
-    ),
-    **dict.fromkeys(words("minimum maximum exclusiveMinimum exclusiveMaximum"), ("a number", _is_number)),
-    "multipleOf": ("a positive number", lambda v: _is_number(v) and v > 0),
-    **dict.fromkeys(
-        words("uniqueItems nullable deprecated readOnly writeOnly"), ("true or false", lambda v: isinstance(v, bool))
-    ),
-    **dict.fromkeys(("required", "propertyOrdering"), ("a list of names", lambda v: isinstance(v, list))),
-    "enum": ("a list of values", lambda v: isinstance(v, list) and bool(v)),
-    "examples": ("a list of values", lambda v: isinstance(v, list)),
-}
-"""What the values of keywords are, after the metaschema of draft 2020-12."""
-
-ONE = frozenset(name for name, (kind, _) in KINDS.items() if kind == "a schema")
-LIST = frozenset(name for name, (kind, _) in KINDS.items() if kind == "a list of schemas")
-MAP = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
-
-SILENT = words("$schema $id $anchor $comment $defs definitions $dynamicAnchor $vocabulary")
-"""What says nothing about a value."""
-NOTES = words("title description default example examples deprecated readOnly writeOnly propertyOrdering")
-"""What says something about a value without limiting it."""
-VOID: tuple[tuple[str, Any], ...] = (
-    ("additionalProperties", True),
-    ("additionalProperties", {}),
-    ("propertyNames", {"type": "string"}),
-    ("uniqueItems", False),
-    ("deprecated", False),
-)
-"""What limits nothing."""
-TELLING = words(
-    "format pattern enum default example examples multipleOf uniqueItems minimum maximum exclusiveMinimum "
-    "exclusiveMaximum minLength maxLength minItems maxItems minProperties maxProperties additionalProperties "
-    "patternProperties"
-)
-"""What is told in the description where it cannot stand for itself."""
-
-OF_TYPE: dict[str, frozenset[str]] = {
-    "object": words(
-        "properties required additionalProperties minProperties maxProperties propertyOrdering patternProperties "
-        "propertyNames unevaluatedProperties dependentRequired dependentSchemas dependencies"
-    ),
-    "array": words(
-        "items prefixItems minItems maxItems uniqueItems contains minContains maxContains additionalItems "
-        "unevaluatedItems"
-    ),
-    "string": words("pattern minLength maxLength contentEncoding contentMediaType contentSchema format"),
-    "number": words("minimum maximum exclusiveMinimum exclusiveMaximum multipleOf format"),
-    "integer": words("minimum maximum exclusiveMinimum exclusiveMaximum multipleOf format"),
-    "boolean": frozenset(),
-    "null": frozenset(),
-}
-"""The keywords that limit values of one type; the others limit any."""
-TYPED = frozenset[str]().union(*OF_TYPE.values())
-FORMATS_OF_NUMBERS = frozenset({"int32", "int64", "float", "double"})
-
-ENUMS = {"text": "text", "text or number": "text and numbers", "scalar": "plain values"}
-
-LOWER = words("minimum exclusiveMinimum minLength minItems minProperties")
-UPPER = words("maximum exclusiveMaximum maxLength maxItems maxProperties")
-
-
-def _type_of(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case str():
-            return "string"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case list():
-            return "array"
-    return "object"
-
-
-def _types(schema: Schema) -> list[str]:
-    types = schema.get("type")
-    return types if isinstance(types, list) else [] if types is None else [types]
-
-
-def _names(values: Iterable[Any]) -> list[str]:
-    """Once each, in order."""
-    return list(dict.fromkeys(value for value in values if isinstance(value, str)))
-
-
-def _unlike(values: Iterable[Any]) -> list[Any]:
-    """Once each, in order; 1 is not true."""
-    return list({_encode(value): value for value in values}.values())
-
-
-def _rename(schema: Schema, old: str, new: str, value: Any) -> None:
-    """Another keyword in the place of one."""
-    items = [(new, value) if name == old else (name, its) for name, its in schema.items() if name != new or old == new]
-    schema.clear()
-    schema.update(items)
-
-
 # --------------------------------------------------------------------------------------------------------- fitting
 
 
@@ -267,11 +149,7 @@ class _Fitting:
         self.pointed = False
         self.lost: dict[str, tuple[Trail, str, int]] = {}
         self._inlined = 0
-        self._scanned = 0
-        self._targets: dict[str, Any] = {}
-        self._sizes: dict[str, int] = {}
-        self._onward: dict[str, tuple[str, ...]] = {}
-        self._circular: dict[str, bool] = {}
+        self.refs = References(schema)
 
     def whole(self) -> Schema:
         schema = self.schema
@@ -327,7 +205,7 @@ class _Fitting:
         self.drop(work, trail, told)
         if told:
             self.tell(work, told)
-        for keyword in [keyword for keyword in work if keyword in _NESTING]:
+        for keyword in [keyword for keyword in work if keyword in NESTING]:
             self.descend(work, keyword, (trail, keyword), depth + 1, stack)
         return work
 
@@ -365,7 +243,7 @@ class _Fitting:
                 self.lose("schema_malformed", (trail, keyword), f"dropped: it must be {kind[0]}")
         for keyword in ("required", "propertyOrdering"):
             if keyword in work:
-                names = _names(work[keyword])
+                names = names_of(work[keyword])
                 if names != work[keyword]:
                     work[keyword] = names
         if "nullable" in work and not self.dialect.nullable and work.pop("nullable"):
@@ -373,9 +251,9 @@ class _Fitting:
 
     def tidy_type(self, work: Schema, value: Any, trail: Trail) -> None:
         said = value if isinstance(value, list) else [value]
-        types = _names(one.lower() if isinstance(one, str) else None for one in said)
+        types = names_of(one.lower() if isinstance(one, str) else None for one in said)
         known = [one for one in types if one in TYPES]
-        if len(known) < len(said) and value is not None and len(known) < len(_names(said) if types else said):
+        if len(known) < len(said) and value is not None and len(known) < len(names_of(said) if types else said):
             self.lose("schema_type", (trail, "type"), "dropped: there is no such type")
         if not known:
             del work["type"]
@@ -388,8 +266,8 @@ class _Fitting:
     def tidy_tuple(self, work: Schema, value: list[Any]) -> None:
         rest = work.pop("additionalItems", None)
         if value and "prefixItems" not in work:
-            _rename(work, "items", "prefixItems", value)
-            if _is_schema(rest):
+            rename(work, "items", "prefixItems", value)
+            if is_schema(rest):
                 work["items"] = rest
         else:
             del work["items"]
@@ -397,13 +275,13 @@ class _Fitting:
     def tidy_exclusive(self, work: Schema, keyword: str, *, value: bool) -> None:
         limit = "minimum" if keyword == "exclusiveMinimum" else "maximum"
         del work[keyword]
-        if value and _is_number(work.get(limit)):
-            _rename(work, limit, keyword, work[limit])
+        if value and is_number(work.get(limit)):
+            rename(work, limit, keyword, work[limit])
 
     def allow_null(self, work: Schema) -> None:
         if "type" in work:
-            if "null" not in _types(work):
-                work["type"] = [*_types(work), "null"]
+            if "null" not in types_of(work):
+                work["type"] = [*types_of(work), "null"]
             if "enum" in work and None not in work["enum"]:
                 work["enum"] = [*work["enum"], None]
         elif isinstance(work.get("anyOf"), list):
@@ -438,7 +316,7 @@ class _Fitting:
         part: Schema = dict(branch) if isinstance(branch, dict) else {}
         if branch is False:
             self.lose("schema_false", trail, "nothing is allowed became anything")
-        elif not part and not _is_schema(branch):
+        elif not part and not is_schema(branch):
             self.lose("schema_malformed", trail, "dropped: it is no schema")
         self.tidy(part, trail)
         stack = self.flatten(part, trail, stack, root=False, open_=True)
@@ -448,9 +326,9 @@ class _Fitting:
 
     def may_refer(self, ref: str, work: Schema, *, root: bool) -> bool:
         dialect = self.dialect
-        if not dialect.refs or (root and dialect.root == "object") or self.target(ref) is None:
+        if not dialect.refs or (root and dialect.root == "object") or self.refs.target(ref) is None:
             return False
-        if not dialect.recursive and self.circular(ref):
+        if not dialect.recursive and self.refs.circular(ref):
             return False
         head = ref.rpartition("/")[0]
         if not (ref == "#" or (head in ("#/$defs", "#/definitions") and self.takes(head[2:]))):
@@ -458,7 +336,7 @@ class _Fitting:
                 return False
             self.pointed = True
         if dialect.ref_alone and any(not keyword.startswith("$") for keyword in work):
-            if not self.circular(ref):
+            if not self.refs.circular(ref):
                 return False
             for keyword in [keyword for keyword in work if not keyword.startswith("$")]:
                 del work[keyword]  # a circle cannot be put in place, and what stands beside it can only go
@@ -467,12 +345,12 @@ class _Fitting:
 
     def inline(self, work: Schema, ref: str, trail: Trail, stack: frozenset[str]) -> frozenset[str]:
         del work["$ref"]
-        target = self.target(ref)
+        target = self.refs.target(ref)
         if target is None:
             self.lose("schema_ref", trail, "dropped: it refers to nothing in the schema")
             return stack
-        self._inlined += self.size(ref)
-        again = self.circular(ref) and (ref in stack or sum(map(self.circular, stack)) >= CIRCLES)
+        self._inlined += self.refs.size(ref)
+        again = self.refs.circular(ref) and (ref in stack or sum(map(self.refs.circular, stack)) >= CIRCLES)
         if again or self._inlined > INLINED:
             name = ref.rpartition("/")[2] or "schema"
             kind = target.get("type") if isinstance(target, dict) else None
@@ -508,7 +386,7 @@ class _Fitting:
                     joined[name] = schema if same else {"allOf": [joined[name], schema]}
                 work[keyword] = joined
             elif keyword == "required":
-                work[keyword] = _names([*own, *other])
+                work[keyword] = names_of([*own, *other])
             elif keyword in LOWER:
                 work[keyword] = max(own, other)
             elif keyword in UPPER:
@@ -527,76 +405,20 @@ class _Fitting:
         if keyword == "enum":
             known = {_encode(value) for value in other}
             return [value for value in own if _encode(value) in known]
-        own, other = _types({"type": own}), _types({"type": other})
+        own, other = types_of({"type": own}), types_of({"type": other})
         types = [one for one in own if one in other or (one == "integer" and "number" in other)]
         types += [one for one in other if one == "integer" and "number" in own and one not in types]
         return types[0] if len(types) == 1 else types
-
-    # Where references lead
-
-    def target(self, ref: str) -> Any:
-        if ref not in self._targets:
-            self._targets[ref] = self._find(ref)
-        return self._targets[ref]
-
-    def _find(self, ref: str) -> Any:
-        if ref != "#" and not ref.startswith("#/"):
-            return None
-        found = self.schema
-        for step in ref[2:].split("/") if ref != "#" else ():
-            key = unquote(step).replace("~1", "/").replace("~0", "~")
-            if isinstance(found, dict) and key in found:
-                found = found[key]
-            elif isinstance(found, list) and key.isdecimal() and len(key) < 7 and int(key) < len(found):
-                found = found[int(key)]
-            else:
-                return None
-        return found if _is_schema(found) else None
-
-    def size(self, ref: str) -> int:
-        if ref not in self._sizes:
-            self._sizes[ref] = len(_encode(self.target(ref)))
-        return self._sizes[ref]
-
-    def circular(self, ref: str) -> bool:
-        """Whether it leads back to itself."""
-        if ref not in self._circular:
-            seen: set[str] = set()
-            waiting = list(self.onward(ref))
-            while waiting and ref not in seen:
-                one = waiting.pop()
-                if one not in seen:
-                    seen.add(one)
-                    waiting += self.onward(one)
-            self._circular[ref] = ref in seen or self._scanned > SCANNED
-        return self._circular[ref]
-
-    def onward(self, ref: str) -> tuple[str, ...]:
-        """The references within what one refers to."""
-        if ref not in self._onward:
-            found: dict[str, None] = {}
-            waiting = [self.target(ref)]
-            while waiting and self._scanned <= SCANNED:
-                value = waiting.pop()
-                self._scanned += 1
-                if isinstance(value, dict):
-                    if isinstance(its := value.get("$ref"), str):
-                        found[its] = None
-                    waiting += value.values()
-                elif isinstance(value, list):
-                    waiting += value
-            self._onward[ref] = tuple(found)
-        return self._onward[ref]
 
     # Unions
 
     def literals(self, work: Schema) -> None:
         """`const` as an enum, and null out of what is `nullable`."""
         if "const" in work and not self.takes("const"):
-            _rename(work, "const", "enum", [work["const"]])
+            rename(work, "const", "enum", [work["const"]])
         if not self.dialect.nullable:
             return
-        types = _types(work)
+        types = types_of(work)
         if "null" in types and len(types) > 1:
             types = [one for one in types if one != "null"]
             work["type"] = types if len(types) > 1 else types[0]
@@ -619,7 +441,7 @@ class _Fitting:
                 del work["oneOf"]
                 self.lose("schema_oneOf", trail, "dropped: there is anyOf too")
             else:
-                _rename(work, "oneOf", "anyOf", work["oneOf"])
+                rename(work, "oneOf", "anyOf", work["oneOf"])
                 if "anyOf" not in without:
                     self.lose("schema_oneOf", trail, "exactly one became at least one")
         if "anyOf" not in work:
@@ -654,8 +476,8 @@ class _Fitting:
             self.join(work, trail, stack)
             return
         parts = [self.part(branch, (trail, "anyOf", at), stack)[0] for at, branch in enumerate(branches)]
-        types = set(_types(work))
-        if types and any(set(_types(part)) - types for part in parts):
+        types = set(types_of(work))
+        if types and any(set(types_of(part)) - types for part in parts):
             self.lose("schema_anyOf", trail, "dropped beside other limits")
             return
         for keyword in [
@@ -691,7 +513,7 @@ class _Fitting:
         open_ = False
         for at, branch in enumerate(branches):
             part, _ = self.part(branch, (trail, "anyOf", at), stack)
-            if _types(part) and "object" not in _types(part):
+            if types_of(part) and "object" not in types_of(part):
                 continue
             for inner in (one for key in ("anyOf", "oneOf") for one in part.get(key, ()) if isinstance(one, dict)):
                 nested, _ = self.part(inner, trail, stack)
@@ -704,16 +526,14 @@ class _Fitting:
         joined = dict(work.get("properties", {}))
         for name, schemas in properties.items():
             if name not in joined:
-                unlike = _unlike(schemas)
-                joined[name] = unlike[0] if len(unlike) == 1 else _either(unlike)
+                several = unlike(schemas)
+                joined[name] = several[0] if len(several) == 1 else _either(several)
         if joined:
             work["properties"] = joined
         always = [name for name in required[0] if all(name in names for names in required[1:])] if required else []
         if always:
-            work["required"] = _names([*work.get("required", []), *always])
+            work["required"] = names_of([*work.get("required", []), *always])
         if properties and not open_ and "additionalProperties" not in work:
-            work["additionalProperties"] = False
-        if properties and open_ and work.get("additionalProperties") is False:
             work["additionalProperties"] = False
 
     # Types and values
@@ -721,7 +541,7 @@ class _Fitting:
     def at_root(self, work: Schema, trail: Trail) -> None:
         dialect = self.dialect
         if dialect.root == "object":
-            types = _types(work)
+            types = types_of(work)
             if types and "object" not in types:
                 self.lose("schema_root", trail, f"{types[0]} became an object: it must be one")
                 work.clear()
@@ -739,13 +559,13 @@ class _Fitting:
 
     def types(self, work: Schema, trail: Trail) -> None:
         dialect = self.dialect
-        types = _types(work)
+        types = types_of(work)
         if dialect.typed and not types and "anyOf" not in work:
             types = self.infer(work, trail)
         if len(types) > 1 and not dialect.type_list:
             types = [one for one in types if not (one == "integer" and "number" in types)]
             self.spread(work, types, trail)
-            types = _types(work)
+            types = types_of(work)
         if dialect.typed and types:
             for keyword in [keyword for keyword in work if keyword in TYPED]:
                 if not any(keyword in OF_TYPE[one] for one in types):
@@ -756,7 +576,7 @@ class _Fitting:
         types: list[str] = []
         literal = work.get("enum", [work["const"]] if "const" in work else [])
         if literal:
-            types = _names(_type_of(value) for value in literal)
+            types = names_of(type_of(value) for value in literal)
             if "number" in types and "integer" in types:
                 types.remove("integer")
         else:
@@ -772,7 +592,7 @@ class _Fitting:
             work.update(self.anything())
             if "anyOf" in work and self.dialect.union_alone:
                 self.alone(work, trail, frozenset())
-            return _types(work)
+            return types_of(work)
         items = list(work.items())
         work.clear()
         work["type"] = types[0] if len(types) == 1 else types
@@ -799,7 +619,7 @@ class _Fitting:
             branch: Schema = {"type": one}
             branch.update((keyword, work[keyword]) for keyword in work if keyword in OF_TYPE[one])
             if values is not None:
-                branch["enum"] = [value for value in values if _type_of(value) in (one, _NARROWER.get(one))]
+                branch["enum"] = [value for value in values if type_of(value) in (one, _NARROWER.get(one))]
                 if not branch["enum"]:
                     continue
             branches.append(branch)
@@ -817,7 +637,7 @@ class _Fitting:
         values = work.get("enum")
         if values is None or rule == "any":
             return
-        types = _types(work)
+        types = types_of(work)
         if rule == "text" and types == ["string"]:
             kept = [value for value in values if isinstance(value, str) and value]
         elif rule == "text":
@@ -826,7 +646,7 @@ class _Fitting:
             if None in values and len(values) > 1 and (not types or "null" in types):
                 self.split_null(work, values, types)
                 return
-            kept = [value for value in values if isinstance(value, str) or _is_number(value)]
+            kept = [value for value in values if isinstance(value, str) or is_number(value)]
             kept = kept if len(kept) == len(values) else []
         else:
             kept = values if not any(isinstance(value, dict | list) for value in values) else []
@@ -861,7 +681,7 @@ class _Fitting:
                 self.inclusive(work, keyword, limit, step, trail, told)
         dialect = self.dialect
         if "format" in work and dialect.formats is not None:
-            known = frozenset[str]().union(*(dialect.formats.get(one, frozenset()) for one in _types(work)))
+            known = frozenset[str]().union(*(dialect.formats.get(one, frozenset()) for one in types_of(work)))
             if work["format"] not in known or (work["format"] == "enum" and "enum" not in work):
                 told["format"] = work.pop("format")
                 self.lose("schema_format", trail, f"dropped: {told['format'][:TOLD]!r} is not known")
@@ -875,16 +695,16 @@ class _Fitting:
 
     def inclusive(self, work: Schema, keyword: str, limit: str, step: int, trail: Trail, told: Schema) -> None:
         bound = work[keyword]
-        whole = _types(work) == ["integer"] and bound == int(bound) if abs(bound) < 2**53 else False
+        whole = types_of(work) == ["integer"] and bound == int(bound) if abs(bound) < 2**53 else False
         if not self.takes(limit):
             return
         nearest = int(bound) + step if whole else bound
-        if _is_number(work.get(limit)):
+        if is_number(work.get(limit)):
             nearest = max(nearest, work[limit]) if step > 0 else min(nearest, work[limit])
             del work[keyword]
             work[limit] = nearest
         else:
-            _rename(work, keyword, limit, nearest)
+            rename(work, keyword, limit, nearest)
         if not whole:
             told[keyword] = bound
             self.lose(f"schema_{keyword}", trail, f"became {limit}")
@@ -895,19 +715,19 @@ class _Fitting:
         if "prefixItems" in work and not self.takes("prefixItems"):
             prefix = work["prefixItems"]
             rest = work.get("items", True)
-            unlike = _unlike([*prefix, *([rest] if isinstance(rest, dict) and rest else [])])
+            several = unlike([*prefix, *([rest] if isinstance(rest, dict) and rest else [])])
             if "items" in work:
                 del work["items"]
             if rest is False and self.takes("maxItems"):
                 work.setdefault("maxItems", len(prefix))
-            _rename(work, "prefixItems", "items", unlike[0] if len(unlike) == 1 else {"anyOf": unlike})
+            rename(work, "prefixItems", "items", several[0] if len(several) == 1 else {"anyOf": several})
             self.lose("schema_prefixItems", trail, "a tuple became a list of what may stand in it")
-        if self.dialect.items and "items" not in work and "prefixItems" not in work and "array" in _types(work):
+        if self.dialect.items and "items" not in work and "prefixItems" not in work and "array" in types_of(work):
             work["items"] = {}
 
     def object(self, work: Schema, trail: Trail, *, root: bool) -> None:
         dialect = self.dialect
-        types = _types(work)
+        types = types_of(work)
         if root and dialect.root_properties and types == ["object"]:
             work.setdefault("properties", {})
         if dialect.closed and "object" in types:
@@ -960,13 +780,12 @@ class _Fitting:
         at["description"] = f"{at['description']}\n\n{extra}" if at.get("description") else extra
 
 
-_NESTING = ONE | LIST | MAP
 _NARROWER = {"number": "integer"}
 
 
 def _is_leaf(schema: Schema) -> bool:
-    types = _types(schema)
-    return bool(types) and not {"object", "array"} & set(map(str, types)) and not schema.keys() & _NESTING
+    types = types_of(schema)
+    return bool(types) and not {"object", "array"} & set(map(str, types)) and not schema.keys() & NESTING
 
 
 def _only_null(schema: Any) -> bool:
@@ -994,7 +813,7 @@ def _either(schemas: list[Any]) -> Schema:
         if not isinstance(its, list) or not all(isinstance(value, str) for value in its):
             return {"anyOf": schemas}
         values += its
-    return {"type": "string", "enum": _names(values)}
+    return {"type": "string", "enum": names_of(values)}
 
 
 def _code(keyword: str) -> str:

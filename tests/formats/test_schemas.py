@@ -18,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omniroute.formats import schemas
+from omniroute.formats.dialects import TYPES
 from omniroute.formats.ir import Loss, Raw
+from omniroute.formats.keywords import KINDS
 from omniroute.formats.schemas import DIALECTS, NO_PARAMETERS, fit, fit_strict, has_properties
 
 HERE = Path(__file__).parent / "schemas"
@@ -454,7 +456,7 @@ REFS = st.sampled_from(
 def schemas_of(inner):
     lists = st.lists(inner, max_size=3)
     maps = st.dictionaries(NAMES, inner, max_size=3)
-    kind = st.sampled_from(sorted(schemas.TYPES))
+    kind = st.sampled_from(sorted(TYPES))
     return st.fixed_dictionaries(
         {},
         optional={
@@ -492,7 +494,7 @@ ANYTHING = st.recursive(
     SCALARS,
     lambda value: (
         st.lists(value, max_size=3)
-        | st.dictionaries(st.sampled_from([*sorted(schemas.KINDS), "type", "const", "x"]), value, max_size=5)
+        | st.dictionaries(st.sampled_from([*sorted(KINDS), "type", "const", "x"]), value, max_size=5)
     ),
     max_leaves=15,
 )
