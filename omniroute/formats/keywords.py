@@ -6,6 +6,7 @@ OpenAPI and Gemini.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -42,14 +43,20 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         ("anyOf", "oneOf", "allOf", "prefixItems"), ("a list of schemas", lambda v: isinstance(v, list) and bool(v))
     ),
     **dict.fromkeys(
-        words("properties patternProperties $defs definitions dependentSchemas dependentRequired dependencies"),
+        words("properties patternProperties $defs definitions dependentSchemas dependencies"),
         ("an object", lambda v: isinstance(v, dict)),
     ),
+    "dependentRequired": (
+        "lists of names",
+        lambda v: isinstance(v, dict) and all(isinstance(its, list) and names_of(its) == its for its in v.values()),
+    ),
+    "$id": ("an address", lambda v: isinstance(v, str) and "#" not in v[:-1]),
     **dict.fromkeys(
-        words(
-            "$schema $id $ref $anchor $dynamicRef $dynamicAnchor $comment title description format pattern contentEncoding "
-            "contentMediaType"
-        ),
+        ("$anchor", "$dynamicAnchor"),
+        ("a name", lambda v: isinstance(v, str) and re.fullmatch(r"[A-Za-z_][-A-Za-z0-9._]*", v) is not None),
+    ),
+    **dict.fromkeys(
+        words("$schema $ref $dynamicRef $comment title description format pattern contentEncoding contentMediaType"),
         ("a string", lambda v: isinstance(v, str)),
     ),
     **dict.fromkeys(

@@ -228,6 +228,8 @@ class _Fitting:
             kind = KINDS.get(keyword)
             if keyword == "type":
                 self.tidy_type(work, value, trail)
+            elif keyword == "dependencies" and isinstance(value, dict):
+                self.tidy_dependencies(work, value, (trail, keyword))
             elif kind is None or kind[1](value) or keyword not in work:
                 continue
             elif value is None:
@@ -271,6 +273,16 @@ class _Fitting:
                 work["items"] = rest
         else:
             del work["items"]
+
+    def tidy_dependencies(self, work: Schema, value: dict[str, Any], trail: Trail) -> None:
+        """The one keyword of older drafts as the two that came of it."""
+        del work["dependencies"]
+        if not all(isinstance(one, list | dict | bool) for one in value.values()):
+            self.lose("schema_malformed", trail, "dropped: it must be names or a schema")
+        for keyword, kind in (("dependentRequired", list), ("dependentSchemas", dict | bool)):
+            its = {name: names_of(one) if kind is list else one for name, one in value.items() if isinstance(one, kind)}
+            if its and keyword not in work:
+                work[keyword] = its
 
     def tidy_exclusive(self, work: Schema, keyword: str, *, value: bool) -> None:
         limit = "minimum" if keyword == "exclusiveMinimum" else "maximum"
