@@ -322,26 +322,39 @@ answers only under IP addresses, `localhost`, `*.local` and `server.allowed_host
 CLIENT_TEXTS = {
     "POST /v1/chat/completions": "Answers a chat request, as a stream if `stream` is true. Whatever the provider "
     "speaks, the answer has this format.",
+    "POST /v1/completions": "The same for clients of the time before chat: the prompt is a user's message.",
     "POST /v1/messages": "The same for clients that speak Anthropic's Messages.",
+    "POST /v1/messages/count_tokens": "Counts the tokens of a request: by the provider where it can, else by the "
+    "gateway, for the model that would serve it and on the high side, which the answer marks as `estimated`.",
+    "POST /v1/responses": "The same for clients that speak OpenAI's Responses. `previous_response_id` goes on with an "
+    "answer that is kept here (`responses` of the configuration), whichever provider gave it.",
+    "GET /v1/responses": "`GET /v1/responses/{id}` gives an answer that is kept, to the key that asked for it.",
+    "DELETE /v1/responses": "`DELETE /v1/responses/{id}` forgets it.",
+    "POST /v1/responses/input_tokens": "Counts the tokens of a request as `count_tokens` does.",
     "POST /v1/audio/transcriptions": "Turns speech into text: OpenAI's form with a `file` of 25 MiB at most (mp3, mpga, "
     "mpeg, wav, m4a, mp4, flac, ogg, webm), answered as `json`, `text`, `srt`, `vtt`, `verbose_json` or `diarized_json`, "
     "as a stream if `stream` is true. How long the audio is stands in JSON answers as `duration`, and of every whole one "
     "in `X-OmniRoute-Audio-Seconds`.",
-    "POST /v1/messages/count_tokens": "Counts the tokens of a request: by the provider where it can, else by the "
-    "gateway, for the model that would serve it and on the high side, which the answer marks as `estimated`.",
     "POST /v1/embeddings": "Makes vectors of texts or tokens, as lists or as base64, whatever form the provider's come in.",
     "GET /v1/embeddings": "Lists the models for it.",
     "POST /v1/images/generations": "Draws images. What a provider does not take of the request is told in "
     "`X-OmniRoute-Losses`.",
     "GET /v1/images/generations": "Lists the models for it.",
-    "POST /api/embed": "Vectors for clients that speak Ollama.",
-    "POST /api/embeddings": "The same as Ollama had it first: one `prompt`, one `embedding`.",
-    "POST /v1beta/models": "Vectors for clients that speak Gemini: `/v1beta/models/{model}:embedContent` and "
-    "`:batchEmbedContents`.",
     "GET /v1/models": "Lists what `model` may be: combos, aliases and `provider/model`, as far as the key allows. "
-    "`GET /v1/models/{id}` gives one. In Anthropic's shape to clients that send `anthropic-version`.",
+    "`GET /v1/models/{id}` gives one. In Anthropic's shape, in pages, to clients that send `anthropic-version`.",
     "POST /v1/providers": "`/v1/providers/{provider}/chat/completions` and the other endpoints below `/v1` that take a "
     "model, for one provider's models alone, which need no prefix there.",
+    "POST /v1beta/models": "`/v1beta/models/{model}:{action}` for clients that speak Gemini's: `generateContent`, "
+    "`streamGenerateContent` (a JSON array, or events with `alt=sse`), `countTokens`, `embedContent`, "
+    "`batchEmbedContents`.",
+    "GET /v1beta/models": "The list of models in Gemini's shape and pages; `GET /v1beta/models/{id}` gives one.",
+    "POST /api/v1beta/models": "The same as `/v1beta/models`.",
+    "GET /api/v1beta/models": "The same as `/v1beta/models`.",
+    "POST /api/chat": "Answers clients that speak Ollama's chat: a stream of lines unless `stream` is false.",
+    "POST /v1/api/chat": "The same as `/api/chat`.",
+    "POST /api/generate": "The same for a single prompt.",
+    "POST /api/embed": "Vectors for clients that speak Ollama.",
+    "POST /api/embeddings": "The same as Ollama had it first: one `prompt`, one `embedding`.",
 }
 MANAGEMENT_TEXTS = {
     "GET /health": "Whether the process lives.",
