@@ -3,7 +3,7 @@ from time import process_time
 import pytest
 
 from omniroute.formats import framing
-from omniroute.formats.framing import SSE, frame
+from omniroute.formats.framing import NDJSON, SSE, frame
 
 
 def read(*pieces):
@@ -82,3 +82,36 @@ def test_a_large_event_in_small_pieces_costs_no_more_than_its_bytes():
 
 def test_a_frame_is_read_back():
     assert read(frame(b"{}"), frame(b"[]", b"name")) == [(b"", b"{}"), (b"name", b"[]")]
+
+
+@pytest.mark.parametrize(
+    ("stream", "lines"),
+    [
+        (b'{"a":1}\n{"b":2}\n', [b'{"a":1}', b'{"b":2}']),
+        (b'{"a":1}\n{"b":2}', [b'{"a":1}', b'{"b":2}']),
+        (b"a\r\nb\r\n", [b"a", b"b"]),
+        (b"a\r\n\r\nb\rc", [b"a", b"b", b"c"]),
+        (b"\n\n \t\na\n\n", [b"a"]),
+        (b"\xef\xbb\xbfa\nb\n", [b"a", b"b"]),
+        (b"\xef\xbb\xbfa", [b"a"]),
+        (b"a: b\n\ndata: c\n", [b"a: b", b"data: c"]),
+        (b"", []),
+        (b"\n", []),
+    ],
+)
+def test_lines_are_the_same_wherever_they_are_split(stream, lines):
+    for at in range(len(stream) + 1):
+        framed = NDJSON()
+        told = framed.feed(stream[:at]) + framed.feed(stream[at:]) + framed.close()
+        assert told == [(b"", line) for line in lines]
+    framed = NDJSON()
+    told = [record for at in range(len(stream)) for record in framed.feed(stream[at : at + 1])]
+    assert told + framed.close() == [(b"", line) for line in lines]
+
+
+def test_a_line_that_never_ends_is_cut_off(monkeypatch):
+    monkeypatch.setattr(framing, "EVENT_LIMIT", 10)
+    framed = NDJSON()
+    assert framed.feed(b"x" * 10) == []
+    with pytest.raises(ValueError, match="more than 10 bytes"):
+        framed.feed(b"x")

@@ -187,7 +187,7 @@ class _Writer:
             self.lose("allowed_tools", "tool_choice.allowed", "the other tools were left out")
         if choice is not None and choice.mode in ("required", "one"):
             self.lose("tool_choice", "tool_choice", "dropped: the model decides whether to call")
-        if self.chat.parallel_tools is False:
+        if self.chat.parallel_tools is False and self.chat.tools:
             self.lose("parallel_tools", "parallel_tools", "dropped: the model decides how many it calls")
         written = {
             tool.name: one

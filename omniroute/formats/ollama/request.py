@@ -29,7 +29,7 @@ class _Tool(msgspec.Struct):
 
 
 class _Request(Scalars, kw_only=True):
-    messages: list[Message]
+    messages: list[Message] | None = None
     tools: list[_Tool] | None = None
 
 
