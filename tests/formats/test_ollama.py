@@ -55,6 +55,7 @@ from omniroute.formats.ir import (
     Usage,
     UsageSeen,
 )
+from omniroute.formats.ollama import listing
 
 CASES = Path(__file__).with_name("ollama")
 REQUESTS = sorted(CASES.glob("*/request.json"))
@@ -980,3 +981,42 @@ def test_the_official_client_raises_what_it_is_told():
         client.chat("coding", messages=[HI])
     assert caught.value.status_code == 404
     assert ollama.ping(head()) == b""
+
+
+# ------------------------------------------------------------------------------------------------ what models there are
+
+CODING = listing.Described("coding", "chat", 200_000, frozenset({"tools", "vision", "reasoning", "pdf"}), 1700000000)
+EMBED = listing.Described("openai/text-embedding-3-small", "embedding")
+
+
+def test_the_official_client_lists_models():
+    client, _ = served(listing.tags([CODING, EMBED]), kind=b"application/json")
+    first, second = client.list().models
+    assert (first.model, second.model) == ("coding", "openai/text-embedding-3-small")
+    assert first.modified_at.timestamp() == 1700000000
+    assert first.digest != second.digest
+    client, _ = served(listing.ps([CODING], 1700000000.5), kind=b"application/json")
+    (ready,) = client.ps().models
+    assert (ready.name, ready.context_length) == ("coding", 200_000)
+    assert ready.expires_at.timestamp() == 1700086400
+    assert "version" in msgspec.json.decode(listing.version())
+
+
+def test_the_official_client_is_shown_a_model():
+    client, sent = served(listing.show(CODING), kind=b"application/json")
+    shown = client.show("coding:latest")
+    assert listing.asked(sent[0].content) == "coding"
+    assert shown.capabilities == ["completion", "thinking", "tools", "vision"]
+    architecture = shown.modelinfo["general.architecture"]
+    assert shown.modelinfo[f"{architecture}.context_length"] == 200_000
+    assert shown.parameters == "num_ctx 200000"
+    client, _ = served(listing.show(EMBED), kind=b"application/json")
+    assert client.show("x").capabilities == ["embedding"]
+
+
+def test_who_asks_to_be_shown_a_model_names_it():
+    assert listing.asked(b'{"name":"m:latest"}') == "m"
+    assert listing.asked(b'{"model":"m:7b","verbose":true}') == "m:7b"
+    for body in (b"", b"[]", b"{}", b'{"model":1}', b'{"model":""}', b"\xff", b"[" * 100_000):
+        with pytest.raises(BadRequest):
+            listing.asked(body)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from omniroute.errors import Fault
+from omniroute.formats import patch
 from omniroute.formats.codec import Head, Reply
 from omniroute.formats.framing import Lines, Record
 from omniroute.formats.handover import Handover, is_text
@@ -27,7 +28,7 @@ def relabel(body: bytes, model: str) -> Reply:
         if not is_text(body):
             raise ValueError("it is not UTF-8")
         whole = views.heard(body)
-        renamed = _encode({**_split(body), "model": model})
+        renamed = patch.renamed(body, bytes(whole.model), model)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if whole.error is not None:

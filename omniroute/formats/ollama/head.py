@@ -68,9 +68,12 @@ def named(body: bytes) -> Head:
     nothing is said."""
     head = patch.head(body)
     head.stream = head.stream or bytes(head.fields.get("stream", b"null")) == b"null"
-    if head.model != LATEST:
-        head.model = head.model.removesuffix(LATEST)
+    head.model = untagged(head.model)
     return head
+
+
+def untagged(name: str) -> str:
+    return name if name == LATEST else name.removesuffix(LATEST)
 
 
 def forward(head: Head, model: str) -> Fields:

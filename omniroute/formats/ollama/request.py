@@ -7,13 +7,14 @@ is reported by its own name where it is lost. A wrong type anywhere is a BadRequ
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
 from omniroute.errors import BadRequest
 from omniroute.formats import patch
 from omniroute.formats.codec import Head
-from omniroute.formats.ir import Chat, Effort, Output, Raw, Reasoning, Sampling, Tool
+from omniroute.formats.ir import Chat, Effort, Output, Raw, Reasoning, Sampling, Tool, ToolChoice
 from omniroute.formats.ollama.conversation import Conversation, Message
 from omniroute.formats.ollama.head import NAME, Number, Scalars, missing
 
@@ -31,12 +32,16 @@ class _Tool(msgspec.Struct):
 class _Request(Scalars, kw_only=True):
     messages: list[Message] | None = None
     tools: list[_Tool] | None = None
+    tool_choice: Raw = Raw()
 
 
 _request = msgspec.json.Decoder(_Request)
 _object = msgspec.json.Decoder(dict[str, Raw])
 
+MODES: tuple[Literal["auto", "none", "required"], ...] = ("auto", "none", "required")
 LEVELS: dict[str, Effort] = {"low": "low", "medium": "medium", "high": "high", "max": "max"}
+CHOICES = {b'"%b"' % mode.encode(): ToolChoice(mode) for mode in MODES}
+"""Of tools. The server has no such field; some clients (Cline) send OpenAI's nevertheless."""
 OPTIONS = "options."
 """Before the name of an option, where it stands among the fields that only this format has."""
 UNDERSTOOD = frozenset({"model", "stream", "messages", "tools", "options", "format", "think"})
@@ -51,16 +56,18 @@ def decode_request(head: Head) -> Chat:
     if not asked.messages:
         raise BadRequest("`messages` is empty: that loads a model, and there is none to load here.", param="messages")
     system, turns = Conversation(asked.messages).read()
+    choice = CHOICES.get(bytes(asked.tool_choice))
     return Chat(
         turns=turns,
         system=system,
         tools=tuple([_tool(tool.function, f"tools[{at}].function") for at, tool in enumerate(asked.tools or ())]),
+        tool_choice=choice,
         sampling=sampling(asked),
         reasoning=reasoning(asked.think),
         output=output(asked.format),
         stream=head.stream,
         vendor_format=NAME,
-        vendor=vendor(head.fields, UNDERSTOOD),
+        vendor=vendor(head.fields, UNDERSTOOD if choice is None else UNDERSTOOD | {"tool_choice"}),
     )
 
 
