@@ -208,11 +208,12 @@ class ChatCodec(ClientCodec, Speaks, Protocol):
         ...
 
     def unsealed(self, fields: Fields) -> Fields | None:
-        """The request without the thinking that somebody sealed; None where it holds none."""
+        """The request without the thinking that may be refused, which is what somebody sealed, or, where nothing is
+        sealed, the wish for it; None where it holds none."""
         ...
 
     def seal_refused(self, fault: Fault) -> bool:
-        """Whether an upstream refused a request because of thinking that it has not sealed itself."""
+        """Whether an upstream refused a request because of that thinking: it has not sealed it, or cannot think."""
         ...
 
     def decode_reply(self, body: bytes) -> Message: ...

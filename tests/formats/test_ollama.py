@@ -576,9 +576,13 @@ def test_a_limit_is_set_and_only_ever_lowered(options, limit):
         assert sent["options"] == {**(options or {}), "num_predict": limit}
 
 
-def test_nothing_is_sealed_here():
-    assert ollama.unsealed(ollama.forward(ollama.peek(b'{"model":"m","messages":[]}'), "m")) is None
-    assert not ollama.seal_refused(Fault(kind="invalid_request", status=400, message="signature"))
+def test_a_model_that_cannot_think_is_asked_without():
+    refused = ollama.decode_error(400, (CASES / "errors/error-400-think.json").read_bytes())
+    assert ollama.seal_refused(refused)
+    assert not ollama.seal_refused(ollama.decode_error(400, (CASES / "errors/error-400-tools.json").read_bytes()))
+    fields, _ = written(Text("hi"), reasoning=Reasoning(effort="low"))
+    assert ollama.unsealed(fields) == {name: value for name, value in fields.items() if name != "think"}
+    assert ollama.unsealed(written(Text("hi"))[0]) is None
 
 
 # -------------------------------------------------------------------------------------------------- answers, written

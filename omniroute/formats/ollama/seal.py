@@ -1,14 +1,19 @@
-"""Reasoning that was sealed: there is none here, for Ollama tells its own as plain text."""
+"""Thinking that an upstream will not have: nothing is sealed here, but many models refuse to be asked to think."""
 
 from __future__ import annotations
+
+import re
 
 from omniroute.errors import Fault
 from omniroute.formats.codec import Fields
 
-
-def seal_refused(fault: Fault) -> bool:  # noqa: ARG001 - nothing is sealed
-    return False
+_about_thinking = re.compile(r"does not support thinking|think value", re.IGNORECASE)
 
 
-def unsealed(fields: Fields) -> Fields | None:  # noqa: ARG001 - nothing is sealed
-    return None
+def seal_refused(fault: Fault) -> bool:
+    return _about_thinking.search(fault.message) is not None
+
+
+def unsealed(fields: Fields) -> Fields | None:
+    kept = {name: value for name, value in fields.items() if name != "think"}
+    return kept if len(kept) < len(fields) else None
