@@ -94,7 +94,7 @@ def unsealed(call: Call, head: Head, target: Target, failure: UpstreamError) -> 
     fields = prepared.codec.unsealed(patch.split(prepared.body))
     if fields is None:
         return None
-    loss = Loss("thinking", "", "dropped: the upstream refused what another one had sealed")
+    loss = Loss("thinking", "", "dropped: the upstream refused it")
     return msgspec.structs.replace(prepared, body=patch.join(fields), losses=[*prepared.losses, loss])
 
 

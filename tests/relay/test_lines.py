@@ -18,7 +18,7 @@ from omniroute.relay import relay
 from omniroute.relay.ingress import Endpoint, Gate
 from omniroute.routing.live import Live
 from omniroute.state.base import Clock, State
-from omniroute.state.memory import MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
 from omniroute.upstream.client import Client
 
 CONFIG = """\
@@ -100,6 +100,7 @@ def call(tmp_path, transport: Transport, spoken: str, body: dict[str, Any]) -> t
         breakers=MemoryBreakers(),
         counters=MemoryCounters(),
         ledger=MemoryLedger(100),
+        answers=MemoryAnswers(),
         clock=Clock(now=lambda: 1700000000.0, monotonic=lambda: float(next(ticks))),
         random=random.Random(1),
     )
