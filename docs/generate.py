@@ -341,7 +341,8 @@ CLIENT_TEXTS = {
     "`X-OmniRoute-Losses`.",
     "GET /v1/images/generations": "Lists the models for it.",
     "GET /v1/models": "Lists what `model` may be: combos, aliases and `provider/model`, as far as the key allows. "
-    "`GET /v1/models/{id}` gives one. In Anthropic's shape, in pages, to clients that send `anthropic-version`.",
+    "`GET /v1/models/{id}` gives one. In Anthropic's shape, in pages, to clients that send `anthropic-version`; in Gemini's to those that send `x-goog-api-key`.",
+    "POST /v1/models": "The same as `/v1beta/models`, which Google's newer clients no longer ask.",
     "POST /v1/providers": "`/v1/providers/{provider}/chat/completions` and the other endpoints below `/v1` that take a "
     "model, for one provider's models alone, which need no prefix there.",
     "POST /v1beta/models": "`/v1beta/models/{model}:{action}` for clients that speak Gemini's: `generateContent`, "
@@ -353,6 +354,10 @@ CLIENT_TEXTS = {
     "POST /api/chat": "Answers clients that speak Ollama's chat: a stream of lines unless `stream` is false.",
     "POST /v1/api/chat": "The same as `/api/chat`.",
     "POST /api/generate": "The same for a single prompt.",
+    "GET /api/tags": "The list of models for clients that speak Ollama.",
+    "GET /api/ps": "The same list as those that are ready, for there is nothing to load.",
+    "GET /api/version": "The version of Ollama that is spoken like.",
+    "POST /api/show": "What is known of one model.",
     "POST /api/embed": "Vectors for clients that speak Ollama.",
     "POST /api/embeddings": "The same as Ollama had it first: one `prompt`, one `embedding`.",
 }

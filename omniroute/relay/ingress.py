@@ -35,6 +35,7 @@ from omniroute.relay import (
     headers,
     listing,
     meter,
+    ollama,
     pump,
     relay,
     responses,
@@ -59,7 +60,7 @@ FORM_TOO_LARGE = "The form is larger than the {:g} MiB that are taken here."
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path of the client API. `body_limit` is in bytes, None for the configured one; `metered` calls stand in the
-    ledger; `mount` takes all paths below; `shared` paths speak Anthropic to callers that send `anthropic-version`; where
+    ledger; `mount` takes all paths below; `shared` paths speak another format to callers that send a header of its own; where
     there is a `form`, the body is one within these limits, and no JSON."""
 
     path: str
@@ -119,6 +120,7 @@ ENDPOINTS = (
     _posted("/v1/images/generations", "openai_chat", unary.draw, "images"),
     _looked_up("/v1/images/generations", "openai_chat", listing.models, "images"),
     _looked_up("/v1/models", "openai_chat", listing.models, mount=True, shared=True),
+    _posted("/v1/models", "gemini", actions.act, mount=True),
     _posted("/v1/providers", "openai_chat", at_provider, mount=True),
     _posted("/v1beta/models", "gemini", actions.act, mount=True),
     _looked_up("/v1beta/models", "gemini", listing.models, mount=True),
@@ -127,9 +129,15 @@ ENDPOINTS = (
     _posted("/api/chat", "ollama", relay.chat),
     _posted("/v1/api/chat", "ollama", relay.chat),
     _posted("/api/generate", "ollama_generate", relay.chat),
+    _looked_up("/api/tags", "ollama", ollama.tags),
+    _looked_up("/api/ps", "ollama", ollama.ps),
+    _looked_up("/api/version", "ollama", ollama.version),
+    _looked_up("/api/show", "ollama", ollama.show, method="POST", body_limit=None),
     _posted("/api/embed", "ollama", unary.embed_ollama, "embeddings"),
     _posted("/api/embeddings", "ollama", unary.embed_ollama, "embeddings"),
 )
+OWN_HEADERS = {b"anthropic-version": "anthropic", b"x-goog-api-key": "gemini"}
+"""Which format a caller speaks on a path that several formats have."""
 UNMETERED = frozenset({"count_tokens"})
 """Operations that cost nothing, under whichever path."""
 SURFACES = (
@@ -140,6 +148,10 @@ SURFACES = (
     ("/api/v1beta", "gemini"),
 )
 """Which format is spoken below a path, also where there is no endpoint."""
+
+
+def _spoken(pairs: Iterable[tuple[bytes, bytes]], otherwise: str) -> str:
+    return next((OWN_HEADERS[name] for name, _ in pairs if name in OWN_HEADERS), otherwise)
 
 
 class Gate:
@@ -175,8 +187,8 @@ class Gate:
         self, endpoint: Endpoint, methods: Iterable[str], scope: Scope, receive: Receive, send: Send
     ) -> None:
         pairs = scope["headers"]
-        shared = endpoint.shared and any(name == b"anthropic-version" for name, _ in pairs)
-        codec = CLIENTS["anthropic" if shared else endpoint.format]
+        spoken = _spoken(pairs, endpoint.format) if endpoint.shared else endpoint.format
+        codec = CLIENTS[spoken]
         call = Call(endpoint, codec, self.live.current, self.state, scope, request_id.given(pairs), send)
         if endpoint.mount:
             call.path = unquote(scope["raw_path"].decode("latin-1")).removeprefix(endpoint.path).strip("/")

@@ -16,10 +16,9 @@ import msgspec
 
 from omniroute.catalog import Price
 from omniroute.errors import BadRequest, NotFound
-from omniroute.relay import headers
 from omniroute.relay.admit import may_use
-from omniroute.relay.asgi import respond
 from omniroute.relay.call import Call
+from omniroute.relay.pump import send_whole
 from omniroute.routing.serving import made_for
 from omniroute.routing.tables import Listed, Principal, Revision
 from omniroute.upstream.client import Client
@@ -57,8 +56,7 @@ async def models(call: Call, _client: Client, _body: bytes) -> None:
             lines = tuple(line for line in lines if may_use(principal, line.id))
         body = _list(call, lines, query)
     call.status = 200
-    pairs = [(b"content-type", headers.JSON), (b"content-length", b"%d" % len(body)), *headers.common(call)]
-    await respond(call.send, 200, pairs, body)
+    await send_whole(call, body)
 
 
 def _one(call: Call, principal: Principal, name: str) -> bytes:

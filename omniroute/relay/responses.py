@@ -17,9 +17,9 @@ from omniroute.formats import patch
 from omniroute.formats.codec import Head
 from omniroute.formats.framing import records
 from omniroute.formats.ir import Raw
-from omniroute.relay import headers
-from omniroute.relay.asgi import Message, respond
+from omniroute.relay.asgi import Message
 from omniroute.relay.call import Call
+from omniroute.relay.pump import send_whole
 from omniroute.relay.relay import converse
 from omniroute.state.base import Answer
 from omniroute.upstream.client import Client
@@ -81,8 +81,7 @@ async def forget(call: Call, _client: Client, _body: bytes) -> None:
 
 async def _say(call: Call, body: bytes) -> None:
     call.status = 200
-    pairs = [(b"content-type", headers.JSON), (b"content-length", b"%d" % len(body)), *headers.common(call)]
-    await respond(call.send, 200, pairs, body)
+    await send_whole(call, body)
 
 
 def _owner(call: Call) -> str:

@@ -20,7 +20,7 @@ FORMATS = ("openai_chat", "anthropic", "gemini")
 
 @pytest.fixture(autouse=True)
 def no_headers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(headers, "common", lambda _call: [])
+    monkeypatch.setattr(headers, "whole", lambda _call, _length, _type: [])
 
 
 def snapshot(*names: str) -> Any:
