@@ -16,6 +16,7 @@ results are remembered.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -48,7 +49,17 @@ from omniroute.formats.keywords import (
 )
 from omniroute.formats.references import References
 
-__all__ = ["DIALECTS", "NO_PARAMETERS", "Dialect", "fit", "fit_openai", "fit_strict", "has_properties"]
+__all__ = [
+    "DIALECTS",
+    "EMPTIED",
+    "NO_PARAMETERS",
+    "Dialect",
+    "fit",
+    "fit_openai",
+    "fit_strict",
+    "has_properties",
+    "is_emptied",
+]
 
 NO_PARAMETERS = Raw(b'{"type":"object","properties":{}}')
 """The schema of a tool that takes nothing."""
@@ -110,6 +121,14 @@ def fit_openai(schema: Raw, place: str, *, strict: bool | None) -> tuple[Raw, bo
         return fitted, True if held else None, losses
     fitted, losses = fit(schema, OPENAI, place)
     return fitted, strict, losses
+
+
+EMPTIED = Loss("response_format", "output.schema", "dropped: nothing of the schema can be held to here")
+
+
+def is_emptied(fitted: Raw, losses: Sequence[Loss]) -> bool:
+    """Whether what is left of an answer's schema would hold it to something else, an object without anything in it."""
+    return bool(losses) and not has_properties(fitted)
 
 
 def has_properties(schema: Raw) -> bool:

@@ -27,7 +27,7 @@ from omniroute.formats.anthropic.writing import Ledger, marked, present, text_bl
 from omniroute.formats.codec import Fields
 from omniroute.formats.dialects import ANTHROPIC, ANTHROPIC_STRICT
 from omniroute.formats.ir import Chat, Loss, Raw, Sampling, Tool, ToolChoice
-from omniroute.formats.schemas import NO_PARAMETERS, fit, fit_strict
+from omniroute.formats.schemas import EMPTIED, NO_PARAMETERS, fit, fit_strict, is_emptied
 
 TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 WITHOUT = ("seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs")
@@ -213,6 +213,9 @@ def _output(chat: Chat, known: Traits, ledger: Ledger) -> Fields:
     if output.description:
         ledger.lose("schema_description", "output.description", "dropped: there is no such field")
     schema, losses = fit(output.schema, ANTHROPIC_STRICT, "output.schema")
+    if is_emptied(schema, losses):
+        ledger.losses.append(EMPTIED)
+        return {}
     ledger.losses += losses
     return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
 

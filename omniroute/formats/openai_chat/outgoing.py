@@ -38,7 +38,7 @@ from omniroute.formats.ir import (
 )
 from omniroute.formats.openai_chat.chunks import picture, tool_call
 from omniroute.formats.openai_chat.head import NAME, with_usage
-from omniroute.formats.schemas import fit_openai
+from omniroute.formats.schemas import EMPTIED, fit_openai, is_emptied
 
 Part = dict[str, Any] | Raw
 Message = dict[str, Any]
@@ -137,7 +137,11 @@ class _Writer:
         if output.kind == "json_object":
             return {"type": "json_object"}
         named = {"name": output.name or "answer"}
+        before = len(self.losses)
         schema, strict = self._schema(output.schema, "output.schema", strict=output.strict)
+        if schema is not None and is_emptied(schema, self.losses[before:]):
+            self.losses[before:] = [EMPTIED]
+            return None
         written = _present(description=output.description, schema=schema, strict=strict)
         return {"type": "json_schema", "json_schema": named | written}
 

@@ -21,7 +21,7 @@ from omniroute.formats.openai_chat.outgoing import BUDGETS, TIERS
 from omniroute.formats.openai_responses.head import NAME
 from omniroute.formats.openai_responses.request import LOGPROBS, SEALED
 from omniroute.formats.openai_responses.transcript import LONGEST, Transcript, short
-from omniroute.formats.schemas import NO_PARAMETERS, fit_openai
+from omniroute.formats.schemas import EMPTIED, NO_PARAMETERS, fit_openai, is_emptied
 
 LEAST = 16
 """Tokens of an answer, the fewest that may be asked for."""
@@ -139,6 +139,9 @@ class _Writer:
         if output.kind == "json_object" or output.schema is None:
             return {"type": "json_object"}
         schema, strict, losses = fit_openai(output.schema, "output.schema", strict=output.strict)
+        if is_emptied(schema, losses):
+            self.losses.append(EMPTIED)
+            return None
         self.losses += losses
         described = _present(description=output.description, strict=strict)
         return {"type": "json_schema", "name": output.name or "answer", "schema": schema} | described
