@@ -204,8 +204,8 @@ def apply(quirks: Quirks, fields: Fields, losses: list[Loss] | None = None) -> F
         if name in out:
             out |= zip(parts, halves(out.pop(name), name), strict=False)
     for name, words in quirks.values.items():
-        value = _plain(out.get(name))
-        if isinstance(value, str) and value in words:
+        value = _word(out.get(name))
+        if value in words:
             out[name] = words[value]
     for name, value in quirks.default.items():
         out.setdefault(name, value)
@@ -241,16 +241,19 @@ def is_null(value: object) -> bool:
     return value is None or (isinstance(value, Raw) and bytes(value) == b"null")
 
 
-def _plain(value: Any) -> Any:
-    return msgspec.json.decode(value) if isinstance(value, Raw) else value
+def _word(value: Any) -> str:
+    """A field that is text; empty for any other."""
+    if isinstance(value, Raw) and bytes(memoryview(value)[:1]) == b'"':
+        return _string(value)
+    return value if isinstance(value, str) else ""
 
 
 def halves(value: Any, name: str) -> tuple[int, ...]:
     """The two numbers of a size; none of `auto`, which leaves it to the upstream."""
-    text = _plain(value)
-    if text is None or text == "auto":
+    text = _word(value)
+    if text == "auto" or is_null(value):
         return ()
-    both = sides(text) if isinstance(text, str) else None
+    both = sides(text)
     if both is None:
         raise Unsupported(f"The target takes `{name}` as WIDTHxHEIGHT only, such as `1024x1024`.", param=name)
     return both
@@ -264,7 +267,7 @@ def sides(size: str) -> tuple[int, int] | None:
 
 def _clamped(value: Any, limits: tuple[float | None, float | None]) -> Any:
     """The value within its limits, a whole number as long as it was one; anything but a number as it is."""
-    number = _plain(value)
+    number = msgspec.json.decode(value) if isinstance(value, Raw) else value
     if isinstance(number, bool) or not isinstance(number, int | float):
         return value
     whole = isinstance(number, int)

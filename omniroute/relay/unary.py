@@ -45,7 +45,12 @@ class Operation(msgspec.Struct, Generic[Q, A], frozen=True):
 async def serve(operation: Operation[Q, A], codec: UnaryClient[Q, A], call: Call, client: Client, body: bytes) -> None:
     """Answers a request. Raises CallError or UpstreamError where nothing has been sent yet."""
     call.operation = operation.name
-    head = call.head = codec.peek(body, call.path, call.scope["query_string"])
+    await answer(operation, codec, call, client, codec.peek(body, call.path, call.scope["query_string"]))
+
+
+async def answer(operation: Operation[Q, A], codec: UnaryClient[Q, A], call: Call, client: Client, head: Head) -> None:
+    """Answers the request whose head is known."""
+    call.head = head
     asking = _Asking(operation, codec, call, client, head)
     await run(call, choose(call, call.state.counters.next), asking.prepare)
 
@@ -89,27 +94,27 @@ class _Asking(Generic[Q, A]):
         """Asks one candidate and answers the client; gives back the failure where there was one."""
         call, provider = self.call, candidate.target.upstream.name
         try:
-            said = await self.heard(upstream, path, body, candidate)
-            answer = upstream.decode_reply(said, self.asked)
-            if answer.fault is not None:
-                raise classify(answer.fault, provider)
-            self.check(answer, provider)
-            if answer.usage is None:
-                answer.usage = Usage(input=self.operation.tokens(self.asked), estimated=True)
-            made = self.told(upstream, said, answer)
+            said = await self.fetch(upstream, path, body, candidate)
+            heard = upstream.decode_reply(said, self.asked)
+            if heard.fault is not None:
+                raise classify(heard.fault, provider)
+            self.check(heard, provider)
+            if heard.usage is None:
+                heard.usage = Usage(input=self.operation.tokens(self.asked), estimated=True)
+            made = self.told(upstream, said, heard)
         except UpstreamError as error:
             return named(error, provider, candidate.connection.auth)
         except ValueError as error:
             return classify(malformed(str(error)), provider)
         call.losses = [*losses, *made.losses]
-        call.usage = answer.usage
-        call.cost = self.operation.price(candidate.target, self.asked, answer, answer.usage)
+        call.usage = heard.usage
+        call.cost = self.operation.price(candidate.target, self.asked, heard, heard.usage)
         call.status = 200
         call.committed = True
         await pump.send_whole(call, made.body)
         return None
 
-    async def heard(self, upstream: UnaryUpstream[Q, A], path: str, body: bytes, candidate: Candidate) -> bytes:
+    async def fetch(self, upstream: UnaryUpstream[Q, A], path: str, body: bytes, candidate: Candidate) -> bytes:
         """All that the candidate says."""
         endpoint = candidate.target.upstream.operations[self.operation.name].endpoint
         reply = await ask(self.call, self.client, candidate, upstream, endpoint, path, body)
@@ -118,21 +123,21 @@ class _Asking(Generic[Q, A]):
         finally:
             reply.close()
 
-    def check(self, answer: A, provider: str) -> None:
+    def check(self, heard: A, provider: str) -> None:
         """Raises UpstreamError for an answer to something else than was asked. That is no failure of its connection:
         it does not know the field, and ignores it."""
-        amiss = self.operation.amiss(self.asked, answer)
+        amiss = self.operation.amiss(self.asked, heard)
         if amiss:
             fault = Fault(kind="invalid_request", status=400, message=amiss, code="unsupported_by_target")
             raise classify(fault, provider)
 
-    def told(self, upstream: UnaryUpstream[Q, A], said: bytes, answer: A) -> Made:
+    def told(self, upstream: UnaryUpstream[Q, A], said: bytes, heard: A) -> Made:
         """The answer in the client's words."""
         call, own = self.call, self.own(upstream)
         moment = Moment(int(call.started_at), call.state.clock.monotonic() - call.started)
         if own is not None:
-            return own.relabel(said, answer, self.asked, self.head, moment)
-        return self.codec.encode_reply(answer, self.asked, self.head, moment)
+            return own.relabel(said, heard, self.asked, self.head, moment)
+        return self.codec.encode_reply(heard, self.asked, self.head, moment)
 
 
 def _dropped(quirks: patch.Quirks, fields: Fields, mended: frozenset[str], target: Target) -> list[Loss]:

@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniroute.errors import BadRequest
+from omniroute.errors import BadRequest, Unsupported
 from omniroute.formats import patch
 from omniroute.formats.codec import Head
+from omniroute.formats.ir import Raw
 from omniroute.formats.patch import Quirks
 
 KEYS = st.text(st.characters(codec="utf-8"), max_size=6)
@@ -195,3 +196,23 @@ def test_instructions_come_under_the_role_that_an_upstream_knows():
     assert [message["content"] for message in sent] == ["a", "b", "c"]
     plain = {"messages": [{"role": "user", "content": "b"}, {"role": "developer", "content": "a"}]}
     assert patch.apply(Quirks(system_role="developer"), plain)["messages"] is plain["messages"]
+
+
+def test_a_size_becomes_two_numbers_and_words_become_others():
+    quirks = patch.Quirks(
+        split={"size": ("width", "height")},
+        rename={"output_format": "extension"},
+        values={"extension": {"jpeg": "jpg"}, "form": {"float": None}},
+    )
+    fields = {"size": Raw(b'"512x768"'), "output_format": Raw(b'"jpeg"'), "form": Raw(b'"float"')}
+    assert patch.apply(quirks, fields) == {"width": 512, "height": 768, "extension": "jpg", "form": None}
+    kept = {"output_format": Raw(b'"png"'), "form": Raw(b"1e999"), "size": Raw(b'"auto"')}
+    assert patch.apply(quirks, kept) == {"extension": Raw(b'"png"'), "form": Raw(b"1e999")}
+    assert patch.apply(quirks, {"size": Raw(b"null")}) == {}
+
+
+@pytest.mark.parametrize("size", [b'"2K"', b'""', b"5", b"1e999", b"[]", b'"0x1"', b'"1x2x3"'])
+def test_a_size_that_is_no_two_numbers_cannot_be_split(size):
+    with pytest.raises(Unsupported) as caught:
+        patch.apply(patch.Quirks(split={"size": ("width", "height")}), {"size": Raw(size)})
+    assert caught.value.fault.param == "size"

@@ -86,7 +86,7 @@ def decode_reply(body: bytes, asked: Embed) -> Embedded:
     entries = [said.embedding] if bytes(said.embedding) else said.embeddings or []
     if len(entries) != len(asked.inputs):
         raise ValueError(f"it has {len(entries)} vectors for {len(asked.inputs)} inputs")
-    return Embedded(tuple(entries), spent(said.prompt_eval_count))
+    return Embedded(tuple(entries), spent(said.prompt_eval_count), theirs=bytes(said.model))
 
 
 def encode_reply(answer: Embedded, asked: Embed, head: Head, moment: Moment) -> Made:  # noqa: ARG001 - it has no wishes
@@ -104,8 +104,7 @@ def encode_reply(answer: Embedded, asked: Embed, head: Head, moment: Moment) -> 
 
 
 def relabel(body: bytes, answer: Embedded, asked: Embed, head: Head, moment: Moment) -> Made:  # noqa: ARG001
-    theirs = bytes(read(_reply, body).model)
-    return Made(patch.renamed(body, theirs, head.model) if theirs else body)
+    return Made(patch.renamed(body, answer.theirs, head.model) if answer.theirs else body)
 
 
 __all__ = [

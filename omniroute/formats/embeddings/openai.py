@@ -85,7 +85,7 @@ def peek(body: bytes, path: str = "", query: bytes = b"") -> Head:  # noqa: ARG0
     head = patch.head(body)
     if "input" not in head.fields:
         raise BadRequest("The body has no `input`.", param="input")
-    return head
+    return msgspec.structs.replace(head, stream=False)
 
 
 def decode_request(head: Head) -> Embed:
@@ -149,6 +149,8 @@ def decode_reply(body: bytes, asked: Embed) -> Embedded:
     return Embedded(
         tuple(_vector(entry.embedding) for entry in entries),
         None if usage is None else spent(usage.prompt_tokens or usage.total_tokens),
+        theirs=bytes(said.model),
+        counted=usage is not None and usage.prompt_tokens is not None,
     )
 
 
@@ -170,19 +172,17 @@ def encode_reply(answer: Embedded, asked: Embed, head: Head, moment: Moment) -> 
 
 def relabel(body: bytes, answer: Embedded, asked: Embed, head: Head, moment: Moment) -> Made:  # noqa: ARG001
     """The bytes as they came where the vectors have the form that was asked for, and their tokens were counted."""
-    said = read(_reply, body)
     text = asked.encoding == "base64"
-    formed = all(_is_string(entry.embedding) is text for entry in said.data)
-    told = said.usage is not None and said.usage.prompt_tokens is not None
-    if formed and told:
-        return Made(patch.renamed(body, bytes(said.model), head.model))
+    formed = all(isinstance(vector, str) is text for vector in answer.vectors)
+    if formed and answer.counted:
+        return Made(patch.renamed(body, answer.theirs, head.model))
     fields: dict[str, Any] = dict(_split(body))
     if not formed:
         fields["data"] = [
             entry | {"embedding": vectors.formed(_vector(entry["embedding"]), asked.encoding)}
             for entry in _members(fields["data"])
         ]
-    if not told:
+    if not answer.counted:
         fields["usage"] = _counts(answer)
     return Made(_encode({"object": "list", **fields, "model": head.model}))
 

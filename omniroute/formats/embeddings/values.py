@@ -40,11 +40,14 @@ class Embed(Value, frozen=True):
 
 
 class Embedded(msgspec.Struct):
-    """One vector for each input, in their order."""
+    """One vector for each input, in their order. `theirs` is what the upstream calls the model, as it is written there,
+    and `counted` whether it told the tokens where they are looked for: both so that a long answer is read once."""
 
     vectors: tuple[Vector, ...]
     usage: Usage | None = None
     fault: Fault | None = None
+    theirs: bytes = b""
+    counted: bool = False
 
 
 def counted(inputs: tuple[Input, ...], place: str) -> tuple[Input, ...]:
