@@ -162,6 +162,7 @@ def test_vectors_come_in_the_order_of_the_inputs():
         b'{"data":[{"embedding":[1]}],"usage":{"prompt_tokens":1e400}}',
         b'{"data":[{"embedding":[1]}],"model":"\xff"}',
         b'{"data":' + b"[" * 100_000,
+        b'{"error":' + b"[" * 100_000,
         b'{"embedding":' + b'{"values":' * 100_000,
     ],
 )
