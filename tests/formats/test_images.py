@@ -24,7 +24,11 @@ REQUESTS = sorted(CASES.glob("*/request.*.json"))
 REPLIES = sorted(CASES.glob("*/reply.*.json"))
 MOMENT = Moment(created=1700000000)
 HEAD = Head("coding", stream=False, fields={})
-MODELS = {"gemini-imagen": ("gemini", "imagen-4.0-generate-001"), **{name: (name, "theirs") for name in IMAGES}}
+MODELS = {
+    **{name: (name, "theirs") for name in IMAGES},
+    "gemini-imagen": ("gemini", "imagen-4.0-generate-001"),
+    "fireworks-flux": ("fireworks", "accounts/fireworks/models/flux-1-dev-fp8"),
+}
 
 
 def case(path):

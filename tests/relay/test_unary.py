@@ -17,7 +17,7 @@ import pytest
 from google import genai
 from google.genai import errors as genai_errors
 from google.genai import types
-from support.rig import KEY, Rig
+from support.rig import KEY, Rig, digest
 from support.upstream import Asked, Script, whole
 
 PROVIDERS = """
@@ -355,6 +355,46 @@ def test_a_picture_that_was_filtered_is_a_refusal(rig: Rig, sdk: openai.OpenAI):
         sdk.images.generate(model="gpic-filtered", prompt="p")
     assert caught.value.code == "content_policy_violation"
     assert "[gem]" in caught.value.message
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Rig]:
+    """A gateway that loses nothing, with a key and a policy for half of it."""
+    key = f', narrow: {{digest: "sha256:{digest("sk-narrow")}", allow: ["vec/embed"]}}'
+    with Rig(POLICY, providers=PROVIDERS, aliases=ALIASES, server=", strict_translation: true", keys=key) as one:
+        yield one
+
+
+POLICY = """
+policies:
+  no-pictures: {match: {operations: [images]}, rules: [{deny_models: {patterns: ["vec/*"]}}]}
+"""
+
+
+def test_strictness_refuses_what_would_be_lost_and_sends_nothing(strict: Rig):
+    strict.script(lambda asked: drawing(asked) if "images" in asked.path else embedding(asked))
+    told = call(strict, "POST", "/v1/embeddings", {"model": "oll/embed", "input": "x", "user": "u"})
+    assert told.status_code == 400
+    assert "`strict_translation` is on. user: dropped" in told.json()["error"]["message"]
+    told = call(strict, "POST", "/v1/images/generations", {"model": "xai-strict", "prompt": "p", "size": "1024x1024"})
+    assert told.status_code == 400
+    assert "size: dropped: `xai` does not take it" in told.json()["error"]["message"]
+    assert not strict.upstream.asked
+    told = call(strict, "POST", "/v1/embeddings", {"model": "oll/embed", "input": "x"})
+    assert told.status_code == 200
+
+
+def test_policies_and_keys_count_for_every_operation(strict: Rig):
+    strict.script(lambda asked: drawing(asked) if "images" in asked.path else embedding(asked))
+    told = call(strict, "POST", "/v1/images/generations", {"model": "vec/image", "prompt": "p"})
+    assert (told.status_code, told.json()["error"]["code"]) == (403, "denied_by_policy")
+    assert call(strict, "POST", "/v1/embeddings", {"model": "vec/embed", "input": "x"}).status_code == 200
+    narrow = {"authorization": "Bearer sk-narrow"}
+    told = call(strict, "POST", "/v1/embeddings", {"model": "oll/embed", "input": "x"}, **narrow)
+    assert (told.status_code, told.json()["error"]["code"]) == (403, "model_not_allowed")
+    assert [line["id"] for line in call(strict, "GET", "/v1/embeddings", **narrow).json()["data"]] == ["vec/embed"]
+    assert call(strict, "GET", "/v1/images/generations", **narrow).json()["data"] == []
+    assert call(strict, "GET", "/v1/embeddings", authorization="Bearer wrong").status_code == 401
 
 
 # ----------------------------------------------------------------------------------------------------------- fallback

@@ -17,9 +17,9 @@ from omniroute.upstream.transport import Deadlines, Origin, Request
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
-def raw(body: bytes) -> tuple[int, bytes]:
+def raw(body: bytes, path: str = "/v1/chat/completions") -> tuple[int, bytes]:
     async def send() -> tuple[int, bytes]:
-        request = Request(Origin("https", "demo", 443), "POST", "/v1/chat/completions", (), body, Deadlines())
+        request = Request(Origin("https", "demo", 443), "POST", path, (), body, Deadlines())
         answer = await Demo().send(request)
         return answer.status, await answer.read(1 << 30)
 
@@ -237,3 +237,54 @@ def test_no_schema_hurts_it(schema: Any):
         assert time.perf_counter() - began < 0.5
         assert status in (200, 400)
         assert len(answer) < 20_000
+
+
+# ------------------------------------------------------------------------------------------------- vectors, pictures
+
+
+def made(path: str, **fields: Any) -> tuple[int, Any]:
+    status, answer = raw(msgspec.json.encode(fields), path)
+    return status, msgspec.json.decode(answer)
+
+
+@given(st.lists(st.text(max_size=40).filter(bool), min_size=1, max_size=4), st.integers(1, 300))
+@settings(deadline=None, max_examples=50)
+def test_every_vector_has_the_length_one_and_the_dimensions_asked_for(texts: list[str], size: int):
+    status, answer = made("/v1/embeddings", model="embed", input=texts, dimensions=size)
+    assert status == 200
+    assert [line["index"] for line in answer["data"]] == list(range(len(texts)))
+    for line in answer["data"]:
+        assert len(line["embedding"]) == size
+        assert sum(one * one for one in line["embedding"]) == pytest.approx(1)
+
+
+def test_more_numbers_than_the_demo_makes_are_refused():
+    assert made("/v1/embeddings", model="embed", input=["x"] * 2048)[0] == 200
+    status, answer = made("/v1/embeddings", model="embed", input=["x"] * 9, dimensions=65_536)
+    assert (status, answer["error"]["param"]) == (400, "dimensions")
+
+
+def test_a_long_text_takes_no_long_time():
+    began = time.perf_counter()
+    assert made("/v1/embeddings", model="embed", input=["word " * 1_000_000])[0] == 200
+    assert time.perf_counter() - began < 2
+
+
+def test_a_prompt_always_has_the_same_picture_and_another_prompt_another():
+    fox = made("/v1/images/generations", model="image", prompt="a fox", n=2)[1]["data"]
+    assert fox == made("/v1/images/generations", model="image", prompt="a fox", n=2)[1]["data"]
+    whale = made("/v1/images/generations", model="image", prompt="a whale", n=2)[1]["data"]
+    assert len({one["b64_json"] for one in (*fox, *whale)}) == 4
+
+
+@pytest.mark.parametrize("size", ["2048x16", "0x5", "big", "16x100000"])
+def test_a_size_that_the_demo_cannot_draw_is_refused(size: str):
+    status, answer = made("/v1/images/generations", model="image", prompt="p", size=size)
+    assert (status, answer["error"]["param"]) == (400, "size")
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/images/generations"])
+def test_a_model_for_something_else_is_refused(path: str):
+    status, answer = made(path, model="echo", input="x", prompt="x")
+    assert status == 400
+    assert "here not `echo`" in answer["error"]["message"]
