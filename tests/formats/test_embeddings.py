@@ -9,12 +9,14 @@ import base64
 import json
 import struct
 from array import array
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mutations import mutations
 
 from omniroute import catalog
 from omniroute.errors import BadRequest, Unsupported
@@ -290,6 +292,37 @@ def test_a_models_name_cannot_leave_the_path():
     assert gemini.encode_request(Embed(inputs=("a",)), "a/../b?c#d e").path == "/models/a/../b%3Fc%23d%20e:embedContent"
 
 
+@pytest.mark.parametrize("path", REQUESTS, ids=case)
+def test_whatever_is_changed_in_a_request_it_is_read_or_refused(path):
+    codec = codec_of(path)
+    for body in mutations(path.read_bytes()):
+        try:
+            head = peeked(codec, body)
+            asked = codec.decode_request(head)
+        except BadRequest as error:
+            assert error.fault.message  # noqa: PT017 - that it is told is all that is promised
+            continue
+        for name, other in EMBEDDINGS.items():
+            outgoing = codec.forward(head, "theirs") if other is codec else sent(other, asked)
+            assert msgspec.json.encode(outgoing), name
+
+
+@pytest.mark.parametrize("path", REPLIES, ids=case)
+def test_whatever_is_changed_in_an_answer_it_is_read_or_a_value_error(path):
+    codec = codec_of(path)
+    for body in mutations(path.read_bytes()):
+        asked = Embed(inputs=("text",) * (2 if body.count(b'"index"') > 1 else 1))
+        with suppress(ValueError):
+            answer = codec.decode_reply(body, asked)
+            for form, encoding, mode in CLIENTS.values():
+                client, head = EMBEDDINGS[form], Head("coding", stream=False, fields={}, mode=mode)
+                wish = msgspec.structs.replace(asked, encoding=encoding)
+                if answer.fault is None and client is codec:
+                    client.relabel(body, answer, wish, head, MOMENT)
+                elif answer.fault is None:
+                    client.encode_reply(answer, wish, head, MOMENT)
+
+
 # ----------------------------------------------------------------------------------------------------------- vectors
 
 FLOATS = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=64)
@@ -348,6 +381,24 @@ def test_every_format_that_the_catalogue_names_is_here(provider):
         if offer is not None:
             assert offer.format in known
             assert msgspec.convert(dict(offer.quirks), patch.Quirks) is not None
+
+
+@pytest.mark.parametrize(
+    ("provider", "fields", "sent"),
+    [
+        ("mistral", {"dimensions": 256, "user": "u"}, {"output_dimension": 256}),
+        ("voyage", {"dimensions": 256, "encoding_format": "float"}, {"output_dimension": 256, "encoding_format": None}),
+        ("voyage", {"encoding_format": "base64"}, {"encoding_format": "base64"}),
+        ("nvidia", {}, {"input_type": "query"}),
+        ("nvidia", {"input_type": "passage"}, {"input_type": "passage"}),
+        ("openai", {"dimensions": 256, "user": "u"}, {"dimensions": 256, "user": "u"}),
+    ],
+)
+def test_a_provider_is_asked_in_its_own_words(provider, fields, sent):
+    quirks = msgspec.convert(dict(catalog.load().providers[provider].operations["embeddings"].quirks), patch.Quirks)
+    head = openai.peek(msgspec.json.encode({"model": "m", "input": "x"} | fields))
+    body = json.loads(patch.join(patch.apply(quirks, openai.forward(head, "theirs").fields)))
+    assert body == {"model": "theirs", "input": "x"} | sent
 
 
 def test_the_usage_of_an_answer_reaches_every_client():

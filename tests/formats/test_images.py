@@ -5,10 +5,12 @@ what we understand (`asked.json`, `answer.json`) and what becomes of it (`to-FOR
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
+from mutations import mutations
 
 from omniroute import catalog
 from omniroute.errors import BadRequest, Unsupported
@@ -152,6 +154,32 @@ def test_a_body_without_a_prompt_is_refused(body):
 def test_an_answer_without_images_is_a_value_error_and_nothing_else(name, body):
     with pytest.raises(ValueError):
         IMAGES[name].decode_reply(body, Draw(prompt="p"))
+
+
+@pytest.mark.parametrize("path", REQUESTS, ids=case)
+def test_whatever_is_changed_in_a_request_it_is_read_or_refused(path):
+    for body in mutations(path.read_bytes()):
+        try:
+            wish = openai.decode_request(openai.peek(body))
+        except BadRequest as error:
+            assert error.fault.message  # noqa: PT017 - that it is told is all that is promised
+            continue
+        for name, model in MODELS.values():
+            assert msgspec.json.encode(sent(name, model, wish))
+
+
+@pytest.mark.parametrize("path", REPLIES, ids=case)
+def test_whatever_is_changed_in_an_answer_it_is_read_or_a_value_error(path):
+    name = path.name.split(".")[1]
+    for body in mutations(path.read_bytes()):
+        with suppress(ValueError):
+            answer = IMAGES[name].decode_reply(body, Draw(prompt="p"))
+            for form in (None, *FORMS):
+                wish = Draw(prompt="p", form=form)
+                if answer.fault is None and name == "openai":
+                    openai.relabel(body, answer, wish, HEAD, MOMENT)
+                elif answer.fault is None:
+                    openai.encode_reply(answer, wish, HEAD, MOMENT)
 
 
 @pytest.mark.parametrize("size", ["big", "1024", "1024x", "0x5", "1024*1024", "2K", "1024x1024x3"])
