@@ -78,8 +78,11 @@ def pretty(value):
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
 
 
-def head(mode="sse"):
-    return Head("coding", True, {}, mode=mode)
+SHOWN = Raw(b'{"thinkingConfig":{"includeThoughts":true}}')
+
+
+def head(mode="sse", *, thoughts=True):
+    return Head("coding", True, {"generationConfig": SHOWN} if thoughts else {}, mode=mode)
 
 
 def decoded(*parts):
@@ -227,7 +230,7 @@ def test_a_stream_translated_is_a_legal_stream_that_tells_the_same(path, mode):
 @pytest.mark.parametrize("path", REPLIES, ids=case)
 def test_a_whole_answer_is_written_as_it_was_understood(path):
     told = gemini.decode_reply(path.read_bytes())
-    again = gemini.decode_reply(gemini.encode_reply(told, "coding", "r1", 1700000000))
+    again = gemini.decode_reply(gemini.encode_reply(told, head(), "r1", 1700000000))
     if told.fault is not None:
         assert again.fault.kind == told.fault.kind
         return
@@ -395,7 +398,7 @@ def test_what_another_format_signed_stands_on_the_part_after_it_and_comes_back_t
         Finish("stop"),
     ]
     if whole:
-        reply = msgspec.json.decode(gemini.encode_reply(fold(events), "m", "r", 0))
+        reply = msgspec.json.decode(gemini.encode_reply(fold(events), head(), "r", 0))
         parts = reply["candidates"][0]["content"]["parts"]
     else:
         chunks = [msgspec.json.decode(event[6:]) for event in encoded(events).split(b"\n\n") if event]
@@ -411,6 +414,21 @@ def test_what_another_format_signed_stands_on_the_part_after_it_and_comes_back_t
         Text("Three."),
         Thinking(signature="dw==", issuer=issuer),
     ]
+
+
+@pytest.mark.parametrize("thoughts", [True, False])
+def test_thoughts_are_told_to_those_who_asked_for_them(thoughts):
+    signed = ThinkingDelta(signature="cw==", issuer="anthropic")
+    events = [ThinkingDelta("Hm.", issuer="anthropic"), signed, TextDelta("a"), Finish("stop")]
+    encoder = gemini.encoder(head(thoughts=thoughts), "r", 0)
+    seen = automaton(encoder.feed(events))
+    whole = msgspec.json.decode(gemini.encode_reply(fold(events), head(thoughts=thoughts), "r", 0))
+    texts = [part["text"] for part in whole["candidates"][0]["content"]["parts"]]
+    assert (seen.thoughts, texts) == (("Hm.", ["Hm.", "a"]) if thoughts else ("", ["a"]))
+    assert seen.signatures == [seal.seal("anthropic", "cw==")]
+    for config in (b"5", b'{"thinkingConfig":5}', b'{"a":1,"thinking_config":{"include_thoughts":false}}'):
+        asked = Head("coding", True, {"generationConfig": Raw(config)}, mode="sse")
+        assert automaton(gemini.encoder(asked, "r", 0).feed(events)).thoughts == ""
 
 
 def test_a_seal_survives_an_sdk_that_decodes_base64_and_encodes_it_again():
@@ -431,7 +449,7 @@ def test_googles_signature_goes_through_a_client_of_another_format_and_back():
         {"functionCall": {"id": "c1", "name": "f", "args": {"a": 1}}, "thoughtSignature": "c2ln"}
     )
     answer += b'data: {"candidates":[{"finishReason":"STOP"}]}\n\n'
-    theirs = anthropic.encode_reply(fold(decoded(answer)), "m", "1", 0)
+    theirs = anthropic.encode_reply(fold(decoded(answer)), head(), "1", 0)
     content = msgspec.json.decode(theirs)["content"]
     assert content[0] == {"type": "thinking", "thinking": "Hm.", "signature": "omniroute.gemini.c2ln"}
     history = [
@@ -510,7 +528,7 @@ def test_chances_of_tokens_are_told_both_ways():
         },
         {"token": "é", "logprob": -1.0, "bytes": [195, 169], "top_logprobs": []},
     ]
-    whole = msgspec.json.decode(gemini.encode_reply(told, "m", "r", 0))["candidates"][0]
+    whole = msgspec.json.decode(gemini.encode_reply(told, head(), "r", 0))["candidates"][0]
     assert whole["logprobsResult"] == result
     assert automaton(encoded([TextDelta("Hié", chances), Finish("stop")])).text == "Hié"
     assert automaton(encoded([TextDelta("", Raw(b"5")), Finish("stop")])).text == ""
@@ -532,7 +550,7 @@ def test_any_answer_is_a_legal_stream_that_tells_it_whole():
         assert seen.thoughts == "".join(block.text for block in told.blocks if isinstance(block, Thinking))
         calls = [block for block in told.blocks if isinstance(block, ToolCall)]
         assert [call["id"] for call in seen.calls] == [call.id for call in calls]
-        whole = msgspec.json.decode(gemini.encode_reply(told, "coding", "r1", 0))
+        whole = msgspec.json.decode(gemini.encode_reply(told, head(), "r1", 0))
         parts = whole["candidates"][0]["content"]["parts"]
         assert [part["functionCall"] for part in parts if "functionCall" in part] == seen.calls
         texts = [part["text"] for part in parts if "text" in part and not part.get("thought")]
@@ -784,11 +802,11 @@ def test_an_answer_is_limited_to_the_smaller_number(given, limit):
 
 def test_tokens_are_counted_for_contents_alone_and_for_a_whole_request():
     alone = gemini.peek_count(body_of(), "m:countTokens")
-    assert list(gemini.forward_count(alone, "gemini-x")) == ["contents"]
+    assert list(gemini.count_request(gemini.forward(alone, MODEL), "gemini-x")) == ["contents"]
     whole = {"model": "models/m", "contents": [{"parts": [{"text": "a"}]}], "system_instruction": {"parts": []}}
     counted = gemini.peek_count(msgspec.json.encode({"generateContentRequest": whole}), "m:countTokens")
     assert gemini.decode_request(counted).turns == (Turn("user", (Text("a"),)),)
-    told = msgspec.json.decode(patch.join(gemini.forward_count(counted, "gemini-x")))
+    told = msgspec.json.decode(patch.join(gemini.count_request(gemini.forward(counted, MODEL), "gemini-x")))
     assert told == {
         "generateContentRequest": {
             "model": "models/gemini-x",
@@ -1184,7 +1202,7 @@ def test_whatever_a_chat_holds_the_api_would_take_its_request(chat, model):
 
 
 SAID = st.text(st.sampled_from('xé"\\'), min_size=1, max_size=5)
-OBJECT = st.sampled_from([Raw(b'{"type":"object"}'), Raw(b'{ "a": 1 }')])
+OBJECT = st.sampled_from([Raw(b'{"type":"object"}'), Raw(b'{ "type": "object" }')])
 SAYING = st.lists(
     st.one_of(
         st.builds(Text, SAID),
@@ -1362,7 +1380,7 @@ def test_the_official_client_hears_what_we_told(path):
 @pytest.mark.parametrize("path", REPLIES, ids=case)
 def test_the_official_client_reads_a_whole_answer(path):
     told = gemini.decode_reply(path.read_bytes())
-    client, seen = client_of(gemini.encode_reply(told, "coding", "r1", 0), "application/json")
+    client, seen = client_of(gemini.encode_reply(told, head(), "r1", 0), "application/json")
     answer = client.models.generate_content(model="coding", contents="hi")
     assert seen[0].url.path.endswith("/models/coding:generateContent")
     if told.fault is None:
@@ -1372,7 +1390,7 @@ def test_the_official_client_reads_a_whole_answer(path):
 
 def test_what_the_official_client_sends_is_understood():
     client, seen = client_of(
-        gemini.encode_reply(fold([TextDelta("a"), Finish("stop")]), "m", "r", 0), "application/json"
+        gemini.encode_reply(fold([TextDelta("a"), Finish("stop")]), head(), "r", 0), "application/json"
     )
     contents = [
         sdk.Content(

@@ -83,6 +83,8 @@ def pretty(value: object) -> str:
 
 def head(client: str, *, stream: bool = True) -> Head:
     options = {"stream_options": Raw(b'{"include_usage":true}')} if client.startswith("openai") else {}
+    if client == "gemini":
+        options = {"generationConfig": Raw(b'{"thinkingConfig":{"includeThoughts":true}}')}
     return Head("coding", stream, options, mode=MODES.get(client, ""), elapsed=count(1.5).__next__)
 
 

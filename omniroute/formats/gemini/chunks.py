@@ -5,7 +5,7 @@ JSON at each end that it may come to. Its envelope is the same bytes for a whole
 is put between its halves.
 
 A call is told whole, for its arguments are an object here; calls follow each other in the order in which they began. A
-signature waits for the part that follows the thinking. A call without one bears the stand-in, so that a model of
+signature waits for the part that follows the thinking, whose words only those hear who asked for them. A call without one bears the stand-in, so that a model of
 Google's that takes over the conversation does not refuse it (`seal.py`). A refusal is text, and so the finish of one
 with words is `STOP`; one without is a filter's, `SAFETY`.
 """
@@ -21,7 +21,7 @@ from omniroute.formats.arguments import as_object, wrapped
 from omniroute.formats.codec import TRUNCATED, Fields, Head
 from omniroute.formats.fold import Message
 from omniroute.formats.gemini import faults, logprobs, media, seal
-from omniroute.formats.gemini.head import ARRAY, NAME
+from omniroute.formats.gemini.head import ARRAY, NAME, shows_thoughts
 from omniroute.formats.ir import (
     Audio,
     Block,
@@ -63,7 +63,7 @@ BETWEEN = b",\r\n"
 
 
 def encoder(head: Head, ident: str, created: int) -> ChunkEncoder:  # noqa: ARG001 - answers here have no date
-    return ChunkEncoder(head.model, ident, array=head.mode == ARRAY)
+    return ChunkEncoder(head.model, ident, array=head.mode == ARRAY, thoughts=shows_thoughts(head))
 
 
 class Frames:
@@ -145,11 +145,13 @@ class ChunkEncoder:
         "_signing",
         "_tail",
         "_text_after",
+        "_thoughts",
         "_usage",
         "_waiting",
     )
 
-    def __init__(self, model: str, ident: str, *, array: bool) -> None:
+    def __init__(self, model: str, ident: str, *, array: bool, thoughts: bool) -> None:
+        self._thoughts = thoughts
         self._frames = Frames(array=array)
         self._tail = b',"modelVersion":%b,"responseId":%b}' % (_encode(model), _encode(ident))
         self._after = b']},"index":0}]' + self._tail
@@ -223,7 +225,7 @@ class ChunkEncoder:
     def _think(self, delta: ThinkingDelta, out: list[bytes]) -> None:
         if self._signing.waits() and (delta.text or delta.redacted is not None):
             self._tell(_signed({"text": ""}, self._signing.take()), out)
-        if delta.text:
+        if delta.text and self._thoughts:
             self._tell({"text": delta.text, "thought": True}, out)
         self._signing.hold(delta)
 
@@ -260,7 +262,7 @@ def encode_reply(told: Message, head: Head, ident: str, created: int) -> bytes: 
         return faults.encode_error(told.fault, "")
     declined = any(isinstance(block, Refusal) for block in told.blocks)
     candidate: Fields = {
-        "content": {"role": "model", "parts": _parts(told.blocks)},
+        "content": {"role": "model", "parts": _parts(told.blocks, thoughts=shows_thoughts(head))},
         "finishReason": finish(told.finish or "stop", declined=declined),
         "index": 0,
     }
@@ -273,14 +275,14 @@ def encode_reply(told: Message, head: Head, ident: str, created: int) -> bytes: 
     return _encode(body | {"modelVersion": head.model, "responseId": ident})
 
 
-def _parts(blocks: Sequence[Block]) -> list[Any]:
+def _parts(blocks: Sequence[Block], *, thoughts: bool) -> list[Any]:
     parts: list[Any] = []
     signing = Signing()
     for block in blocks:
         if isinstance(block, Thinking):
             if signing.waits():
                 parts.append(_signed({"text": ""}, signing.take()))
-            if block.text:
+            if block.text and thoughts:
                 parts.append({"text": block.text, "thought": True})
             signing.hold(block)
         elif isinstance(block, ToolCall):

@@ -98,7 +98,6 @@ _contents = msgspec.json.Decoder(list[_Content])
 _slices = msgspec.json.Decoder(list[_Slices])
 _members = msgspec.json.Decoder(dict[str, Raw])
 _string = msgspec.json.Decoder(str)
-_encode = msgspec.json.Encoder().encode
 
 
 def read_turns(contents: Raw) -> tuple[Turn, ...]:

@@ -77,6 +77,23 @@ def _counted(fields: dict[str, Raw]) -> dict[str, Raw]:
     return canonical(patch.read(_object, whole, "generateContentRequest"), "generateContentRequest")
 
 
+def shows_thoughts(head: Head) -> bool:
+    """Whether the client asked to see thoughts. Many that did not take the first part for the answer."""
+    config = _inner(_inner(head.fields, "generationConfig"), "thinkingConfig")
+    return bytes(config.get("includeThoughts", b"")) == b"true"
+
+
+def _inner(fields: dict[str, Raw], name: str) -> dict[str, Raw]:
+    """The members of a member; none where it is no object, which is told elsewhere."""
+    raw = fields.get(name)
+    if raw is None:
+        return {}
+    try:
+        return canonical(_object.decode(raw), name)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadRequest):
+        return {}
+
+
 def forward(head: Head, model: str) -> Fields:  # noqa: ARG001 - the model stands in the path
     """The request as it came, but for signatures that Google has not issued."""
     return {**head.fields, "contents": seal.without_foreign(head.fields["contents"])}

@@ -171,7 +171,7 @@ def _output(chat: Chat, ledger: Ledger, *, beside_tools: bool) -> Fields:
         return {"responseMimeType": JSON}
     if output.description:
         ledger.lose("schema_description", "output.description", "dropped: there is no such field")
-    schema, losses = schemas.fitted(output.schema, "output.schema")
+    schema, losses = schemas.fitted(output.schema, "output.schema", answer=True)
     ledger.losses += losses
     return {"responseMimeType": JSON, "responseJsonSchema": schema}
 

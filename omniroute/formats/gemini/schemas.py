@@ -17,7 +17,8 @@ from omniroute.formats.ir import Loss, Raw
 from omniroute.formats.schemas import fit
 
 _any = msgspec.json.Decoder()
-_encode = msgspec.json.Encoder().encode
+
+_ANSWER = msgspec.structs.replace(GEMINI_JSON, root="any")
 
 WITHIN = ("items", "additionalProperties", "not")
 LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -31,9 +32,9 @@ def standard(raw: Raw, place: str) -> Raw:
     return patch.raw(_standard(patch.read(_any, raw, place)))
 
 
-def fitted(schema: Raw, place: str) -> tuple[Raw, list[Loss]]:
-    """A JSON schema as Google takes it."""
-    return fit(schema, GEMINI_JSON, place)
+def fitted(schema: Raw, place: str, *, answer: bool = False) -> tuple[Raw, list[Loss]]:
+    """A JSON schema as Google takes it: of arguments, or of an answer, which need not be an object."""
+    return fit(schema, _ANSWER if answer else GEMINI_JSON, place)
 
 
 def _standard(schema: Any) -> Any:
