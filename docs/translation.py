@@ -54,7 +54,9 @@ MODELS = {
 PATHS = {"gemini": "coding:generateContent"}
 """Where a format names the model in the path."""
 
-OPTIONS: dict[str, dict[str, Raw]] = {}
+OPTIONS: dict[str, dict[str, Raw]] = {
+    "gemini": {"generationConfig": Raw(b'{"thinkingConfig":{"includeThoughts":true}}')},
+}
 """What a client asks for to be told more than the usual."""
 
 CARRIED, UNKNOWN, REFUSED, CHANGED = "yes", "–", "refused", "**unreported**"
