@@ -43,7 +43,11 @@ MEDIA = (
         "anthropic", "web_search_tool_result", Raw(b'{"type":"web_search_tool_result","tool_use_id":"s","content":[]}')
     ),
     Opaque("openai_chat", "odd", Raw(b'{"type":"odd"}')),
-    Opaque("openai_responses", "web_search_call", Raw(b'{"type":"web_search_call","id":"ws_1","status":"completed"}')),
+    Opaque(
+        "openai_responses",
+        "web_search_call",
+        Raw(b'{"type":"web_search_call","id":"ws_1","status":"completed","action":{"type":"search","query":"q"}}'),
+    ),
     Opaque("gemini", "executableCode", Raw(b'{"executableCode":{"language":"PYTHON","code":"print(1)"}}')),
 )
 

@@ -375,10 +375,9 @@ class Answer:
         if response.usage is not None:
             events.append(UsageSeen(views.usage(response.usage)))
         response.status = response.status or kind.removeprefix("response.")
-        self._stop(
-            _finish(response, called=self._calls > 0, spoke=self._spoke, declined=self._declined),
-            events,
-        )
+        self.over = True
+        events.extend(BlockStop(item.call) for item in self._items if item.call >= 0 and not item.done)
+        events.append(Finish(_finish(response, called=self._calls > 0, spoke=self._spoke, declined=self._declined)))
 
     def _rest(self, output: list[Raw], events: list[Event]) -> None:
         """What the whole output holds that no event told."""
@@ -392,19 +391,9 @@ class Answer:
             if item is not None:
                 self._finish_item(item, seen, raw, events)
 
-    def _stop(self, reason: FinishReason, events: list[Event]) -> None:
-        self.over = True
-        events.extend(BlockStop(item.call) for item in self._items if item.call >= 0 and not item.done)
-        events.append(Finish(reason))
-
-    def close(self, events: list[Event], *, done: bool = False) -> None:
-        """The end of the bytes; only a server that says `[DONE]` has said all without an end of the response."""
-        if self.over:
-            return
-        if done and any(item.done for item in self._items):
-            self._stop("tool_calls" if self._calls else "stop", events)
-        else:
-            self.fail(TRUNCATED, events)
+    def close(self, events: list[Event]) -> None:
+        """The end of the bytes, which is none of the response."""
+        self.fail(TRUNCATED, events)
 
     def fail(self, fault: Fault, events: list[Event]) -> None:
         if not self.over:
@@ -426,9 +415,7 @@ class StreamDecoder(RecordDecoder[Answer]):
             if delta.type in ("", kind):
                 answer.extend(kind, delta, events)
                 return
-        if payload.startswith(DONE):
-            answer.close(events, done=True)
-        elif payload:
+        if payload and not payload.startswith(DONE):
             told = views.event(payload)
             told.type = told.type or name.decode("ascii", "replace")
             kind = views.DELTAS.get(told.type.encode())

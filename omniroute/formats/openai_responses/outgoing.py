@@ -29,6 +29,7 @@ WITHOUT = ("stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias"
 """Of sampling, what has no field."""
 
 _object = msgspec.json.Decoder(dict[str, Raw])
+_names = msgspec.json.Decoder(list[str])
 
 
 class _Grammar(msgspec.Struct):
@@ -159,6 +160,8 @@ class _Writer:
                 self.lose(name, name, f"dropped: only {chat.vendor_format} has this field")
             elif isinstance(fields.get(name), dict):
                 fields[name] |= _object.decode(raw)
+            elif isinstance(fields.get(name), list):
+                fields[name] = list(dict.fromkeys([*fields[name], *_names.decode(raw)]))
             else:
                 fields[name] = raw
 

@@ -136,8 +136,10 @@ def _item(block: Block, ident: str, free: frozenset[str], logprobs: list[Raw]) -
         case Refusal():
             return message(ident, refusal_part(block.text)) if block.text else None
         case Thinking():
+            if not (block.text or block.signature or block.redacted):
+                return None
             own, sealed = seal.seal(block.issuer, block.signature, block.redacted)
-            return reasoning(own or f"rs_{ident}", block.text, sealed) if block.text or sealed else None
+            return reasoning(own or f"rs_{ident}", block.text, sealed)
         case ToolCall():
             if block.custom or block.name in free:
                 text = block.arguments if block.custom else custom.unwrapped(block.arguments)

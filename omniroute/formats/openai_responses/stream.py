@@ -257,9 +257,9 @@ class ResponseEncoder:
             return
         item = self._saying
         if item is None or item.kind != "thinking":
+            self._end_saying(out)
             if not (delta.text or delta.signature):
                 return
-            self._end_saying(out)
             item = self._saying = self._begin("thinking")
             own = seal.opened(delta.signature)[0] if delta.issuer == seal.NAME else None
             item.ident = own or f"rs_{item.ident}"
