@@ -103,8 +103,7 @@ def usage(random):
 
 def _said(random):
     delta = RefusalDelta if random.random() < 0.15 else TextDelta
-    pieces = [random.choice(WORDS) for _ in range(random.randrange(1, 5))]
-    return _ended(random, [delta(piece) for piece in pieces]) if any(pieces) else []
+    return _ended(random, [delta(random.choice(WORDS)) for _ in range(random.randrange(1, 5))])
 
 
 def _thought(random):

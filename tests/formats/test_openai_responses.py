@@ -462,7 +462,7 @@ def refuses(body):
         peeked = openai_responses.peek(body)
         fields = openai_responses.forward(peeked, "m")
         openai_responses.unsealed(fields)
-        openai_responses.forward_count(peeked, "m")
+        openai_responses.count_request(fields, "m")
         automaton(openai_responses.encoder(peeked, "id", 0).feed([Start(), Finish("stop")]))
         openai_responses.through(peeked)
         chat = openai_responses.decode_request(peeked)
@@ -524,7 +524,8 @@ def test_a_limit_is_set_where_it_is_smaller():
 
 def test_a_count_is_asked_for_without_what_shapes_an_answer():
     peeked = openai_responses.peek_count(b'{"model":"m","input":"hi","stream":true,"store":false,"text":{}}')
-    assert patch.join(openai_responses.forward_count(peeked, "n")) == b'{"model":"n","input":"hi","text":{}}'
+    fields = openai_responses.count_request(openai_responses.forward(peeked, "n"), "n")
+    assert patch.join(fields) == b'{"model":"n","input":"hi","text":{}}'
     assert openai_responses.decode_count(b'{"object":"response.input_tokens","input_tokens":7}') == 7
     told = openai_responses.encode_count(7, estimated=True)
     assert msgspec.json.decode(told) == {"object": "response.input_tokens", "input_tokens": 7, "estimated": True}
@@ -532,6 +533,9 @@ def test_a_count_is_asked_for_without_what_shapes_an_answer():
 
 
 # ------------------------------------------------------------------------------------------------ requests, written
+
+
+CLOSED = Raw(b'{"type":"object","properties":{},"required":[],"additionalProperties":false}')
 
 
 @pytest.mark.parametrize(
@@ -566,13 +570,23 @@ def test_a_count_is_asked_for_without_what_shapes_an_answer():
         ({"tool_choice": ToolChoice("auto"), "parallel_tools": True}, {}, []),
         ({"tools": (Tool("web_search", format="anthropic", opaque=Raw(b"{}")),)}, {}, ["tool"]),
         (
-            {"output": Output("json_schema", schema=Raw(b"{}")), "verbosity": "low"},
-            {"text": {"format": {"type": "json_schema", "name": "answer", "schema": {}}, "verbosity": "low"}},
+            {"output": Output("json_schema", schema=CLOSED, strict=True), "verbosity": "low"},
+            {
+                "text": {
+                    "format": {
+                        "type": "json_schema",
+                        "name": "answer",
+                        "schema": msgspec.json.decode(CLOSED),
+                        "strict": True,
+                    },
+                    "verbosity": "low",
+                }
+            },
             [],
         ),
         ({"stream": True, "system": (Text("a"), Text("b"))}, {"stream": True, "instructions": "a\n\nb"}, []),
         (
-            {"tools": (Tool("f"), Tool("g", "d", Raw(b'{"type":"object"}'), strict=True))},
+            {"tools": (Tool("f"), Tool("g", "d", CLOSED, strict=True))},
             {
                 "tools": [
                     {
@@ -585,7 +599,7 @@ def test_a_count_is_asked_for_without_what_shapes_an_answer():
                         "type": "function",
                         "name": "g",
                         "description": "d",
-                        "parameters": {"type": "object"},
+                        "parameters": msgspec.json.decode(CLOSED),
                         "strict": True,
                     },
                 ]

@@ -123,8 +123,8 @@ def encode_reply(told: Message, head: Head, ident: str, created: int) -> bytes:
 
 def _silent(told: Message) -> str | None:
     """A refusal without words was a filter's."""
-    declined = told.finish == "refusal" and not any(isinstance(block, Refusal) for block in told.blocks)
-    return "content_filter" if declined else None
+    worded = any(isinstance(block, Refusal) and block.text for block in told.blocks)
+    return "content_filter" if told.finish == "refusal" and not worded else None
 
 
 def _item(block: Block, ident: str, free: frozenset[str], logprobs: list[Raw]) -> Any:

@@ -136,11 +136,10 @@ class ResponseEncoder:
 
     def _one(self, event: Event, out: list[bytes]) -> None:
         match event:
-            case TextDelta(text=str(text)) if text:
-                self._say("text", text, event.logprobs, out)
-            case RefusalDelta(text=str(text)) if text:
-                self._declined = True
-                self._say("refusal", text, None, out)
+            case TextDelta():
+                self._say("text", event.text, event.logprobs, out)
+            case RefusalDelta():
+                self._say("refusal", event.text, None, out)
             case ThinkingDelta():
                 self._think(event, out)
             case ToolStart():
@@ -234,12 +233,17 @@ class ResponseEncoder:
         item = self._saying
         if item is None or item.kind != kind:
             self._end_saying(out)
+            if not text:  # which says nothing, but is no more of what was said before
+                return
+            self._declined = self._declined or kind == "refusal"
             item = self._saying = self._begin(kind)
             delta = b"response.output_text.delta" if kind == "text" else b"response.refusal.delta"
             item.name(f"msg_{item.ident}", delta, b'"content_index":0,')
             self._added(item, response.message(item.ident, None, "in_progress"), out)
             part = response.text_part("") if kind == "text" else response.refusal_part("")
             self._tell(b"response.content_part.added", b'%b"part":%b,' % (item.spot, _encode(part)), out)
+        if not text:
+            return
         if logprobs is not None:
             logprobs = _on_one_line(logprobs)
             item.logprobs.append(logprobs)
