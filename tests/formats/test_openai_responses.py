@@ -339,7 +339,7 @@ def message(*content):
         ({"input": [{"role": "user"}]}, "input[0].content"),
         ({"input": [{"role": "user", "content": 1}]}, "input[0].content"),
         ({"input": [message("hi")]}, "input[0].content[0]"),
-        ({"input": [message({"text": "hi"})]}, "input[0].content[0]"),
+        ({"input": [message({"text": "hi"})]}, "input[0].content[0].type"),
         ({"input": [message({"type": "input_text"})]}, "input[0].content[0].text"),
         ({"input": [message({"type": "input_image"})]}, "input[0].content[0].image_url"),
         ({"input": [message({"type": "input_image", "image_url": "data:x,y"})]}, "input[0].content[0].image_url"),

@@ -8,11 +8,11 @@ have them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import msgspec
 
 from omniroute.errors import BadRequest
-from omniroute.formats import patch
 from omniroute.formats.ir import (
     Audio,
     Block,
@@ -34,6 +34,8 @@ from omniroute.formats.openai_responses.head import GIVEN, MADE, NAME, Role
 
 BETWEEN = "\n\n"
 """Between the parts of a summary."""
+PLAIN = frozenset({"input_text", "output_text", "text"})
+"""Parts that are a text."""
 
 
 class _Sound(msgspec.Struct):
@@ -41,8 +43,8 @@ class _Sound(msgspec.Struct):
     format: str
 
 
-class _Part(msgspec.Struct):
-    type: str
+class Part(msgspec.Struct):
+    type: str = ""
     text: str | None = None
     refusal: str | None = None
     image_url: str | None = None
@@ -52,7 +54,7 @@ class _Part(msgspec.Struct):
     file_url: str | None = None
     filename: str | None = None
     input_audio: _Sound | None = None
-    prompt_cache_breakpoint: Raw = Raw()
+    prompt_cache_breakpoint: Any = None
 
 
 class Said(msgspec.Struct):
@@ -61,73 +63,79 @@ class Said(msgspec.Struct):
     text: str = ""
 
 
-class _Kind(msgspec.Struct):
-    """Of an item that may be one that only this format knows, and is not looked into."""
+class Item(msgspec.Struct):
+    """An item of any kind. Those that only this format knows have other values under some of these names."""
 
     type: str | None = None
     role: Role | None = None
-
-
-class Item(_Kind):
-    content: str | list[Raw] | None = None
+    content: str | list[Part] | None = None
     id: str | None = None
     call_id: str | None = None
     name: str | None = None
-    arguments: str | None = None
-    input: str | None = None
-    output: str | list[Raw] | None = None
+    arguments: Any = None
+    input: Any = None
+    output: str | list[Part] | dict[str, Any] | None = None
     summary: list[Said] | None = None
     encrypted_content: str | None = None
 
 
-_kind = msgspec.json.Decoder(_Kind)
-_item = msgspec.json.Decoder(Item)
-_part = msgspec.json.Decoder(_Part)
-_thoughts = msgspec.json.Decoder(Said)
+class _Whole(msgspec.Struct):
+    content: list[Raw] | None = None
+    output: list[Raw] | None = None
+
+
+_items = msgspec.json.Decoder(list[Raw])
+_whole = msgspec.json.Decoder(_Whole)
 
 
 class Conversation:
     """Items to turns. Leading instructions of the system or the developer are the system prompt, later ones are turns
-    of their own."""
+    of their own. `raw` is the list as it came, for what only this format knows."""
 
-    def __init__(self, items: Sequence[Raw]) -> None:
+    def __init__(self, items: Sequence[Item], raw: Raw) -> None:
         self._items = items
+        self._raw = raw
+        self._slices: list[Raw] = []
         self._system: list[Text] = []
         self._turns: list[Turn] = []
         self._results: list[Block] = []
         self._said: list[Block] = []
 
     def read(self) -> tuple[tuple[Text, ...], tuple[Turn, ...]]:
-        for at, raw in enumerate(self._items):
-            place = f"input[{at}]"
-            told = patch.read(_kind, raw, place)
-            kind = told.type or ("message" if told.role is not None else "item_reference")
-            if kind in MADE:
-                self._say(Opaque(NAME, kind, raw))
-            elif kind in GIVEN:
-                self._answer(Opaque(NAME, kind, raw))
-            else:
-                self._take(kind, patch.read(_item, raw, place), place)
+        for at, item in enumerate(self._items):
+            self._take(at, item)
         self._give_said()
         self._give_results()
         return tuple(self._system), tuple(self._turns)
 
-    def _take(self, kind: str, item: Item, place: str) -> None:
+    def _take(self, at: int, item: Item) -> None:
+        kind = item.type or ("message" if item.role is not None else "item_reference")
         match kind:
             case "message":
-                self._message(item, place)
+                self._message(item, at)
             case "reasoning":
-                self._say(_thought(item, place))
+                self._say(_thought(item))
             case "function_call":
-                text = given(item.arguments, f"{place}.arguments")
-                self._say(ToolCall(_call_id(item, place), given(item.name, f"{place}.name"), text))
+                text = _text(item.arguments, f"input[{at}].arguments")
+                self._say(ToolCall(_call_id(item, at), given(item.name, f"input[{at}].name"), text))
             case "custom_tool_call":
-                text = given(item.input, f"{place}.input")
-                self._say(ToolCall(_call_id(item, place), given(item.name, f"{place}.name"), text, custom=True))
+                text = _text(item.input, f"input[{at}].input")
+                self._say(ToolCall(_call_id(item, at), given(item.name, f"input[{at}].name"), text, custom=True))
             case "function_call_output" | "custom_tool_call_output":
-                self._answer(ToolResult(_call_id(item, place), _output(item, f"{place}.output")))
+                self._answer(ToolResult(_call_id(item, at), self._output(item, at)))
+            case _ if kind in MADE:
+                self._say(Opaque(NAME, kind, self._slice(at)))
+            case _ if kind in GIVEN:
+                self._answer(Opaque(NAME, kind, self._slice(at)))
             case _:
-                raise BadRequest(f"`{place}.type` is {kind[:64]!r}: there is no such item.", param=f"{place}.type")
+                place = f"input[{at}].type"
+                raise BadRequest(f"`{place}` is {kind[:64]!r}: there is no such item.", param=place)
+
+    def _slice(self, at: int) -> Raw:
+        """An item as it came."""
+        if not self._slices:
+            self._slices = _items.decode(self._raw)
+        return self._slices[at]
 
     def _say(self, block: Block) -> None:
         self._give_results()
@@ -147,11 +155,12 @@ class Conversation:
             self._turns.append(Turn("user", tuple(self._results)))
             self._results.clear()
 
-    def _message(self, item: Item, place: str) -> None:
+    def _message(self, item: Item, at: int) -> None:
+        place = f"input[{at}]"
         role = given(item.role, f"{place}.role")
         if item.content is None:
             raise missing(f"{place}.content")
-        blocks = _content(item.content, f"{place}.content")
+        blocks = self._content(item.content, at, "content")
         if role == "assistant":
             self._give_results()
             self._said += blocks
@@ -168,36 +177,58 @@ class Conversation:
         else:
             self._system += texts
 
+    def _output(self, item: Item, at: int) -> tuple[Text | Image | Document | Opaque, ...]:
+        place = f"input[{at}].output"
+        if item.output is None:
+            raise missing(place)
+        if isinstance(item.output, dict):
+            raise BadRequest(f"`{place}` must be a string or a list of parts.", param=place)
+        blocks = self._content(item.output, at, "output")
+        return tuple([in_result(block, f"{place}[{number}]") for number, block in enumerate(blocks)])
 
-def _call_id(item: Item, place: str) -> str:
-    return given(item.call_id, f"{place}.call_id")
+    def _content(self, content: str | list[Part], at: int, field: Literal["content", "output"]) -> list[Block]:
+        if isinstance(content, str):
+            return [Text(content)] if content else []
+        blocks: list[Block] = []
+        for number, part in enumerate(content):
+            if part.type in PLAIN and part.text is not None and part.prompt_cache_breakpoint is None:
+                blocks.append(Text(part.text))
+                continue
+            block = _block(part, f"input[{at}].{field}[{number}]")
+            if block is None:
+                parts = getattr(_whole.decode(self._slice(at)), field)
+                block = Opaque(NAME, part.type, parts[number])
+            blocks.append(block)
+        return blocks
 
 
-def _thought(item: Item, place: str) -> Thinking:
-    """Its summary, or where there is none (as models without secrets have it) the thoughts themselves."""
-    parts = item.summary
-    if not parts and isinstance(item.content, list):
-        parts = [patch.read(_thoughts, part, f"{place}.content[{at}]") for at, part in enumerate(item.content)]
-    return seal.unseal(item.id, item.encrypted_content, BETWEEN.join(part.text for part in parts or ()))
+def _call_id(item: Item, at: int) -> str:
+    if item.call_id is None:
+        raise missing(f"input[{at}].call_id")
+    return item.call_id
 
 
-def _output(item: Item, place: str) -> tuple[Text | Image | Document | Opaque, ...]:
-    if item.output is None:
+def _text(value: Any, place: str) -> str:
+    if value is None:
         raise missing(place)
-    return tuple([in_result(block, f"{place}[{at}]") for at, block in enumerate(_content(item.output, place))])
+    if not isinstance(value, str):
+        raise BadRequest(f"`{place}` must be a string.", param=place)
+    return value
 
 
-def _content(content: str | list[Raw], place: str) -> list[Block]:
-    if isinstance(content, str):
-        return [Text(content)] if content else []
-    return [_block(raw, f"{place}[{at}]") for at, raw in enumerate(content)]
+def _thought(item: Item) -> Thinking:
+    """Its summary, or where there is none (as models without secrets have it) the thoughts themselves."""
+    texts = [said.text for said in item.summary or ()]
+    if not texts and isinstance(item.content, list):
+        texts = [part.text or "" for part in item.content]
+    return seal.unseal(item.id, item.encrypted_content, BETWEEN.join(texts))
 
 
-def _block(raw: Raw, place: str) -> Block:
-    part = patch.read(_part, raw, place)
-    cache = CacheMark() if bytes(part.prompt_cache_breakpoint) not in (b"", b"null") else None
+def _block(part: Part, place: str) -> Block | None:
+    """A part of a message; None for one that only this format knows."""
+    cache = None if part.prompt_cache_breakpoint is None else CacheMark()
     match part.type:
-        case "input_text" | "output_text" | "text":
+        case _ if part.type in PLAIN:
             return Text(given(part.text, f"{place}.text"), cache)
         case "refusal":
             return Refusal(given(part.refusal, f"{place}.refusal"))
@@ -208,11 +239,13 @@ def _block(raw: Raw, place: str) -> Block:
         case "input_audio":
             sound = given(part.input_audio, f"{place}.input_audio")
             return Audio(sound.data, sound.format)
+        case "":
+            raise missing(f"{place}.type")
         case _:
-            return Opaque(NAME, part.type, raw)
+            return None
 
 
-def _image(part: _Part, cache: CacheMark | None, place: str) -> Image:
+def _image(part: Part, cache: CacheMark | None, place: str) -> Image:
     url = part.image_url
     if url is None:
         return Image(file_id=given(part.file_id, f"{place}.image_url"), detail=part.detail, cache=cache)
@@ -222,7 +255,7 @@ def _image(part: _Part, cache: CacheMark | None, place: str) -> Image:
     return Image(media_type, data, detail=part.detail, cache=cache)
 
 
-def _document(part: _Part, cache: CacheMark | None, place: str) -> Document:
+def _document(part: Part, cache: CacheMark | None, place: str) -> Document:
     """Its data is a data URL; some clients send the bare base64 of a PDF."""
     data = part.file_data
     if data is None:

@@ -17,7 +17,7 @@ from omniroute.formats import patch
 from omniroute.formats.codec import Head
 from omniroute.formats.ir import Chat, Effort, Output, Raw, Reasoning, Sampling, Text, Tool, ToolChoice, Turn
 from omniroute.formats.openai_chat.conversation import missing, present
-from omniroute.formats.openai_responses.conversation import Conversation
+from omniroute.formats.openai_responses.conversation import Conversation, Item
 from omniroute.formats.openai_responses.head import NAME, Scalars
 
 
@@ -65,7 +65,7 @@ class _Grammar(msgspec.Struct):
 
 
 class _Request(Scalars, kw_only=True):
-    input: str | list[Raw] | None = None
+    input: str | list[Item] | None = None
     tools: list[Raw] | None = None
     tool_choice: Literal["auto", "none", "required"] | _Choice | None = None
     reasoning: _Reasoning | None = None
@@ -101,7 +101,7 @@ def decode_request(head: Head) -> Chat:
     if isinstance(asked.input, str):
         system, turns = (), (Turn("user", (Text(asked.input),) if asked.input else ()),)
     else:
-        system, turns = Conversation(asked.input or ()).read()
+        system, turns = Conversation(asked.input or (), head.fields.get("input", Raw())).read()
     if asked.instructions:
         system = (Text(asked.instructions), *system)
     include = asked.include or ()

@@ -14,7 +14,7 @@ it has not sealed. So:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from omniroute.formats.codec import Fields
@@ -173,15 +173,13 @@ class Transcript:
             elif isinstance(block, Opaque) and block.format == NAME and block.type in GIVEN:
                 silent = False
                 self._items.append(block.body)
-        for at, block in enumerate(turn.blocks):
-            if not isinstance(block, ToolResult):
-                content += self._parts(block, f"{place}.blocks[{at}]")
+        content += self._all_parts([None if isinstance(block, ToolResult) else block for block in turn.blocks], place)
         if content or silent:
             self._say("user", content or [_text("")])
 
     def _result(self, result: ToolResult, place: str, content: list[Any]) -> None:
         self._mark(result.cache, place)
-        parts = [one for at, block in enumerate(result.blocks) for one in self._parts(block, f"{place}.blocks[{at}]")]
+        parts = self._all_parts(result.blocks, place)
         if result.id not in self._calls:
             self._lose("tool_result", place, "told as text: it belongs to no call")
             content += [_text(f"Result of {result.id}:"), *parts]
@@ -193,6 +191,15 @@ class Transcript:
             self._items.append(self._output(result.id, (ERROR if result.is_error else "") + BETWEEN.join(texts)))
         else:
             self._items.append(self._output(result.id, [_text(ERROR), *parts] if result.is_error else parts))
+
+    def _all_parts(self, blocks: Sequence[Block | None], place: str) -> list[Any]:
+        parts: list[Any] = []
+        for at, block in enumerate(blocks):
+            if isinstance(block, Text) and block.cache is None and block.text:
+                parts.append(_text(block.text))  # as nearly all blocks are: nothing to lose, and so no place to name
+            elif block is not None:
+                parts += self._parts(block, f"{place}.blocks[{at}]")
+        return parts
 
     def _parts(self, block: Block, place: str) -> list[Any]:
         """A block as content parts: one, or none where it is lost, or an item of its own."""
