@@ -43,7 +43,7 @@ class _Sound(msgspec.Struct):
     format: str
 
 
-class Part(msgspec.Struct):
+class Part(msgspec.Struct, gc=False):
     type: str = ""
     text: str | None = None
     refusal: str | None = None
@@ -57,13 +57,13 @@ class Part(msgspec.Struct):
     prompt_cache_breakpoint: Any = None
 
 
-class Said(msgspec.Struct):
+class Said(msgspec.Struct, gc=False):
     """A piece of reasoning."""
 
     text: str = ""
 
 
-class Item(msgspec.Struct):
+class Item(msgspec.Struct, gc=False):
     """An item of any kind. Those that only this format knows have other values under some of these names."""
 
     type: str | None = None

@@ -64,7 +64,7 @@ class Scalars(msgspec.Struct, kw_only=True):
     stream_options: StreamOptions | None = None
 
 
-class _Item(msgspec.Struct):
+class _Item(msgspec.Struct, gc=False):
     type: str | None = None
     role: Role | None = None
     id: str | None = None
