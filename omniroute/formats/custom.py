@@ -10,7 +10,7 @@ import re
 
 import msgspec
 
-from omniroute.formats.ir import Raw
+from omniroute.formats.ir import Raw, ToolCall
 
 SCHEMA = Raw(
     b'{"type":"object","properties":{"input":{"type":"string","description":"The whole input, as plain text."}},'
@@ -85,6 +85,13 @@ class Unwrapping:
         self._inside = True
         self._held = self._held[opening.end() :]
         return True
+
+
+def called(call: ToolCall, free: frozenset[str]) -> ToolCall:
+    """A whole call as the client defined its tool, those in `free` taking text."""
+    if call.custom or call.name not in free:
+        return call
+    return ToolCall(call.id, call.name, unwrapped(call.arguments), custom=True)
 
 
 def unwrapped(arguments: str) -> str:

@@ -741,6 +741,23 @@ def test_a_whole_answer_says_what_the_stream_says(events, finish):
     assert body.get("usage") == seen.usage
 
 
+def test_a_custom_tools_call_comes_back_as_one_from_a_model_of_functions():
+    tools = [{"type": "custom", "custom": {"name": "apply_patch"}}, {"type": "function", "function": {"name": "f"}}]
+    asked = Head("coding", stream=True, fields={"tools": Raw(msgspec.json.encode(tools))})
+    for arguments, text in (('{"input": "a \\"b\\" é"}', 'a "b" é'), ("no object", "no object")):
+        pieces = [ToolDelta(0, piece) for piece in arguments]
+        for end in ([BlockStop(0)], []):
+            events = [Start(), ToolStart(0, "c", "apply_patch"), *pieces, *end, Finish("tool_calls")]
+            encoder = openai_chat.encoder(asked, "1", 0)
+            seen = automaton(encoder.feed(events) + encoder.close())
+            assert seen.calls == [{"id": "c", "type": "custom", "name": "apply_patch", "text": text}]
+        body = msgspec.json.decode(openai_chat.encode_reply(fold(events), asked, "1", 0))
+        (call,) = body["choices"][0]["message"]["tool_calls"]
+        assert call == {"id": "c", "type": "custom", "custom": {"name": "apply_patch", "input": text}}
+    broken = Head("coding", stream=True, fields={"tools": Raw(b'[{"type":"custom","custom":5}]')})
+    assert openai_chat.encoder(broken, "1", 0).feed([Start(), ToolStart(0, "c", "f")])
+
+
 def test_a_reply_of_calls_has_no_content_and_one_of_nothing_an_empty_one():
     call = [Start(), ToolStart(0, "c", "f"), ToolDelta(0, "{}"), BlockStop(0), Finish("tool_calls")]
     message = msgspec.json.decode(openai_chat.encode_reply(fold(call), head(), "i", 0))["choices"][0]["message"]

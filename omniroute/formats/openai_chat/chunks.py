@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from omniroute.formats import custom
 from omniroute.formats.codec import TRUNCATED, Head
 from omniroute.formats.fold import Message
 from omniroute.formats.ir import (
@@ -34,7 +35,7 @@ from omniroute.formats.ir import (
     UsageSeen,
 )
 from omniroute.formats.openai_chat import faults
-from omniroute.formats.openai_chat.head import wants_usage
+from omniroute.formats.openai_chat.head import customs, wants_usage
 
 _encode = msgspec.json.Encoder().encode
 
@@ -51,7 +52,18 @@ FINISHES: dict[FinishReason, str] = {
 
 
 def encoder(head: Head, ident: str, created: int) -> ChunkEncoder:
-    return ChunkEncoder(head.model, ident, created, wants_usage=wants_usage(head))
+    return ChunkEncoder(head.model, ident, created, wants_usage=wants_usage(head), free=customs(head))
+
+
+class _Call:
+    """A call on its way. `wrap` is there where the model calls a function in place of a tool that takes free text."""
+
+    __slots__ = ("custom", "index", "wrap")
+
+    def __init__(self, index: int, start: ToolStart, free: frozenset[str]) -> None:
+        self.index = index
+        self.custom = start.custom or start.name in free
+        self.wrap = custom.Unwrapping() if self.custom and not start.custom else None
 
 
 class ChunkEncoder:
@@ -60,6 +72,7 @@ class ChunkEncoder:
         "_before",
         "_calls",
         "_declined",
+        "_free",
         "_next",
         "_over",
         "_started",
@@ -68,7 +81,7 @@ class ChunkEncoder:
         "_wants_usage",
     )
 
-    def __init__(self, model: str, ident: str, created: int, *, wants_usage: bool) -> None:
+    def __init__(self, model: str, ident: str, created: int, *, wants_usage: bool, free: frozenset[str]) -> None:
         self._before = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":[' % (
             _encode(ident),
             created,
@@ -82,7 +95,8 @@ class ChunkEncoder:
         self._declined = False
         self._over = False
         self._next = 0
-        self._calls: dict[int, tuple[int, bool]] = {}
+        self._free = free
+        self._calls: dict[int, _Call] = {}
 
     def feed(self, events: Sequence[Event]) -> bytes:
         out: list[bytes] = []
@@ -116,7 +130,7 @@ class ChunkEncoder:
             case ToolDelta():
                 return self._extend_tool(event)
             case BlockStop(index=int(index)):
-                self._calls.pop(index, None)
+                return self._end_tool(index)
             case Media(block=Image() as image):
                 return self._delta({"images": [picture(image)]})
             case UsageSeen():
@@ -140,31 +154,32 @@ class ChunkEncoder:
         return self._before + _encode(choice) + self._after
 
     def _start_tool(self, start: ToolStart) -> bytes:
-        index = self._next
-        self._calls[start.index] = (index, start.custom)
-        self._next = index + 1
-        if start.custom:
-            call = {"index": index, "id": start.id, "type": "custom", "custom": {"name": start.name, "input": ""}}
-        else:
-            call = {
-                "index": index,
-                "id": start.id,
-                "type": "function",
-                "function": {"name": start.name, "arguments": ""},
-            }
-        return self._delta({"tool_calls": [call]})
+        ended = self._end_tool(start.index)
+        call = self._calls[start.index] = _Call(self._next, start, self._free)
+        self._next += 1
+        told = tool_call(ToolCall(start.id, start.name, "", custom=call.custom))
+        return ended + self._delta({"tool_calls": [{"index": call.index, **told}]})
 
     def _extend_tool(self, delta: ToolDelta) -> bytes:
-        known = self._calls.get(delta.index)
-        if known is None or not delta.arguments:
+        call = self._calls.get(delta.index)
+        if call is None:
             return b""
-        index, custom = known
-        piece = {"custom": {"input": delta.arguments}} if custom else {"function": {"arguments": delta.arguments}}
-        return self._delta({"tool_calls": [{"index": index, **piece}]})
+        return self._piece(call, delta.arguments if call.wrap is None else call.wrap.feed(delta.arguments))
+
+    def _end_tool(self, index: int) -> bytes:
+        call = self._calls.pop(index, None)
+        return b"" if call is None or call.wrap is None else self._piece(call, call.wrap.close())
+
+    def _piece(self, call: _Call, text: str) -> bytes:
+        if not text:
+            return b""
+        piece = {"custom": {"input": text}} if call.custom else {"function": {"arguments": text}}
+        return self._delta({"tool_calls": [{"index": call.index, **piece}]})
 
     def _finish(self, reason: FinishReason) -> bytes:
         self._over = True
-        out = self._delta({}, finish=finish(reason, declined=self._declined))
+        out = b"".join([self._end_tool(index) for index in list(self._calls)])
+        out += self._delta({}, finish=finish(reason, declined=self._declined))
         if self._wants_usage and self._usage is not None:
             out += self._before + b'],"usage":' + _encode(usage(self._usage)) + b"}\n\n"
         return out + b"data: [DONE]\n\n"
@@ -173,7 +188,7 @@ class ChunkEncoder:
 def encode_reply(told: Message, head: Head, ident: str, created: int) -> bytes:
     if told.fault is not None:
         return faults.encode_error(told.fault, "")
-    message = _message(told)
+    message = _message(told, customs(head))
     body: dict[str, Any] = {
         "id": ident,
         "object": "chat.completion",
@@ -193,7 +208,7 @@ def encode_reply(told: Message, head: Head, ident: str, created: int) -> bytes:
     return _encode(body)
 
 
-def _message(told: Message) -> dict[str, Any]:
+def _message(told: Message, free: frozenset[str]) -> dict[str, Any]:
     texts: list[str] = []
     refusals: list[str] = []
     thoughts: list[str] = []
@@ -208,7 +223,7 @@ def _message(told: Message) -> dict[str, Any]:
             case Thinking():
                 thoughts.append(block.text)
             case ToolCall():
-                calls.append(tool_call(block))
+                calls.append(tool_call(custom.called(block, free)))
             case Image():
                 pictures.append(picture(block))
             case _:

@@ -56,8 +56,18 @@ class _Request(Scalars, kw_only=True):
     messages: list[_Speaker]
 
 
+class _Custom(msgspec.Struct):
+    name: str
+
+
+class _Tool(msgspec.Struct):
+    type: str = ""
+    custom: _Custom | None = None
+
+
 _request = msgspec.json.Decoder(_Request)
 _members = msgspec.json.Decoder(dict[str, Raw])
+_tools = msgspec.json.Decoder(list[_Tool] | None)
 _options = msgspec.json.Decoder(StreamOptions)
 _TRUE = Raw(b"true")
 _USAGE_WANTED = Raw(b'{"include_usage":true}')
@@ -94,3 +104,15 @@ def wants_usage(head: Head) -> bool:
     if options is None or bytes(options) == b"null":
         return False
     return bool(_options.decode(options).include_usage)
+
+
+def customs(head: Head) -> frozenset[str]:
+    """The names of the tools that take free text."""
+    tools = head.fields.get("tools")
+    if tools is None or b'"custom"' not in bytes(tools):
+        return frozenset()
+    try:
+        told = _tools.decode(tools) or ()
+    except (msgspec.DecodeError, RecursionError):  # nothing was decided about them yet
+        return frozenset()
+    return frozenset(tool.custom.name for tool in told if tool.type == "custom" and tool.custom is not None)

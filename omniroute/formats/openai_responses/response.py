@@ -141,10 +141,9 @@ def _item(block: Block, ident: str, free: frozenset[str], logprobs: list[Raw]) -
             own, sealed = seal.seal(block.issuer, block.signature, block.redacted)
             return reasoning(own or f"rs_{ident}", block.text, sealed)
         case ToolCall():
-            if block.custom or block.name in free:
-                text = block.arguments if block.custom else custom.unwrapped(block.arguments)
-                return custom_call(ident, block.id, block.name, text)
-            return function_call(ident, block.id, block.name, block.arguments)
+            call = custom.called(block, free)
+            write = custom_call if call.custom else function_call
+            return write(ident, call.id, call.name, call.arguments)
         case Image() | Audio() | Opaque():
             return shown(block, ident)
         case _:
