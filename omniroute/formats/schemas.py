@@ -128,7 +128,7 @@ EMPTIED = Loss("response_format", "output.schema", "dropped: nothing of the sche
 
 def is_emptied(fitted: Raw, losses: Sequence[Loss]) -> bool:
     """Whether what is left of an answer's schema would hold it to something else, an object without anything in it."""
-    return bool(losses) and not has_properties(fitted)
+    return any(loss.code.startswith("schema_") for loss in losses) and not has_properties(fitted)
 
 
 def has_properties(schema: Raw) -> bool:

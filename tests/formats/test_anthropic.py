@@ -857,8 +857,8 @@ def test_the_limit_that_is_required_is_the_models_usual_one(model, limit):
         (
             MODEL,
             {"output": Output("json_schema", "n", "d", Raw(b"{}"))},
-            {"output_config": {"format": {"type": "json_schema", "schema": CLOSED}}},
-            ["schema_description", "schema_additionalProperties"],
+            {},
+            ["schema_description", "response_format"],
         ),
         ("claude-3-haiku", {"output": Output("json_schema", schema=Raw(b"{}"))}, {}, ["response_format"]),
         (MODEL, {"stream": True}, {"stream": True}, []),
