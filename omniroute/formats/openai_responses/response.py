@@ -58,6 +58,8 @@ ECHOED = {
     "user": b"null",
 }
 """What a response repeats of its request, and what it says where that was silent."""
+_USUAL = {name: b'"%b":%b' % (name.encode(), usual) for name, usual in ECHOED.items()}
+_SILENT = (Raw(b""), Raw(b"null"))
 
 
 class Form:
@@ -72,8 +74,8 @@ class Form:
             created,
             _encode(head.model),
         )
-        echoed = [b'"%b":%b' % (name.encode(), _given(head.fields.get(name), usual)) for name, usual in ECHOED.items()]
-        self._after = b"," + b",".join(echoed) + b"}"
+        given = {name: _line(name, raw) for name, raw in head.fields.items() if name in _USUAL and raw not in _SILENT}
+        self._after = b"," + b",".join((_USUAL | given).values()) + b"}"
 
     def write(
         self,
@@ -95,12 +97,12 @@ class Form:
         )
 
 
-def _given(raw: Raw | None, usual: bytes) -> bytes:
+def _line(name: str, raw: Raw) -> bytes:
     """A field as it was asked, on one line, for it will stand in an event."""
-    text = bytes(raw) if raw is not None else b""
-    if text in (b"", b"null"):
-        return usual
-    return msgspec.json.format(text, indent=-1) if b"\n" in text or b"\r" in text else text
+    text = bytes(raw)
+    if b"\n" in text or b"\r" in text:
+        text = msgspec.json.format(text, indent=-1)
+    return b'"%b":%b' % (name.encode(), text)
 
 
 def encode_reply(told: Message, head: Head, ident: str, created: int) -> bytes:
