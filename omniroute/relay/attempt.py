@@ -54,17 +54,27 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
         if call.chat is None:
             call.chat = call.codec.decode_request(head)
         fields, losses = codec.encode_request(call.chat, target.model)
-    limit = output_limit(call.policies, head.model, target)
+    limit = output_limit(call.policies, call.asked, target)
     if limit is not None:
         fields = codec.limited(fields, limit)
     quirks = target.upstream.quirks
     if quirks is not patch.NONE:
         fields = patch.apply(quirks, fields, losses)
-    headers = forwarded(call, codec, quirks, losses) if own else ()
+    headers = forwarded(call, codec, quirks, losses)
     if losses and call.gateway.server.strict_translation:
         raise lossy(target, losses)
     path = codec.path(target.model, head.stream)
     return Prepared(codec, path, patch.join(fields), losses, headers, tagged=quirks.think_tags)
+
+
+def forwarded(call: Call, codec: ChatCodec, quirks: patch.Quirks, losses: list[Loss]) -> transport.Headers:
+    """The client's headers that mean something to an upstream of the same format, and what asks an upstream for the
+    variant that the client named."""
+    headers = call.variant.get(codec.NAME, ())
+    if codec is call.codec:
+        wanted = codec.FORWARD
+        headers = (*(header for header in call.headers if header[0] in wanted), *headers)
+    return _betas(headers, quirks.betas, losses)
 
 
 def _betas(headers: transport.Headers, allowed: tuple[str, ...] | None, losses: list[Loss]) -> transport.Headers:
@@ -155,12 +165,6 @@ def within(call: Call, limits: Deadlines) -> Deadlines:
     """The target's deadlines, the last of them no later than that of the whole request."""
     left = call.deadline - call.state.clock.monotonic()
     return limits if limits.total <= left else msgspec.structs.replace(limits, total=max(left, 0.001))
-
-
-def forwarded(call: Call, codec: ChatCodec, quirks: patch.Quirks, losses: list[Loss]) -> transport.Headers:
-    """The client's headers that mean something to an upstream of the same format."""
-    wanted = codec.FORWARD
-    return _betas(tuple(header for header in call.headers if header[0] in wanted), quirks.betas, losses)
 
 
 async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate) -> Reply:

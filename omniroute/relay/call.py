@@ -13,6 +13,7 @@ from omniroute.formats.multipart import Part
 from omniroute.relay.asgi import Pairs, Scope, Send
 from omniroute.relay.guard import Guard
 from omniroute.routing import request_id as ids
+from omniroute.routing.resolve import PLAIN
 from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Target
 from omniroute.state.base import Attempt, State
 
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 class Call:
     """What is known so far, and what will stand in the ledger. Times are of the monotonic clock, in seconds. `path`
     is what follows the endpoint's own path, decoded, where it takes all paths below it; there `operation` may turn out
-    to be another than the endpoint's. `provider` is the only one that may serve, where the path names one; `form` is
-    what a form holds, where the endpoint takes one. `seconds` are of the audio that was listened to."""
+    to be another than the endpoint's. `provider` is the only one that may serve, where the path names one; `asked` is
+    the name of the model without the `variant` that it asks for. `form` is what a form holds, where the endpoint takes
+    one. `seconds` are of the audio that was listened to."""
 
     __slots__ = (
+        "asked",
         "attempts",
         "chat",
         "codec",
@@ -64,6 +67,7 @@ class Call:
         "tries",
         "upstream_time",
         "usage",
+        "variant",
     )
 
     def __init__(
@@ -95,6 +99,8 @@ class Call:
         self.principal: Principal | None = None
         self.policies: tuple[Policy, ...] = ()
         self.head: Head | None = None
+        self.asked = ""
+        self.variant = PLAIN
         self.chat: Chat | None = None
         self.target: Target | None = None
         self.connection: Connection | None = None

@@ -18,7 +18,7 @@ from omniroute.relay.admit import check_model
 from omniroute.relay.attempt import Opened, Prepared
 from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate, applicable, plan
-from omniroute.routing.resolve import at_provider, resolve
+from omniroute.routing.resolve import at_provider, resolve, variant
 from omniroute.routing.tables import Target
 from omniroute.state.base import Attempt, Outcome
 from omniroute.upstream.client import Client, named
@@ -97,7 +97,8 @@ def choose(call: Call, turn: Callable[[str], int]) -> list[Candidate]:
     head, principal = call.head, call.principal
     assert head is not None
     assert principal is not None
-    asked = at_provider(call.gateway, call.provider, head.model) if call.provider else head.model
+    name, call.variant = variant(head.model)
+    asked = call.asked = at_provider(call.gateway, call.provider, name) if call.provider else name
     check_model(principal, asked)
     route = resolve(call.gateway, asked)
     operation = call.operation

@@ -11,7 +11,7 @@ import msgspec
 
 from omniroute.catalog import Price
 from omniroute.routing.plan import plan
-from omniroute.routing.resolve import resolve
+from omniroute.routing.resolve import resolve, variant
 from omniroute.routing.tables import Gateway, Policy
 from omniroute.state.base import State
 
@@ -45,9 +45,10 @@ def explain(
     gateway: Gateway, state: State, model: str, client_format: str, policies: Sequence[Policy] = ()
 ) -> Explanation:
     """Raises what the request itself would raise: NotFound, BadRequest."""
-    route = resolve(gateway, model)
+    name, _ = variant(model)
+    route = resolve(gateway, name)
     steps = []
-    for candidate in plan(route, state, state.clock.monotonic(), asked=model, policies=policies):
+    for candidate in plan(route, state, state.clock.monotonic(), asked=name, policies=policies):
         target = candidate.target
         spoken = client_format if client_format in target.formats else next(iter(target.formats), "")
         steps.append(

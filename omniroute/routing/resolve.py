@@ -17,10 +17,26 @@ from omniroute.routing.serving import formats
 from omniroute.routing.tables import Gateway, Route, Target, Upstream
 
 NO_TIERS: Mapping[str, Price] = MappingProxyType({})
+Variant = Mapping[str, tuple[tuple[bytes, bytes], ...]]
+"""What asks an upstream for it, by format: headers. A format without a row has no word for it."""
+VARIANTS: Mapping[str, Variant] = {"[1m]": {"anthropic": ((b"anthropic-beta", b"context-1m-2025-08-07"),)}}
+"""What the end of a name may ask for beyond the model. No name of a configuration can end so: brackets are no part of
+one."""
+PLAIN: Variant = {}
+
+
+def variant(name: str) -> tuple[str, Variant]:
+    """The model's name, and which variant of it is asked for."""
+    if name.endswith("]"):
+        for end, asked in VARIANTS.items():
+            if name.endswith(end):
+                return name.removesuffix(end), asked
+    return name, PLAIN
 
 
 def resolve(gateway: Gateway, name: str) -> Route:
-    """The route. Raises NotFound with the nearest names, or BadRequest where several providers have the model."""
+    """The route to a model, in whichever variant. Raises NotFound with the nearest names, or BadRequest where several
+    providers have the model."""
     route = gateway.routes.get(name) or _qualified(gateway, name) or _wildcard(gateway, name)
     return route or _bare(gateway, name)
 

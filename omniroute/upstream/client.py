@@ -80,13 +80,16 @@ class Client:
 
 def merged(usual: Headers, *layers: Headers) -> Headers:
     """One header of each name: the last layer's, which for the caller's means that who wrote the body says how to read
-    it. Betas are a list, to which each layer adds."""
+    it. Betas are a list, to which each layer adds what is not there."""
     if not any(layers):
         return usual
     out = dict(usual)
     for name, value in chain.from_iterable(layers):
         before = out.get(name) if name.endswith(b"-beta") else None
-        out[name] = value if before is None else before + b"," + value
+        if before is None:
+            out[name] = value
+        elif value not in before.split(b","):
+            out[name] = before + b"," + value
     return tuple(out.items())
 
 
