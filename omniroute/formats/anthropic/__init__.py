@@ -17,9 +17,22 @@ from omniroute.formats.codec import Fields, Head
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 HEADERS = ((b"content-type", b"application/json"), (b"anthropic-version", b"2023-06-01"))
-FORWARD = frozenset({b"anthropic-version", b"anthropic-beta"})
-"""What changes how a body is read. The rest of what Claude Code sends (`x-app`, `x-stainless-*`, its session's id) says
-who the caller is, and to an upstream the caller is this gateway."""
+FORWARD = frozenset(
+    {
+        b"anthropic-beta",
+        b"anthropic-dangerous-direct-browser-access",
+        b"anthropic-version",
+        b"user-agent",
+        b"x-anthropic-additional-protection",
+        b"x-app",
+        b"x-claude-code-agent-id",
+        b"x-claude-code-parent-agent-id",
+        b"x-claude-code-session-id",
+    }
+)
+"""What says how to read a body, and what Claude Code says of itself: which program it is, and which of its conversations
+this is, by what providers know a coding plan and gateways a session. An account (`anthropic-workspace-id`) goes with
+our credential and not with the caller's; `x-stainless-*` is about the machine that a library runs on."""
 REQUEST_ID = b"request-id"
 
 
