@@ -19,7 +19,7 @@ from support.upstream import Asked
 FOLDER = Path(__file__).parent / "captures"
 LONGEST = 40
 VOLATILE = re.compile(
-    r"authorization|content-length|host|user-agent|x-(api-key|goog-api-key|client-request-id|codex-turn-metadata)|"
+    r"authorization|content-length|host|user-agent|x-(api-key|goog-api-(key|client)|client-request-id|codex-turn-metadata)|"
     r"x-stainless-(arch|os|runtime-version)|.*-id"
 )
 """Headers that tell of the machine, the run or the key."""

@@ -103,6 +103,7 @@ class Desk:
             "HOME": str(self.home),
             "PATH": os.pathsep.join(sorted(path)),
             "TERM": "dumb",
+            "TMPDIR": str(self.folder),
             "HTTP_PROXY": self.fence.url,
             "HTTPS_PROXY": self.fence.url,
             "NO_PROXY": "127.0.0.1,localhost",

@@ -55,6 +55,14 @@ def results(asked: Asked) -> list[tuple[str, str]]:
     ]
 
 
+def calls(asked: Asked) -> list[str]:
+    """The ids of the calls that a request tells of."""
+    messages = [message for message in asked.json["messages"] if message["role"] == "assistant"]
+    if provider_of(asked) == "openai":
+        return [call["id"] for message in messages for call in message.get("tool_calls", ())]
+    return [block["id"] for message in messages for block in message["content"] if block["type"] == "tool_use"]
+
+
 def _text(content: Any) -> str:
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 

@@ -1,0 +1,81 @@
+"""Codex before the gateway: it speaks OpenAI's Responses and nothing else, always as a stream."""
+
+from __future__ import annotations
+
+
+import pytest
+from agents.captures import FOLDER, captured
+from agents.tools import Desk, Ran
+from agents.turns import IDS, booked, results, uses
+from support.rig import KEY, Rig
+
+MODELS = {"anthropic": "anth-codex", "openai": "open-codex"}
+LOSSES = {"anthropic": [], "openai": []}
+"""What of its requests an upstream's format has no words for."""
+CONFIG = """
+model_provider = "omniroute"
+check_for_update_on_startup = false
+[analytics]
+enabled = false
+[otel]
+exporter = "none"
+metrics_exporter = "none"
+[features]
+apps = false
+plugins = false
+[model_providers.omniroute]
+name = "OmniRoute"
+base_url = "{url}/v1"
+env_key = "OMNIROUTE_KEY"
+wire_api = "responses"
+stream_max_retries = 0
+request_max_retries = 0
+"""
+
+
+def codex(desk: Desk, model: str) -> Ran:
+    folder = desk.home / ".codex"
+    folder.mkdir()
+    (folder / "config.toml").write_text(CONFIG.format(url=desk.gateway.url))
+    return desk.run(
+        "node",
+        desk.tools / "@openai/codex/bin/codex.js",
+        *("exec", "--skip-git-repo-check", "--sandbox", "danger-full-access", "--model", model),
+        "What does note.txt say?",
+        OMNIROUTE_KEY=KEY,
+    )
+
+
+def asks_for_the_note(rig: Rig, desk: Desk) -> None:
+    rig.script(uses("exec_command", {"cmd": f"cat {desk.work / 'note.txt'}"}))
+
+
+@pytest.mark.parametrize("upstream", ["anthropic", "openai"])
+def test_it_runs_a_command_and_tells_what_came_back(rig: Rig, desk: Desk, upstream: str):
+    word = desk.note()
+    asks_for_the_note(rig, desk)
+    ran = codex(desk, MODELS[upstream])
+    assert (ran.status, ran.out.strip()) == (0, f"The note says {word}."), ran.err
+    assert [(asked.method, asked.path) for asked in desk.sent] == [("POST", "/v1/responses")] * 2
+    assert desk.gateway.statuses == [200, 200]
+    assert desk.strayed == []
+    before, after = rig.upstream.asked
+    assert results(before) == []
+    ((ident, text),) = results(after)
+    assert ident == IDS[upstream]
+    assert text.endswith(f"\n{word}\n")
+    assert booked(rig, MODELS[upstream], 2) == [(200, LOSSES[upstream])] * 2
+
+
+def test_what_it_sends_is_what_was_reviewed(rig: Rig, desk: Desk, golden):
+    desk.note()
+    asks_for_the_note(rig, desk)
+    assert codex(desk, "anth/chat").status == 0
+    for number, asked in enumerate(desk.sent, 1):
+        golden(FOLDER / "codex" / f"{number}.json", captured(desk, asked))
+
+
+def test_it_says_that_a_model_is_not_there(rig: Rig, desk: Desk):
+    ran = codex(desk, "no-such-model")
+    assert ran.status != 0
+    assert "no-such-model" in ran.err
