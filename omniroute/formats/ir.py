@@ -136,7 +136,8 @@ class Turn(Value, frozen=True):
 
 class Tool(Value, frozen=True):
     """A function the model may call: `parameters` is its JSON schema. `custom` tools take free text, in `grammar`'s
-    syntax if there is one. `opaque` holds a server tool that only `format` knows."""
+    syntax if there is one. `opaque` holds a server tool that only `format` knows, `vendor` the fields of another that
+    only it has."""
 
     name: str
     description: str | None = None
@@ -147,6 +148,13 @@ class Tool(Value, frozen=True):
     format: str | None = None
     opaque: Raw | None = None
     cache: CacheMark | None = None
+    vendor: dict[str, Raw] = {}
+
+    def lost(self, spoken: str, place: str) -> list[Loss]:
+        """What of its fields the format that is spoken has not."""
+        if self.format == spoken:
+            return []
+        return [Loss(name, f"{place}.{name}", f"dropped: only {self.format} has this field") for name in self.vendor]
 
 
 class ToolChoice(Value, frozen=True):

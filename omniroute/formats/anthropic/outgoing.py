@@ -115,6 +115,9 @@ def _tool(tool: Tool, place: str, known: Traits, ledger: Ledger) -> Any:
         fields["input_schema"] = custom.SCHEMA
     else:
         fields |= _schema(tool, f"{place}.parameters", known, ledger)
+    if tool.format == NAME:
+        fields |= tool.vendor
+    ledger.losses += tool.lost(NAME, place)
     return marked(fields, tool.cache, ledger)
 
 

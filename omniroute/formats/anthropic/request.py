@@ -70,6 +70,7 @@ _tool = msgspec.json.Decoder(_Tool)
 UNDERSTOOD = frozenset(
     {"model", "stream", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "metadata"}
 ) | frozenset(Scalars.__struct_fields__)
+TOOL = frozenset(_Tool.__struct_fields__)
 MODES: dict[str, Literal["auto", "required", "one", "none"]] = {
     "auto": "auto",
     "any": "required",
@@ -119,7 +120,17 @@ def _one_tool(raw: Raw, place: str) -> Tool:
     if not bytes(tool.input_schema):
         raise missing(f"{place}.input_schema")
     patch.read(_object, tool.input_schema, f"{place}.input_schema")
-    return Tool(tool.name, tool.description, tool.input_schema, tool.strict, cache=cache)
+    fields = patch.read(_object, raw, place)
+    others = {name: value for name, value in fields.items() if name not in TOOL and bytes(value) != b"null"}
+    return Tool(
+        tool.name,
+        tool.description,
+        tool.input_schema,
+        tool.strict,
+        format=NAME if others else None,
+        cache=cache,
+        vendor=others,
+    )
 
 
 def _tool_choice(choice: _Choice) -> tuple[ToolChoice, bool | None]:

@@ -87,6 +87,7 @@ def _tools(chat: Chat, ledger: Ledger) -> Fields:
 
 
 def _function(tool: Tool, place: str, ledger: Ledger) -> Fields:
+    ledger.losses += tool.lost(NAME, place)
     if tool.strict:
         ledger.lose("strict", place, "dropped: strictness is not known of one tool")
     if tool.custom:

@@ -202,6 +202,7 @@ class _Writer:
         if tool.opaque is not None:
             self.lose("tool", place, f"dropped: only {tool.format} has the tool {tool.name!r}")
             return None
+        self.losses += tool.lost(NAME, place)
         if tool.custom:
             self.lose("custom_tool", place, "made a function of one text; its grammar is not enforced")
         elif tool.strict:

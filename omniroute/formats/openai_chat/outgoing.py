@@ -186,6 +186,7 @@ class _Writer:
                 return tool.opaque
             self.lose("tool", place, f"dropped: only {tool.format} has the tool {tool.name!r}")
             return None
+        self.losses += tool.lost(NAME, place)
         if tool.custom:
             fields = _present(description=tool.description, format=tool.grammar)
             return {"type": "custom", "custom": {"name": tool.name} | fields}

@@ -29,7 +29,7 @@ from omniroute.formats.ir import (
     Turn,
 )
 from omniroute.formats.openai_chat.conversation import data_url, given, in_result, missing, only_text
-from omniroute.formats.openai_responses import seal
+from omniroute.formats.openai_responses import namespaces, seal
 from omniroute.formats.openai_responses.head import GIVEN, MADE, NAME, Role
 
 BETWEEN = "\n\n"
@@ -72,6 +72,7 @@ class Item(msgspec.Struct, gc=False):
     id: str | None = None
     call_id: str | None = None
     name: str | None = None
+    namespace: str | None = None
     arguments: Any = None
     input: Any = None
     output: str | list[Part] | dict[str, Any] | None = None
@@ -117,7 +118,8 @@ class Conversation:
                 self._say(_thought(item))
             case "function_call":
                 text = _text(item.arguments, f"input[{at}].arguments")
-                self._say(ToolCall(_call_id(item, at), given(item.name, f"input[{at}].name"), text))
+                name = namespaces.joined(item.namespace, given(item.name, f"input[{at}].name"))
+                self._say(ToolCall(_call_id(item, at), name, text))
             case "custom_tool_call":
                 text = _text(item.input, f"input[{at}].input")
                 self._say(ToolCall(_call_id(item, at), given(item.name, f"input[{at}].name"), text, custom=True))

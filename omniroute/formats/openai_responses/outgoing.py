@@ -190,7 +190,10 @@ class _Writer:
                 return tool.opaque
             self.lose("tool", place, f"dropped: only {tool.format} has the tool {tool.name!r}")
             return None
+        self.losses += tool.lost(NAME, place)
         fields: Fields = {"type": "custom" if tool.custom else "function", "name": tool.name}
+        if tool.format == NAME:
+            fields |= {name: value for name, value in tool.vendor.items() if "." not in name}
         fields |= _present(description=tool.description)
         if tool.custom:
             return fields if tool.grammar is None else fields | {"format": _flat(tool.grammar)}

@@ -17,6 +17,7 @@ from omniroute.formats import patch
 from omniroute.formats.codec import Head
 from omniroute.formats.ir import Chat, Effort, Output, Raw, Reasoning, Sampling, Text, Tool, ToolChoice, Turn
 from omniroute.formats.openai_chat.conversation import missing, present
+from omniroute.formats.openai_responses import namespaces
 from omniroute.formats.openai_responses.conversation import Conversation, Item
 from omniroute.formats.openai_responses.head import NAME, Scalars
 
@@ -28,6 +29,7 @@ class _Tool(msgspec.Struct):
     parameters: Raw = Raw()
     strict: bool | None = None
     format: Raw = Raw()
+    tools: list[Raw] | None = None
 
 
 class _Named(msgspec.Struct):
@@ -79,6 +81,7 @@ _grammar = msgspec.json.Decoder(_Grammar)
 _tools = msgspec.json.Decoder(list[_Named] | None)
 _object = msgspec.json.Decoder(dict[str, Raw])
 
+TOOL = frozenset(_Tool.__struct_fields__)
 LOGPROBS = "message.output_text.logprobs"
 SEALED = "reasoning.encrypted_content"
 UNDERSTOOD = frozenset(
@@ -108,7 +111,7 @@ def decode_request(head: Head) -> Chat:
     return Chat(
         turns=turns,
         system=system,
-        tools=tuple([_one_tool(raw, f"tools[{at}]") for at, raw in enumerate(asked.tools or ())]),
+        tools=tuple([tool for at, raw in enumerate(asked.tools or ()) for tool in _read_tools(raw, f"tools[{at}]")]),
         tool_choice=_tool_choice(asked),
         parallel_tools=asked.parallel_tool_calls,
         sampling=Sampling(
@@ -203,20 +206,43 @@ def _keep_others(vendor: dict[str, Raw], name: str, fields: Mapping[str, Raw], k
 # ----------------------------------------------------------------------------------------------------------- tools
 
 
-def _one_tool(raw: Raw, place: str) -> Tool:
+def _read_tools(raw: Raw, place: str) -> list[Tool]:
+    """A tool, or those of a namespace."""
     tool = patch.read(_tool, raw, place)
+    if tool.type != namespaces.KIND:
+        return [_one_tool(tool, raw, place)]
+    if not tool.name:
+        raise missing(f"{place}.name")
+    vendor = {"namespace.description": patch.raw(tool.description)} if tool.description else {}
+    members = []
+    for at, one in enumerate(tool.tools or ()):
+        spot = f"{place}.tools[{at}]"
+        member = _one_tool(patch.read(_tool, one, spot), one, spot)
+        name = namespaces.joined(tool.name, member.name)
+        if member.custom or member.opaque is not None:
+            members.append(Tool(name, format=NAME, opaque=one))
+            continue
+        members.append(msgspec.structs.replace(member, name=name, format=NAME, vendor=member.vendor | vendor))
+        vendor = {}
+    return members
+
+
+def _one_tool(tool: _Tool, raw: Raw, place: str) -> Tool:
     if tool.type not in ("function", "custom"):
         return Tool(tool.type, format=NAME, opaque=raw)
     if not tool.name:
         raise missing(f"{place}.name")
+    fields = patch.read(_object, raw, place)
+    others = {name: value for name, value in fields.items() if name not in TOOL and bytes(value) != b"null"}
+    spoken = NAME if others else None
     if tool.type == "custom":
         form = present(tool.format)
         grammar = None if form is None else _nested(form, f"{place}.format")
-        return Tool(tool.name, tool.description, custom=True, grammar=grammar)
+        return Tool(tool.name, tool.description, custom=True, grammar=grammar, format=spoken, vendor=others)
     parameters = present(tool.parameters)
     if parameters is not None:
         patch.read(_object, parameters, f"{place}.parameters")
-    return Tool(tool.name, tool.description, parameters, tool.strict)
+    return Tool(tool.name, tool.description, parameters, tool.strict, format=spoken, vendor=others)
 
 
 def _nested(form: Raw, place: str) -> Raw:

@@ -25,6 +25,7 @@ from omniroute.formats.ir import (
 from omniroute.formats.openai_chat import faults as outer
 from omniroute.formats.openai_responses import seal
 from omniroute.formats.openai_responses.head import NAME
+from omniroute.formats.openai_responses.namespaces import Spaces, spaces
 from omniroute.formats.openai_responses.request import customs
 
 _encode = msgspec.json.Encoder().encode
@@ -109,12 +110,12 @@ def encode_reply(told: Message, head: Head, ident: str, created: int) -> bytes:
     if told.fault is not None:
         return outer.encode_error(told.fault, "")
     form = Form(head, ident, created)
-    free = customs(head.fields.get("tools"))
+    free, within = customs(head.fields.get("tools")), spaces(head.fields.get("tools"))
     reason = CUT.get(told.finish or "stop", _silent(told))
     items: list[Any] = []
     logprobs = list(told.logprobs)
     for block in told.blocks:
-        item = _item(block, f"{form.ident}_{len(items)}", free, logprobs)
+        item = _item(block, f"{form.ident}_{len(items)}", free, within, logprobs)
         if item is not None:
             items.append(item)
     if reason is not None and items and isinstance(items[-1], dict) and "status" in items[-1]:
@@ -129,7 +130,7 @@ def _silent(told: Message) -> str | None:
     return "content_filter" if told.finish == "refusal" and not worded else None
 
 
-def _item(block: Block, ident: str, free: frozenset[str], logprobs: list[Raw]) -> Any:
+def _item(block: Block, ident: str, free: frozenset[str], within: Spaces, logprobs: list[Raw]) -> Any:
     """A block as an item; None where there is nothing to tell."""
     match block:
         case Text():
@@ -144,8 +145,9 @@ def _item(block: Block, ident: str, free: frozenset[str], logprobs: list[Raw]) -
             return reasoning(own or f"rs_{ident}", block.text, sealed)
         case ToolCall():
             call = custom.called(block, free)
-            write = custom_call if call.custom else function_call
-            return write(ident, call.id, call.name, call.arguments)
+            if call.custom:
+                return custom_call(ident, call.id, call.name, call.arguments)
+            return function_call(ident, call.id, within.get(call.name, call.name), call.arguments)
         case Image() | Audio() | Opaque():
             return shown(block, ident)
         case _:
@@ -180,14 +182,18 @@ def summary_part(text: str) -> dict[str, str]:
     return {"type": "summary_text", "text": text}
 
 
-def function_call(ident: str, call: str, name: str, arguments: str, status: str = "completed") -> dict[str, Any]:
+def function_call(
+    ident: str, call: str, name: str | tuple[str, str], arguments: str, status: str = "completed"
+) -> dict[str, Any]:
+    """A call of a function, whose name may be that of its namespace and its own."""
+    named = {"name": name} if isinstance(name, str) else {"namespace": name[0], "name": name[1]}
     return {
         "id": f"fc_{ident}",
         "type": "function_call",
         "status": status,
         "arguments": arguments,
         "call_id": call,
-        "name": name,
+        **named,
     }
 
 

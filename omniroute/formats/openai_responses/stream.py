@@ -34,6 +34,7 @@ from omniroute.formats.ir import (
 )
 from omniroute.formats.openai_chat.chunks import joined
 from omniroute.formats.openai_responses import faults, response, seal
+from omniroute.formats.openai_responses.namespaces import Spaces, spaces
 from omniroute.formats.openai_responses.request import customs
 from omniroute.formats.openai_responses.response import CUT, Form
 
@@ -43,7 +44,8 @@ _DELTA = b'event: %b\ndata: {"type":"%b","item_id":%b,"output_index":%d,%b"delta
 
 
 def encoder(head: Head, ident: str, created: int) -> ResponseEncoder:
-    return ResponseEncoder(Form(head, ident, created), customs(head.fields.get("tools")))
+    tools = head.fields.get("tools")
+    return ResponseEncoder(Form(head, ident, created), customs(tools), spaces(tools))
 
 
 class _Open:
@@ -96,11 +98,13 @@ class ResponseEncoder:
         "_saying",
         "_started",
         "_usage",
+        "_within",
     )
 
-    def __init__(self, form: Form, free: frozenset[str]) -> None:
+    def __init__(self, form: Form, free: frozenset[str], within: Spaces) -> None:
         self._form = form
         self._free = free
+        self._within = within
         self._usage: Usage | None = None
         self._started = False
         self._declined = False
@@ -299,7 +303,7 @@ class ResponseEncoder:
             item.name(f"ctc_{item.ident}", b"response.custom_tool_call_input.delta", b"")
         else:
             item.name(f"fc_{item.ident}", b"response.function_call_arguments.delta", b"")
-        self._added(item, _called(item, "", "in_progress"), out)
+        self._added(item, self._called(item, "", "in_progress"), out)
 
     def _extend(self, index: int, text: str, out: list[bytes]) -> None:
         item = self._calls.get(index)
@@ -321,7 +325,14 @@ class ResponseEncoder:
         else:
             told = b'%b"arguments":%b,' % (item.spot, _encode(text))
             self._tell(b"response.function_call_arguments.done", told, out)
-        self._done(item, _called(item, text, status), out)
+        self._done(item, self._called(item, text, status), out)
+
+    def _called(self, item: _Open, text: str, status: str) -> dict[str, Any]:
+        start = item.start
+        assert start is not None
+        if item.kind == "custom":
+            return response.custom_call(item.ident, start.id, start.name, text, status)
+        return response.function_call(item.ident, start.id, self._within.get(start.name, start.name), text, status)
 
     def _show(self, shown: Image | Audio | Opaque, out: list[bytes]) -> None:
         self._end_saying(out)
@@ -350,13 +361,6 @@ class ResponseEncoder:
         self._over = True
         whole = self._form.write(status, self._output(), usage=self._usage, reason=reason)
         self._tell(b"response." + status.encode(), b'"response":%b,' % whole, out)
-
-
-def _called(item: _Open, text: str, status: str) -> dict[str, Any]:
-    start = item.start
-    assert start is not None
-    write = response.custom_call if item.kind == "custom" else response.function_call
-    return write(item.ident, start.id, start.name, text, status)
 
 
 def _on_one_line(raw: Raw) -> Raw:
