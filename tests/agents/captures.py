@@ -43,7 +43,9 @@ def captured(desk: Desk, asked: Asked) -> str:
 
 def _plain(desk: Desk, value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _plain(desk, value[name]) for name in value}
+        # a map of names to texts comes in any order
+        names = sorted(value) if all(isinstance(one, str) for one in value.values()) else value
+        return {name: _plain(desk, value[name]) for name in names}
     if isinstance(value, list):
         return [_plain(desk, item) for item in value]
     return _cut(desk, value) if isinstance(value, str) else value
@@ -58,6 +60,6 @@ def _cut(desk: Desk, text: str) -> str:
 
 
 def stored() -> Iterator[tuple[str, Any]]:
-    """All captures: the tool and number, and what was sent."""
-    for path in sorted(FOLDER.glob("*/*.json")):
+    """All captures: the tool with the number, and what was sent."""
+    for path in sorted(FOLDER.glob("*/[0-9]*.json")):
         yield f"{path.parent.name}/{path.stem}", json.loads(path.read_text())

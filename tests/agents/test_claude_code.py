@@ -19,7 +19,7 @@ from support.rig import KEY, Rig
 from omniroute.formats import anthropic
 
 MODELS = {"openai": "open-claude", "anthropic": "anth-claude"}
-LOSSES = {"openai": ["cache_control", "context_management"], "anthropic": []}
+LOSSES = {"openai": ["cache_control", "defer_loading", "context_management"], "anthropic": []}
 """What of its requests an upstream's format has no words for."""
 OWN = {"accept-encoding", "content-length", "content-type", "host", "x-api-key"}
 """Headers to a provider that are the gateway's."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 
 import pytest
 from agents.captures import FOLDER, captured
@@ -10,8 +13,11 @@ from agents.turns import IDS, booked, results, uses
 from support.rig import KEY, Rig
 
 MODELS = {"anthropic": "anth-codex", "openai": "open-codex"}
-LOSSES = {"anthropic": [], "openai": []}
-"""What of its requests an upstream's format has no words for."""
+LOSSES = {
+    "anthropic": ["namespace.description", "tool", "prompt_cache_key", "client_metadata"],
+    "openai": ["namespace.description", "tool", "thinking_display", "prompt_cache_key", "client_metadata"],
+}
+"""What of its requests an upstream's format has no words for. The tool is OpenAI's own search of the web."""
 CONFIG = """
 model_provider = "omniroute"
 check_for_update_on_startup = false
@@ -33,14 +39,14 @@ request_max_retries = 0
 """
 
 
-def codex(desk: Desk, model: str) -> Ran:
+def codex(desk: Desk, model: str, more: str = "") -> Ran:
     folder = desk.home / ".codex"
     folder.mkdir()
-    (folder / "config.toml").write_text(CONFIG.format(url=desk.gateway.url))
+    (folder / "config.toml").write_text(CONFIG.format(url=desk.gateway.url) + more)
     return desk.run(
         "node",
         desk.tools / "@openai/codex/bin/codex.js",
-        *("exec", "--skip-git-repo-check", "--sandbox", "danger-full-access", "--model", model),
+        *("exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--model", model),
         "What does note.txt say?",
         OMNIROUTE_KEY=KEY,
     )
@@ -65,6 +71,20 @@ def test_it_runs_a_command_and_tells_what_came_back(rig: Rig, desk: Desk, upstre
     assert ident == IDS[upstream]
     assert text.endswith(f"\n{word}\n")
     assert booked(rig, MODELS[upstream], 2) == [(200, LOSSES[upstream])] * 2
+
+
+@pytest.mark.parametrize("upstream", ["anthropic", "openai"])
+def test_it_calls_a_function_of_an_mcp_server(rig: Rig, desk: Desk, upstream: str):
+    """It sends these in a namespace for each server, and knows them in no other way."""
+    word = desk.note()
+    server = [str(Path(__file__).parent / "words.py"), str(desk.work / "note.txt")]
+    rig.script(uses("mcp__words__lookup", {"word": "note"}))
+    more = f"[mcp_servers.words]\ncommand = {json.dumps(sys.executable)}\nargs = {json.dumps(server)}\n"
+    ran = codex(desk, f"{MODELS[upstream]}-mcp", more)
+    assert (ran.status, ran.out.strip()) == (0, f"The note says {word}."), ran.err
+    ((ident, text),) = results(rig.upstream.asked[-1])
+    assert ident == IDS[upstream]
+    assert word in text
 
 
 def test_what_it_sends_is_what_was_reviewed(rig: Rig, desk: Desk, golden):
