@@ -23,12 +23,17 @@ VOLATILE = re.compile(
     r"x-stainless-(arch|os|runtime-version)|.*-id"
 )
 """Headers that tell of the machine, the run or the key."""
+HASHED = {"client_metadata"}
+"""Objects whose names come in another order each time."""
 _names = (
     (
         re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),
         "00000000-0000-4000-8000-000000000000",
     ),
-    (re.compile(r"[0-9a-f]{64}"), "0" * 64),
+    (re.compile(r"\b[0-9a-f]{64}\b"), "0" * 64),
+    (re.compile(r"(?<=_)[0-9a-f]{28}(?=_)"), "0" * 28),
+    (re.compile(r"(?<=Chunk ID: )[0-9a-f]{6}"), "0" * 6),
+    (re.compile(r"(?<=Wall time: )[0-9.]+"), "0.0000"),
     (re.compile(r"\b1[0-9]{12}\b"), "1" + "0" * 12),
     (WORD, "walrus-00000000"),
 )
@@ -43,9 +48,7 @@ def captured(desk: Desk, asked: Asked) -> str:
 
 def _plain(desk: Desk, value: Any) -> Any:
     if isinstance(value, dict):
-        # a map of names to texts comes in any order
-        names = sorted(value) if all(isinstance(one, str) for one in value.values()) else value
-        return {name: _plain(desk, value[name]) for name in names}
+        return {name: _plain(desk, dict(sorted(one.items())) if name in HASHED else one) for name, one in value.items()}
     if isinstance(value, list):
         return [_plain(desk, item) for item in value]
     return _cut(desk, value) if isinstance(value, str) else value
