@@ -16,7 +16,7 @@ def tools():
 
 @pytest.fixture(scope="module")
 def rig(tools):
-    with Rig(aliases=", claude-house: anth/chat, js-anthropic: anth/chat, js-openai: open/chat") as one:
+    with Rig(aliases=", claude-house: anth/chat, js-anth: anth/chat, js-open: open/chat") as one:
         yield one
 
 

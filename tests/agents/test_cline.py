@@ -11,8 +11,8 @@ from agents.turns import booked, calls, results, uses
 from support.rig import KEY, Rig
 
 MODELS = {"anthropic": "anth-cline", "openai": "open-cline"}
-LOSSES = ["tool_choice", "options.num_ctx"]
-"""What of its requests the upstreams' formats have no words for. Ollama has none for the first itself."""
+LOSSES = ["options.num_ctx"]
+"""What of its requests the upstreams' formats have no words for."""
 
 
 def cline(desk: Desk, model: str) -> Ran:
