@@ -14,7 +14,7 @@ import pytest
 from agents.captures import FOLDER, captured
 from agents.tools import Desk, Ran
 from agents.turns import IDS, booked, results, uses
-from support.rig import KEY, Rig
+from support.rig import Rig
 
 from omniroute.formats import anthropic
 
@@ -26,15 +26,14 @@ OWN = {"accept-encoding", "content-length", "content-type", "host", "x-api-key"}
 
 
 def claude(desk: Desk, model: str, prompt: str = "What does note.txt say?", **environment: str) -> Ran:
+    environment = {"CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY": "", **environment}  # it asks in each run
     return desk.run(
         "node",
         desk.tools / "@anthropic-ai/claude-code/cli-wrapper.cjs",
         *("-p", prompt, "--model", model, "--output-format", "json", "--allowedTools", "Read"),
-        ANTHROPIC_BASE_URL=desk.gateway.url,
-        ANTHROPIC_AUTH_TOKEN=KEY,
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
         DISABLE_AUTOUPDATER="1",
-        **environment,
+        **desk.exports("Claude Code") | environment,
     )
 
 

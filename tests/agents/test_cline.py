@@ -8,7 +8,7 @@ import pytest
 from agents.captures import FOLDER, captured
 from agents.tools import Desk, Ran
 from agents.turns import booked, calls, results, uses
-from support.rig import KEY, Rig
+from support.rig import Rig
 
 MODELS = {"anthropic": "anth-cline", "openai": "open-cline"}
 LOSSES = ["options.num_ctx"]
@@ -21,10 +21,8 @@ def cline(desk: Desk, model: str) -> Ran:
         pytest.skip("Cline cannot be installed: there is no package of it for this machine")
     folder = desk.home / ".cline/data/settings"
     folder.mkdir(parents=True)
-    settings = {"provider": "ollama", "apiKey": KEY, "model": model, "baseUrl": desk.gateway.url}
-    stored = {"settings": settings, "updatedAt": "2026-01-01T00:00:00.000Z", "tokenSource": "manual"}
-    providers = {"version": 1, "lastUsedProvider": "ollama", "modes": {}, "providers": {"ollama": stored}}
-    (folder / "providers.json").write_text(json.dumps(providers))
+    told = desk.settings("Clients of Ollama", "json").replace('"coding"', json.dumps(model))
+    (folder / "providers.json").write_text(told)
     (folder / "global-settings.json").write_text('{"telemetryOptOut": true, "autoUpdateEnabled": false}')
     return desk.run(
         found[0],

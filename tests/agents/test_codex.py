@@ -10,7 +10,7 @@ import pytest
 from agents.captures import FOLDER, captured
 from agents.tools import Desk, Ran
 from agents.turns import IDS, booked, results, uses
-from support.rig import KEY, Rig
+from support.rig import Rig
 
 MODELS = {"anthropic": "anth-codex", "openai": "open-codex"}
 LOSSES = {
@@ -18,9 +18,9 @@ LOSSES = {
     "openai": ["namespace.description", "tool", "thinking_display", "prompt_cache_key", "client_metadata"],
 }
 """What of its requests an upstream's format has no words for. The tool is OpenAI's own search of the web."""
-CONFIG = """
-model_provider = "omniroute"
-check_for_update_on_startup = false
+QUIET = """
+stream_max_retries = 0
+request_max_retries = 0
 [analytics]
 enabled = false
 [otel]
@@ -29,26 +29,20 @@ metrics_exporter = "none"
 [features]
 apps = false
 plugins = false
-[model_providers.omniroute]
-name = "OmniRoute"
-base_url = "{url}/v1"
-env_key = "OMNIROUTE_KEY"
-wire_api = "responses"
-stream_max_retries = 0
-request_max_retries = 0
 """
+"""Below the provider's settings: it asks nobody twice, and nobody else."""
 
 
 def codex(desk: Desk, model: str, more: str = "") -> Ran:
     folder = desk.home / ".codex"
     folder.mkdir()
-    (folder / "config.toml").write_text(CONFIG.format(url=desk.gateway.url) + more)
+    (folder / "config.toml").write_text(desk.settings("Codex", "toml") + QUIET + more)
     return desk.run(
         "node",
         desk.tools / "@openai/codex/bin/codex.js",
         *("exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--model", model),
         "What does note.txt say?",
-        OMNIROUTE_KEY=KEY,
+        **desk.exports("Codex"),
     )
 
 

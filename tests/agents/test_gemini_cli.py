@@ -8,7 +8,7 @@ import pytest
 from agents.captures import FOLDER, captured
 from agents.tools import Desk, Ran
 from agents.turns import IDS, booked, results, uses
-from support.rig import KEY, Rig
+from support.rig import Rig
 
 MODELS = {"openai": "open-gemini", "anthropic": "anth-gemini"}
 LOSSES = {"openai": ["top_k", "thinking_display"], "anthropic": ["top_k"]}
@@ -29,8 +29,7 @@ def gemini(desk: Desk, model: str) -> Ran:
         "node",
         desk.tools / "@google/gemini-cli/bundle/gemini.js",
         *("--model", model, "--yolo", "--output-format", "json", "--prompt", "What does note.txt say?"),
-        GOOGLE_GEMINI_BASE_URL=desk.gateway.url,
-        GEMINI_API_KEY=KEY,
+        **desk.exports("Gemini CLI"),
         GEMINI_CLI_NO_RELAUNCH="true",
         GEMINI_CLI_TRUST_WORKSPACE="true",
     )

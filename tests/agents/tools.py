@@ -22,13 +22,18 @@ from secrets import token_hex
 from typing import Any
 
 import pytest
+from support.gateway import ROOT
+from support.rig import KEY
 from support.tap import Tap
 from support.upstream import Asked, Upstream, whole
 
 HERE = Path(__file__).parent
+PAGE = ROOT / "docs" / "tools.md"
 PINNED = ("package.json", "package-lock.json")
 INSTALLING = 300.0
 """Seconds for the first time on a machine; with a near registry it takes ten."""
+RETRIES = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=2000")
+"""A registry that is not there is not waited for."""
 PATIENCE = 40.0
 """Seconds for one run of a tool, most of which need two."""
 _unreachable = re.compile(r"npm error code (E403|E404|EAI_AGAIN|ECONN\w+|ENET\w+|ENOTFOUND|E?TIMEDOUT|ERR_SOCKET\w*)\b")
@@ -62,7 +67,7 @@ def _digest() -> str:
 def _install(npm: str, folder: Path) -> None:
     for name in PINNED:
         shutil.copy(HERE / name, folder)
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", *RETRIES]
     try:
         ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALLING, check=False)
     except subprocess.TimeoutExpired:
@@ -108,6 +113,17 @@ class Desk:
             "HTTPS_PROXY": self.fence.url,
             "NO_PROXY": "127.0.0.1,localhost",
         }
+
+    def settings(self, tool: str, language: str) -> str:
+        """What the page says to set for a tool, with this gateway's address and key."""
+        section = PAGE.read_text().partition(f"\n## {tool}\n")[2].partition("\n## ")[0]
+        block = section.partition(f"```{language}\n")[2].partition("```")[0]
+        return block.replace("http://127.0.0.1:20128", self.gateway.url).replace("anonymous", KEY)
+
+    def exports(self, tool: str) -> dict[str, str]:
+        """The variables that the page says to set for a tool."""
+        lines = self.settings(tool, "sh").splitlines()
+        return dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export "))
 
     def run(self, *command: Any, **environment: str) -> Ran:
         """Runs the tool, and all that it starts, to its end. It does not go on for longer than the patience lasts."""
