@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -60,7 +60,8 @@ FORM_TOO_LARGE = "The form is larger than the {:g} MiB that are taken here."
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path of the client API. `body_limit` is in bytes, None for the configured one; `metered` calls stand in the
-    ledger; `mount` takes all paths below; `shared` paths speak another format to callers that send a header of its own; where
+    ledger; `mount` takes all paths below; `shared` paths speak another format to callers that send a header of its own; a row that is
+    `holding` something takes no path without it; where
     there is a `form`, the body is one within these limits, and no JSON."""
 
     path: str
@@ -73,6 +74,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     metered: bool = False
     mount: bool = False
     shared: bool = False
+    holding: str = ""
     form: Limits | None = None
 
 
@@ -120,7 +122,7 @@ ENDPOINTS = (
     _posted("/v1/images/generations", "openai_chat", unary.draw, "images"),
     _looked_up("/v1/images/generations", "openai_chat", listing.models, "images"),
     _looked_up("/v1/models", "openai_chat", listing.models, mount=True, shared=True),
-    _posted("/v1/models", "gemini", actions.act, mount=True),
+    _posted("/v1/models", "gemini", actions.act, mount=True, holding=":"),
     _posted("/v1/providers", "openai_chat", at_provider, mount=True),
     _posted("/v1beta/models", "gemini", actions.act, mount=True),
     _looked_up("/v1beta/models", "gemini", listing.models, mount=True),
@@ -176,15 +178,18 @@ class Gate:
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             self.active += 1
+            row = methods.get(scope["method"], rows[0])
+            if row.holding not in scope["path"]:
+                row = rows[0]
             try:
-                await self._serve(methods.get(scope["method"], rows[0]), methods, scope, receive, send)
+                await self._serve(row, rows, scope, receive, send)
             finally:
                 self.active -= 1
 
         return application
 
     async def _serve(
-        self, endpoint: Endpoint, methods: Iterable[str], scope: Scope, receive: Receive, send: Send
+        self, endpoint: Endpoint, rows: Sequence[Endpoint], scope: Scope, receive: Receive, send: Send
     ) -> None:
         pairs = scope["headers"]
         spoken = _spoken(pairs, endpoint.format) if endpoint.shared else endpoint.format
@@ -195,8 +200,9 @@ class Gate:
         guard = call.guard = Guard(scope, asyncio.get_running_loop().time())
         try:
             if scope["method"] != endpoint.method:
-                allow = ", ".join(methods)
-                raise MethodNotAllowed(f"{scope['path']} takes {allow}, not {scope['method']}.", [*methods])
+                allowed = [row.method for row in rows if row.holding in scope["path"]]
+                told = f"{scope['path']} takes {', '.join(allowed)}, not {scope['method']}."
+                raise MethodNotAllowed(told, allowed)
             await self._answer(call, scope, receive, guard)
         except CallError as error:
             await _refuse(call, error.fault, error.allow if isinstance(error, MethodNotAllowed) else ())

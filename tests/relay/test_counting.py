@@ -168,6 +168,7 @@ def prepared(of):
         codec=CHAT["openai_chat"],
         chat=None,
         headers=[(b"anthropic-beta", b"x")],
+        variant={},
     )
     return counting._prepare(call, openai_chat.peek(body), of, "anthropic")
 
@@ -211,7 +212,9 @@ def test_every_format_that_counts_reads_what_it_writes(form):
 
 @pytest.mark.parametrize("form", COUNTING)
 def test_what_one_format_counts_can_be_asked_of_every_other(form):
-    call: Any = SimpleNamespace(endpoint=SimpleNamespace(format="anthropic"), codec=CHAT["anthropic"], headers=[])
+    call: Any = SimpleNamespace(
+        endpoint=SimpleNamespace(format="anthropic"), codec=CHAT["anthropic"], headers=[], variant={}
+    )
     call.chat = decode_request(peek_count(msgspec.json.encode(BODY | {"model": "m"})))
     place = Endpoint(origin=Origin("http", "127.0.0.1", 1), base_path="")
     upstream = msgspec.structs.replace(target().upstream, endpoints={form: place})
