@@ -70,7 +70,7 @@ INLINED = 64 * 1024
 """Bytes of definitions that are put in place of references, in one schema."""
 CIRCLES = 2
 """Schemas of a circle within each other; a third would let a few of them grow into a forest."""
-REMEMBERED = 16 * 1024
+REMEMBERED = 4 * 1024
 """Bytes of the longest schema whose result is remembered."""
 TOLD = 200
 """Bytes of the longest value that a description tells."""
