@@ -1,4 +1,4 @@
-"""A gateway between the SDKs and a scripted provider that speaks both formats: what the end-to-end tests run on."""
+"""A gateway between the SDKs and a scripted provider that speaks all formats: what the end-to-end tests run on."""
 
 from __future__ import annotations
 
@@ -15,14 +15,24 @@ from support.providers import Says, saying
 from support.sdks import SDKS, Heard
 from support.upstream import Asked, Script, Upstream
 
-FORMATS = ("openai", "anthropic")
+FORMATS = ("openai", "responses", "anthropic", "gemini", "ollama")
 PAIRS = [(client, upstream) for client in FORMATS for upstream in FORMATS]
 """Each client before each upstream format."""
-MODELS = {"openai": "open/chat", "anthropic": "anth/chat"}
+NODE = {"openai": "open", "responses": "resp", "anthropic": "anth", "gemini": "gem", "ollama": "olla"}
+"""The provider that speaks each format."""
+MODELS = {form: f"{node}/chat" for form, node in NODE.items()}
 """What a client asks for, to be served by an upstream of this format."""
+UPSTREAM_MODEL = {
+    "openai": "vendor-chat",
+    "responses": "vendor-reasons",
+    "anthropic": "claude-sonnet-4-5",
+    "gemini": "gemini-3-pro-preview",
+    "ollama": "qwen3:8b",
+}
+"""What the provider is asked for then."""
 KEY = "sk-omniroute-of-the-rig"
 """The key that the SDKs send: they insist on one, and a wrong one is refused."""
-KEYS = {"OPEN_KEY": "sk-provider-open", "ANTH_KEY": "sk-provider-anth"}
+KEYS = {f"{node.upper()}_KEY": f"sk-provider-{node}" for node in NODE.values()}
 
 CONFIG = """
 version: 1
@@ -45,10 +55,35 @@ providers:
       chat:
         upstream_id: claude-sonnet-4-5
         price: {{input: 3, output: 15, cache_read: 0.3, cache_write: 3.75, cache_write_1h: 6}}
+  resp:
+    type: openai-compatible
+    formats: [openai_responses]
+    base_url: {url}/v1
+    connections: {{main: {{api_key: "${{env:RESP_KEY}}"}}}}
+    models:
+      chat:
+        upstream_id: vendor-reasons
+        price: {{input: 1.25, output: 10, cache_read: 0.125, cache_write: 1.5625, reasoning: 12.5}}
+  gem:
+    type: gemini-compatible
+    base_url: {url}/v1beta
+    connections: {{main: {{api_key: "${{env:GEM_KEY}}"}}}}
+    models:
+      chat:
+        upstream_id: gemini-3-pro-preview
+        price: {{input: 2, output: 12, cache_read: 0.2}}
+  olla:
+    type: ollama-compatible
+    base_url: {url}
+    connections: {{main: {{api_key: "${{env:OLLA_KEY}}"}}}}
+    models:
+      chat:
+        upstream_id: "qwen3:8b"
+        price: {{input: 0.1, output: 0.4}}
 {providers}
 keys: {{rig: {{digest: "sha256:{digest}"}}{keys}}}
 # A name of its own for each request that is looked for in the ledger.
-aliases: {{"open-*": open/chat, "anth-*": anth/chat{aliases}}}
+aliases: {{{own}{aliases}}}
 # Connections that failed in one test are not to rest in the next.
 resilience:
   profiles:
@@ -60,6 +95,7 @@ resilience:
       honour_retry_after: false
 {more}
 """
+_ALIASES = ", ".join(f'"{node}-*": {node}/chat' for node in NODE.values())
 
 
 def digest(key: str) -> str:
@@ -80,7 +116,7 @@ class Rig:
         self.upstream = self._stack.enter_context(Upstream())
         url = self.upstream.url
         parts = {name: text.replace("{url}", url) for name, text in self._parts.items()}
-        config = CONFIG.format(url=url, more=self._more, digest=digest(KEY), **parts)
+        config = CONFIG.format(url=url, more=self._more, digest=digest(KEY), own=_ALIASES, **parts)
         self.gateway = self._stack.enter_context(Gateway(config, **KEYS))
         self.sdks = {name: self.sdk(name) for name in SDKS}
         return self
