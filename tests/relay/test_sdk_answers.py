@@ -85,7 +85,7 @@ def test_a_request_without_an_id_gets_one_that_its_answer_carries(rig: Rig, clie
 
 
 STREAMS = dict.fromkeys(FORMATS, "text/event-stream") | {"ollama": "application/x-ndjson"}
-HARD = 'Grüße, 世界 — 😀 👩‍🚀 🏳️‍🌈\n\ttab, "quotes", back\\slash, \u2028 \x7f \x00 é é ﷽ data: x\n\nevent: y'
+HARD = 'Grüße, 世界 — 😀 👩‍🚀 🏳️‍🌈\n\ttab, "quotes", back\\slash, \u2028\u2029 \x85\x7f \x00 é é ﷽ data: x\n\nevent: y'
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 64])
@@ -241,6 +241,8 @@ CUT = ("length", "incomplete:max_output_tokens", "max_tokens", "MAX_TOKENS", "le
 FILTERED = ("content_filter", "incomplete:content_filter", "refusal", "SAFETY", "stop")
 WHOLE = ("stop", "completed", "end_turn", "STOP", "stop")
 CALLED = ("tool_calls", "completed", "tool_use", "STOP", "stop")
+GOOGLES = ("RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "OTHER")
+GOOGLES += ("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "IMAGE_OTHER", "NO_IMAGE")
 FINISHES: dict[str, dict[str, tuple[str, ...]]] = {
     "openai": {"stop": WHOLE, "length": CUT, "content_filter": FILTERED, "tool_calls": CALLED},
     "responses": {
@@ -267,13 +269,7 @@ FINISHES: dict[str, dict[str, tuple[str, ...]]] = {
         "STOP": WHOLE,
         "MAX_TOKENS": CUT,
         "SAFETY": FILTERED,
-        **{
-            reason: (*FILTERED[:3], reason, FILTERED[4])
-            for reason in (
-                ("RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "OTHER")
-                + ("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "IMAGE_OTHER", "NO_IMAGE")
-            )
-        },
+        **{reason: (*FILTERED[:3], reason, FILTERED[4]) for reason in GOOGLES},
     },
     "ollama": {"stop": WHOLE, "length": CUT},
 }
@@ -506,12 +502,14 @@ NOVEL: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 """Answers with what only their own format knows, and what the SDK keeps of the unknown."""
+BESIDE = {"sdk_http_response", "parsed", "automatic_function_calling_history"}
+"""What Google's SDK notes with an answer."""
 AS_TOLD: dict[str, Any] = {
     "openai": lambda client, model: client.chat.completions.create(model=model, messages=ASKED).to_dict(),
     "responses": lambda client, model: client.responses.create(model=model, input=QUESTION).to_dict(),
     "anthropic": lambda client, model: client.messages.create(model=model, messages=ASKED, max_tokens=10).to_dict(),
     "gemini": lambda client, model: client.models.generate_content(model=model, contents=QUESTION).model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude={"sdk_http_response", "parsed"}
+        mode="json", by_alias=True, exclude_none=True, exclude=BESIDE
     ),
     "ollama": lambda client, model: client.chat(model, ASKED).model_dump(exclude_none=True),
 }

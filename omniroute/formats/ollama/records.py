@@ -53,6 +53,18 @@ LIMITED = frozenset({"length", "context_window"})
 """The reasons that are a `length`; all others are a `stop`, and there are no more."""
 
 
+_BREAKS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
+
+
+def unbroken(lines: bytes) -> bytes:
+    """The lines with what some clients take for their ends escaped, as Ollama's server has it: the `ollama` package
+    splits where Unicode has a line end, not only where JSON lines have."""
+    if not lines.isascii():
+        for raw, escaped in _BREAKS:
+            lines = lines.replace(raw, escaped)
+    return lines
+
+
 def message(said: Members) -> Members:
     """The members of a line of a chat: what is said is a message, its log probabilities stand beside it."""
     logprobs = said.pop("logprobs", None)
@@ -123,7 +135,7 @@ class RecordEncoder:
                     out += (self._text, _encode(event.text), self._after)
             else:
                 out.append(self._one(event))
-        return b"".join(out)
+        return unbroken(b"".join(out))
 
     def close(self) -> bytes:
         return b"" if self._over else self._one(Failed(TRUNCATED))

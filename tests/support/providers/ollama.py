@@ -48,7 +48,9 @@ def stream(says: Says, *, usage: bool = True) -> Iterator[bytes]:
 
 
 def event(data: dict[str, Any]) -> bytes:
-    return json.dumps(data, ensure_ascii=False).encode() + b"\n"
+    """In one line, also for who takes more than a line feed for its end: Go escapes two of those."""
+    line = json.dumps(data, ensure_ascii=False).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return line.replace("\x85", "\\u0085").encode() + b"\n"
 
 
 def _record(message: dict[str, Any], **more: Any) -> dict[str, Any]:
