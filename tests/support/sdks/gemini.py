@@ -47,7 +47,7 @@ class Gemini:
             yield "".join(part.text or "" for part in parts_of(chunk) if not part.thought)
 
     def failed(self, error: errors.APIError) -> Failed:
-        details = error.details["error"] if "error" in error.details else error.details
+        details = error.details.get("error", error.details)
         told = {one["@type"].rpartition(".")[2]: one for one in details.get("details", ())}
         return Failed(
             name=type(error).__name__,
