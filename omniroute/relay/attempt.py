@@ -26,6 +26,9 @@ from omniroute.upstream.client import Client, classify, refusal, retold
 REPLY_LIMIT = 64 * 1024 * 1024
 """Bytes of a whole answer. Generated images are the largest there are, some tens of megabytes."""
 LOSSES_TOLD = 8
+HISTORIES = ("messages", "input", "contents")
+"""Where formats have what was said before. It goes on as it came, but for thinking that is not the format's own."""
+FOREIGN = Loss("thinking", "", "dropped: a provider of another format had sealed it")
 
 
 class Prepared(msgspec.Struct):
@@ -50,6 +53,8 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
     losses: list[Loss] = []
     if own:
         fields: Fields = codec.forward(head, target.model)
+        if any(fields.get(name) is not head.fields.get(name) for name in HISTORIES):
+            losses.append(FOREIGN)
     else:
         if call.chat is None:
             call.chat = call.codec.decode_request(head)
