@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 from support.providers import Says, refusing, saying
-from support.rig import FORMATS, KEY, MODELS, Rig, digest
+from support.rig import FORMATS as CLIENTS
+from support.rig import KEY, MODELS, NODE, Rig, digest
 from support.upstream import Asked, Script, whole
 
+FORMATS = ("openai", "anthropic")
+"""The SDKs that have an exception for each kind of refusal, and can leave the key out."""
 NARROW, OLD, YOUNG, WIDE = "sk-narrow", "sk-old", "sk-young", "sk-wide"
 TODAY = datetime.now(UTC).date()
 KEYS = f""",
@@ -42,7 +45,7 @@ def rig() -> Iterator[Rig]:
 # ------------------------------------------------------------------------------------------------------------- keys
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", CLIENTS)
 @pytest.mark.parametrize("key", [KEY, YOUNG])
 def test_a_right_key_may_call(rig: Rig, name: str, key: str):
     rig.script(Says(text="Come in."))
@@ -50,7 +53,7 @@ def test_a_right_key_may_call(rig: Rig, name: str, key: str):
 
 
 @pytest.mark.parametrize("way", ["whole", "stream"])
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", CLIENTS)
 @pytest.mark.parametrize(
     ("key", "says"), [("sk-unknown", "not known"), (OLD, "expired"), (KEY + "x", "not known"), (KEY[:-1], "not known")]
 )
@@ -59,11 +62,15 @@ def test_a_wrong_key_is_an_authentication_error_and_reaches_no_provider(
 ):
     rig.script(Says(text="Come in."))
     sdk = rig.sdk(name, key)
-    with pytest.raises(sdk.errors.AuthenticationError) as raised:
+    with pytest.raises(sdk.error) as raised:
         sdk.ask(way, MODELS[name])
-    assert says in str(raised.value)
-    assert key not in str(raised.value)
-    assert raised.value.response.headers["www-authenticate"] == "Bearer"
+    told = sdk.failed(raised.value)
+    assert told.status == 401
+    if name in FORMATS:
+        assert told.name == "AuthenticationError"
+    assert says in told.message
+    assert key not in told.message
+    assert told.headers["www-authenticate"] == "Bearer"
     assert rig.upstream.asked == []
 
 
@@ -90,19 +97,39 @@ def test_a_key_may_come_in_another_header_and_two_different_ones_conflict(rig: R
     assert len(rig.upstream.asked) == 2
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_an_allow_list_holds_for_models_combos_and_lists(rig: Rig, name: str):
+@pytest.mark.parametrize("name", CLIENTS)
+def test_an_allow_list_holds_for_models_and_combos(rig: Rig, name: str):
     rig.script(Says(text="Come in."))
     sdk = rig.sdk(name, NARROW)
     assert sdk.ask("whole", "team").text == "Come in."
     assert sdk.ask("whole", "open/chat").text == "Come in."
     rig.upstream.asked.clear()
     for model in ("anth/chat", "counted", "anthropic/claude-sonnet-4-5"):
-        with pytest.raises(sdk.errors.PermissionDeniedError) as raised:
+        with pytest.raises(sdk.error) as raised:
             sdk.ask("stream", model)
-        assert "`narrow`" in str(raised.value)
+        told = sdk.failed(raised.value)
+        assert told.status == 403
+        assert "`narrow`" in told.message
     assert rig.upstream.asked == []
-    assert {model.id for model in sdk.models()} == {"team", "open/chat"}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_allow_list_holds_for_lists(rig: Rig, name: str):
+    assert {model.id for model in rig.sdk(name, NARROW).models()} == {"team", "open/chat"}
+
+
+@pytest.mark.parametrize("upstream", CLIENTS)
+@pytest.mark.parametrize("name", CLIENTS)
+def test_a_provider_gets_its_own_credential_and_never_the_callers(rig: Rig, name: str, upstream: str):
+    rig.script(Says(text="Fine."))
+    rig.ask(name, upstream)
+    places = {"anthropic": ("x-api-key", "{}"), "gemini": ("x-goog-api-key", "{}")}
+    place, form = places.get(upstream, ("authorization", "Bearer {}"))
+    headers = rig.asked.headers
+    assert headers[place] == form.format(f"sk-provider-{NODE[upstream]}")
+    assert not [
+        one for one, value in headers.items() if KEY in value or one.startswith(("x-stainless", "x-goog-api-c"))
+    ]
 
 
 # ----------------------------------------------------------------------------------------------------------- models

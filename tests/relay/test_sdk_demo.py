@@ -8,7 +8,8 @@ from typing import Any
 import pydantic
 import pytest
 from support.gateway import Gateway
-from support.sdks import SDKS, WAYS
+from support.history import GOING_ON, question, tools_of
+from support.sdks import SDKS
 
 CONFIG = """
 version: 1
@@ -21,11 +22,21 @@ PARAMETERS = {
     "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 3}},
     "required": ["city", "days"],
 }
-TOOLS: dict[str, Any] = {
-    "openai": [{"type": "function", "function": {"name": "weather", "parameters": PARAMETERS}}],
-    "anthropic": [{"name": "weather", "input_schema": PARAMETERS}],
+TOOLS = tools_of(PARAMETERS)
+every = pytest.mark.parametrize(("name", "way"), [(name, way) for name, sdk in SDKS.items() for way in sdk.ways])
+DONE = {"openai": "stop", "responses": "completed", "anthropic": "end_turn", "gemini": "STOP", "ollama": "stop"}
+CUT: dict[str, tuple[dict[str, Any], str]] = {
+    "openai": ({"max_tokens": 2}, "length"),
+    "responses": ({"max_output_tokens": 2}, "incomplete:max_output_tokens"),
+    "anthropic": ({"max_tokens": 2}, "max_tokens"),
+    "gemini": ({"generationConfig": {"maxOutputTokens": 2}}, "MAX_TOKENS"),
+    "ollama": ({"options": {"num_predict": 2}}, "length"),
 }
-every = pytest.mark.parametrize(("name", "way"), [(name, way) for name in SDKS for way in WAYS])
+"""What asks for two tokens, and how an answer says that it has no more."""
+LEAST = dict.fromkeys(SDKS, 3) | {"ollama": 1}
+"""The fewest days that the tool takes: the `ollama` package leaves a `minimum` out of what it sends."""
+NO_REASONING = {"ollama"}
+"""The formats that do not count it."""
 
 
 @pytest.fixture(scope="module")
@@ -39,33 +50,22 @@ def sdks() -> Iterator[dict[str, Any]]:
 
 @every
 def test_it_answers(sdks: dict[str, Any], name: str, way: str):
-    heard = sdks[name].ask(way, "demo/echo", [{"role": "user", "content": "Grüße, 世界 😀"}])
+    heard = sdks[name].ask(way, "demo/echo", **question(name, "Grüße, 世界 😀"))
     assert heard.text == "You said: Grüße, 世界 😀"
     assert heard.models == {"demo/echo"}
-    assert heard.finish == {"openai": "stop", "anthropic": "end_turn"}[name]
+    assert heard.finish == DONE[name]
     assert heard.spent.prompt > 0
     assert heard.spent.answer > 3
 
 
 @every
 def test_an_agents_loop_runs(sdks: dict[str, Any], name: str, way: str):
-    asked: list[Any] = [{"role": "user", "content": "Zürich"}]
-    heard = sdks[name].ask(way, "demo/agent", asked, tools=TOOLS[name])
+    heard = sdks[name].ask(way, "demo/agent", **question(name, "Zürich"), tools=TOOLS[name])
     assert heard.thinking
-    assert heard.spent.reasoning > 0
-    ((ident, tool, arguments),) = heard.calls
-    assert (tool, arguments) == ("weather", {"city": "Zürich", "days": 3})
-    if name == "openai":
-        function = {"name": tool, "arguments": '{"city":"Zürich","days":3}'}
-        call = {"id": ident, "type": "function", "function": function}
-        said: Any = {"role": "assistant", "content": None, "tool_calls": [call]}
-        back: Any = {"role": "tool", "tool_call_id": ident, "content": "Sunny"}
-    else:
-        thought = {"type": "thinking", "thinking": heard.thinking, "signature": heard.signature}
-        call = {"type": "tool_use", "id": ident, "name": tool, "input": arguments}
-        said = {"role": "assistant", "content": [thought, call]}
-        back = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": ident, "content": "Sunny"}]}
-    again = sdks[name].ask(way, "demo/agent", [*asked, said, back], tools=TOOLS[name])
+    assert (heard.spent.reasoning > 0) is (name not in NO_REASONING)
+    ((_, tool, arguments),) = heard.calls
+    assert (tool, arguments) == ("weather", {"city": "Zürich", "days": LEAST[name]})
+    again = sdks[name].ask(way, "demo/agent", **GOING_ON[name](heard, "Zürich", "Sunny"), tools=TOOLS[name])
     assert again.text == "The tool says: Sunny"
     assert again.calls == []
 
@@ -84,7 +84,8 @@ def test_it_fills_in_a_schema(sdks: dict[str, Any]):
 
 @pytest.mark.parametrize("name", SDKS)
 def test_it_stops_at_the_limit(sdks: dict[str, Any], name: str):
-    heard = sdks[name].ask("stream", "demo/echo", max_tokens=2)
-    assert heard.finish == {"openai": "length", "anthropic": "max_tokens"}[name]
+    limit, finish = CUT[name]
+    heard = sdks[name].ask("stream", "demo/echo", **limit)
+    assert heard.finish == finish
     assert heard.text == "You said"
     assert heard.spent.answer == 2

@@ -1,4 +1,7 @@
-"""What each official SDK asks is what a provider of each format is asked, or is told as a loss."""
+"""What the SDKs of OpenAI and Anthropic ask in chats is what a provider of the two formats is asked, or is told as a loss.
+
+The expectations are written out here; for all five formats they are files (`test_sdk_features.py`).
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ from typing import Any
 import pydantic
 import pytest
 from support.providers import Call, Says
-from support.rig import FORMATS, KEY, MODELS, PAIRS, Rig
+from support.rig import KEY, MODELS, Rig
 
+FORMATS = ("openai", "anthropic")
+PAIRS = [(client, upstream) for client in FORMATS for upstream in FORMATS]
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 JPEG = "/9j/4AAQSkZJRgABAQEAYABgAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRof"
 PDF = "JVBERi0xLjQKJcOkw7zDtsOfCjIgMCBvYmoKPDwvTGVuZ3RoIDMgMCBSPj4Kc3RyZWFtCg=="
@@ -403,7 +408,9 @@ SIGNATURE = "EqQBCkYIBhgCKkBw/4z+x=="
 def test_signed_thinking_goes_back_to_anthropic_byte_by_byte(rig: Rig, way: str):
     rig.script(Says(thinking="Hm — 😀 \u2028", signature=SIGNATURE, text="Yes."))
     heard = rig.ask("anthropic", "anthropic", way)
-    back = assistant([{"type": "thinking", "thinking": heard.thinking, "signature": heard.signature}, text(heard.text)])
+    back = assistant(
+        [{"type": "thinking", "thinking": heard.thinking, "signature": "".join(heard.signatures)}, text(heard.text)]
+    )
     body = sent_to(rig, "anthropic", "anthropic", messages=[user("Hello"), back, user("Sure?")])
     assert body["messages"][1] == assistant(
         [{"type": "thinking", "thinking": "Hm — 😀 \u2028", "signature": SIGNATURE}, text("Yes.")]
@@ -415,7 +422,7 @@ def test_signed_thinking_goes_back_to_anthropic_byte_by_byte(rig: Rig, way: str)
 def test_reasoning_of_an_openai_upstream_goes_through_an_anthropic_client_and_back(rig: Rig, way: str):
     rig.script(Says(thinking="Let me see.", text="Yes.", calls=(Call("call_1", "weather", ARGUMENTS),)))
     heard = rig.ask("anthropic", "openai", way, **TOOLS["anthropic"])
-    thought = {"type": "thinking", "thinking": heard.thinking, "signature": heard.signature}
+    thought = {"type": "thinking", "thinking": heard.thinking, "signature": "".join(heard.signatures)}
     back = assistant([thought, text(heard.text), {**tool_use("call_1"), "input": heard.calls[0][2]}])
     messages = [user("Hello"), back, user([result("call_1", "Sunny")])]
     body = sent_to(rig, "anthropic", "openai", messages=messages, **TOOLS["anthropic"])

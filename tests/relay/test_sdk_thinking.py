@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from google.genai import types
+from support.history import GOING_ON, tools_of
 from support.providers import VOICES, Call, Says, provider_of, saying
 from support.rig import FORMATS, NODE, PAIRS, Rig
 from support.sdks import SDKS
@@ -30,15 +30,7 @@ SECOND = "".join(
     for form, node in NODES.items()
 )
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-FUNCTION = {"name": "weather", "description": "Tells the weather", "parameters": PARAMETERS}
-TOOLS: dict[str, Any] = {
-    "openai": [{"type": "function", "function": FUNCTION}],
-    "responses": [{"type": "function", **FUNCTION, "strict": False}],
-    "anthropic": [{"name": "weather", "description": "Tells the weather", "input_schema": PARAMETERS}],
-    "gemini": [{"functionDeclarations": [FUNCTION]}],
-    "ollama": [{"type": "function", "function": FUNCTION}],
-}
-USER = {"role": "user", "content": "Hello"}
+TOOLS = tools_of(PARAMETERS)
 
 
 @pytest.fixture(scope="module")
@@ -48,48 +40,12 @@ def rig() -> Iterator[Rig]:
         yield rig
 
 
-def of_chat(said: Any) -> dict[str, Any]:
-    return {"messages": [USER, said, {"role": "tool", "tool_call_id": said.tool_calls[0].id, "content": "Sunny"}]}
-
-
-def of_responses(said: Any) -> dict[str, Any]:
-    call = next(item for item in said if item.type == "function_call")
-    return {"input": [USER, *said, {"type": "function_call_output", "call_id": call.call_id, "output": "Sunny"}]}
-
-
-def of_messages(said: Any) -> dict[str, Any]:
-    call = next(block for block in said if block.type == "tool_use")
-    result = {"type": "tool_result", "tool_use_id": call.id, "content": "Sunny"}
-    return {"messages": [USER, {"role": "assistant", "content": said}, {"role": "user", "content": [result]}]}
-
-
-def of_gemini(said: Any) -> dict[str, Any]:
-    call = next(part.function_call for part in said.parts if part.function_call)
-    response = types.FunctionResponse(id=call.id, name=call.name, response={"output": "Sunny"})
-    user = types.Content(role="user", parts=[types.Part(text="Hello")])
-    return {"contents": [user, said, types.Content(role="user", parts=[types.Part(function_response=response)])]}
-
-
-def of_ollama(said: Any) -> dict[str, Any]:
-    return {"messages": [USER, said, {"role": "tool", "tool_name": "weather", "content": "Sunny"}]}
-
-
-GOING_ON: dict[str, Callable[[Any], dict[str, Any]]] = {
-    "openai": of_chat,
-    "responses": of_responses,
-    "anthropic": of_messages,
-    "gemini": of_gemini,
-    "ollama": of_ollama,
-}
-"""The request that sends an answer back with the result of its call."""
-
-
 def begun(rig: Rig, client: str, upstream: str) -> dict[str, Any]:
     """What a client would ask next, after an answer of this upstream that it heard."""
     rig.script(FIRST)
     heard = rig.ask(client, upstream, tools=TOOLS[client])
     assert heard.thinking == THOUGHT
-    return GOING_ON[client](heard.said) | {"tools": TOOLS[client]}
+    return GOING_ON[client](heard, "Hello", "Sunny") | {"tools": TOOLS[client]}
 
 
 STAND_IN = "skip_thought_signature_validator"

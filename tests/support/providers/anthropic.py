@@ -16,7 +16,7 @@ OVERLOADED = "overloaded_error"
 
 
 def speaks(path: str) -> bool:
-    return path.endswith(PATH)
+    return path.endswith((PATH, f"{PATH}/count_tokens"))
 
 
 def wants_stream(asked: Asked) -> bool:

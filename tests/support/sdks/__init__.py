@@ -23,6 +23,5 @@ SDKS: dict[str, Any] = {
     "gemini": Gemini,
     "ollama": Ollama,
 }
-WAYS = ("whole", "stream", "helper")
 
-__all__ = ["SDKS", "WAYS", "Failed", "Heard"]
+__all__ = ["SDKS", "Failed", "Heard"]

@@ -123,7 +123,8 @@ class _Events:
         self.after = ""
         self.index = -1
         self.block: Any = None
-        self.json = ""
+        self.json = self.text = self.signature = ""
+        self.heard.said = []
 
     def take(self, event: Any) -> None:
         allowed = {
@@ -151,7 +152,7 @@ class _Events:
         self.index += 1
         assert event.index == self.index
         self.block = event.content_block
-        self.json = ""
+        self.json = self.text = self.signature = ""
         match self.block.type:
             case "text":
                 assert self.block.text == ""
@@ -168,17 +169,28 @@ class _Events:
         match delta.type:
             case "text_delta":
                 heard.text += delta.text
+                self.text += delta.text
             case "thinking_delta":
                 heard.thinking += delta.thinking
+                self.text += delta.thinking
             case "signature_delta":
+                self.signature += delta.signature
                 heard.signatures += [delta.signature] if delta.signature else []
             case "input_json_delta":
                 self.json += delta.partial_json
 
     def _content_block_stop(self, event: Any) -> None:
         assert event.index == self.index
-        if self.block.type == "tool_use":
-            self.heard.calls.append((self.block.id, self.block.name, json.loads(self.json or "{}")))
+        told: dict[str, Any] = {"type": self.block.type}
+        match self.block.type:
+            case "text":
+                told["text"] = self.text
+            case "thinking":
+                told |= {"thinking": self.text, "signature": self.signature}
+            case "tool_use":
+                told |= {"id": self.block.id, "name": self.block.name, "input": json.loads(self.json or "{}")}
+                self.heard.calls.append((told["id"], told["name"], told["input"]))
+        self.heard.said.append(told)
 
     def _message_delta(self, event: Any) -> None:
         self.heard.finish = event.delta.stop_reason

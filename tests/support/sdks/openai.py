@@ -165,3 +165,12 @@ class _Chunks:
         assert len(self.envelopes) == 1
         assert next(iter(self.envelopes))[1] == "chat.completion.chunk"
         self.heard.calls = [(ident, name, json.loads(text)) for ident, name, text in self.calls]
+        self.heard.said = {
+            "role": "assistant",
+            "content": self.heard.text or None,
+            "reasoning_content": self.heard.thinking,
+            "tool_calls": [
+                {"id": ident, "type": "function", "function": {"name": name, "arguments": text}}
+                for ident, name, text in self.calls
+            ],
+        }
