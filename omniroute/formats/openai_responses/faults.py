@@ -18,10 +18,11 @@ STATUSES = {
     "context_length_exceeded": 400,
     "invalid_image": 400,
     "invalid_image_url": 400,
+    "server_error": 500,
     "server_is_overloaded": 529,
     "slow_down": 429,
 }
-"""What a code would have come with, of those that only this format has."""
+"""What a code would have come with, where an error has no status."""
 
 decode_error = faults.decode_error
 
