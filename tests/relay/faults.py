@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from support import speech
-from support.upstream import Script, events, whole
+from support.providers import streamed
+from support.upstream import Script, whole
 
 When = Literal["status", "event", "late", "answer"]
 """How a stream tells it: as a status, for nothing was sent yet; as an event, for content was sent; `late`, as an event
 where nothing is left to try and as a status before that; or not at all, because the answer is good."""
 
+FORMATS = ("openai", "anthropic", "responses", "gemini", "ollama")
 IDLE = 0.4
 TOTAL = 1.2
 HUGE = 10**18
@@ -44,7 +46,7 @@ class Fault:
     retry_after: int | None = None
     address: Literal["", "closed", "tls"] = ""
     streams: tuple[bool, ...] = (False, True)
-    forms: tuple[str, ...] = ("openai", "anthropic")
+    forms: tuple[str, ...] = FORMATS
     text: str | None = speech.TEXT
 
     def outcome(self, *, stream: bool) -> str:
@@ -55,7 +57,7 @@ class Fault:
 
 
 def _good(scene: Scene) -> Script:
-    return events(*speech.streamed(scene.form)) if scene.stream else whole(speech.whole(scene.form))
+    return streamed(scene.form, *speech.streamed(scene.form)) if scene.stream else whole(speech.whole(scene.form))
 
 
 def _body(scene: Scene) -> bytes:
@@ -69,7 +71,7 @@ def _begun(scene: Scene) -> bytes:
 
 def _late(*then: bytes, **how: Any) -> Callable[[Scene], Script]:
     """A stream that goes wrong when the client has its first content."""
-    return lambda scene: events(_begun(scene), *then, hold=scene.hold, **how)
+    return lambda scene: streamed(scene.form, _begun(scene), *then, hold=scene.hold, **how)
 
 
 def _half(**how: Any) -> Callable[[Scene], Script]:
@@ -82,7 +84,7 @@ def _cut_short(scene: Scene) -> Script:
 
 
 def _bodiless(scene: Scene) -> Script:
-    return events() if scene.stream else Script()
+    return streamed(scene.form) if scene.stream else Script()
 
 
 def _drip(gap: float) -> Callable[[Scene], Script]:
@@ -92,7 +94,7 @@ def _drip(gap: float) -> Callable[[Scene], Script]:
         if scene.stream:
             letters = [speech.say(scene.form, letter) for letter in speech.TEXT]
             end = speech.finish(scene.form) + speech.end(scene.form)
-            return events(speech.begin(scene.form), *letters, end, gap=gap)
+            return streamed(scene.form, speech.begin(scene.form), *letters, end, gap=gap)
         body = _body(scene)
         size = -(-len(body) // 6)
         return Script(pieces=[body[at : at + size] for at in range(0, len(body), size)], gap=gap)
@@ -101,8 +103,13 @@ def _drip(gap: float) -> Callable[[Scene], Script]:
 
 
 def _error(form: str, message: str, code: Any = None) -> dict[str, Any]:
-    if form == "openai":
-        return {"error": {"message": message, "type": "some_error", "param": None, "code": code}}
+    match form:
+        case "openai" | "responses":
+            return {"error": {"message": message, "type": "some_error", "param": None, "code": code}}
+        case "gemini":
+            return {"error": {"message": message, "status": "INTERNAL", "code": code or 500}}
+        case "ollama":
+            return {"error": message}
     return {"type": "error", "error": {"type": "api_error", "message": message}}
 
 
@@ -119,28 +126,34 @@ def _out_of_credit(scene: Scene) -> Script:
 
 
 def _broken(scene: Scene) -> bytes:
+    if scene.form == "responses":
+        told = {"type": "error", "code": "server_error", "message": "it broke", "param": None, "sequence_number": 9}
+        return speech.event(scene.form, told)
     return speech.event(scene.form, _error(scene.form, "it broke", 500))
 
 
 def _error_in_200(scene: Scene) -> Script:
-    return events(_broken(scene)) if scene.stream else whole(_error(scene.form, "it broke", 500))
+    return streamed(scene.form, _broken(scene)) if scene.stream else whole(_error(scene.form, "it broke", 500))
 
 
 def _garbage(form: str) -> bytes:
-    return (b"" if form == "openai" else b"event: content_block_delta\n") + b"data: {nonsense\n\n"
+    if form == "ollama":
+        return b"{nonsense\n"
+    return (b"event: content_block_delta\n" if form == "anthropic" else b"") + b"data: {nonsense\n\n"
 
 
 def _invalid(scene: Scene) -> Script:
-    return events(_garbage(scene.form)) if scene.stream else whole(b"{nonsense}")
+    return streamed(scene.form, _garbage(scene.form)) if scene.stream else whole(b"{nonsense}")
 
 
 def _truncated(scene: Scene) -> Script:
-    return _late(b'data: {"type":"content_bl')(scene) if scene.stream else whole(_body(scene)[:60])
+    half = b'{"model":"the' if scene.form == "ollama" else b'data: {"type":"content_bl'
+    return _late(half)(scene) if scene.stream else whole(_body(scene)[:60])
 
 
 def _not_text(scene: Scene) -> Script:
     if scene.stream:
-        return events(_begun(scene).replace(b"Hel", b"\xff\xfe"))
+        return streamed(scene.form, _begun(scene).replace(b"Hel", b"\xff\xfe"))
     return whole(_body(scene).replace(b"Hello", b"\xff\xfe"))
 
 
@@ -150,40 +163,50 @@ def _html(scene: Scene) -> Script:
 
 def _other_way(scene: Scene) -> Script:
     """A stream where a whole answer was asked for, and the reverse."""
-    return whole(speech.whole(scene.form)) if scene.stream else events(*speech.streamed(scene.form))
+    return whole(speech.whole(scene.form)) if scene.stream else streamed(scene.form, *speech.streamed(scene.form))
 
 
 def _early_end(scene: Scene) -> Script:
-    return events(speech.end(scene.form))
+    return streamed(scene.form, speech.end(scene.form))
 
 
 def _no_end(scene: Scene) -> Script:
-    return events(*speech.streamed(scene.form)[:-1])
+    return streamed(scene.form, *speech.streamed(scene.form)[:-1])
 
 
 def _nothing_said(scene: Scene) -> Script:
-    return events(speech.begin(scene.form))
+    return streamed(scene.form, speech.begin(scene.form))
 
 
 def _doubled(scene: Scene) -> Script:
     first, second, *rest = speech.streamed(scene.form)
-    return events(first, second, second, *rest)
+    return streamed(scene.form, first, second, second, *rest)
 
 
 def _crossed(scene: Scene) -> Script:
     """Content of a choice or block that nobody announced, in the middle of that of the first."""
     first, *rest = speech.streamed(scene.form)
-    return events(first, speech.say(scene.form, "?", index=3), *rest)
+    return streamed(scene.form, first, speech.say(scene.form, "?", index=3), *rest)
+
+
+COUNTS = {
+    "openai": ("prompt_tokens", "completion_tokens"),
+    "anthropic": ("input_tokens", "output_tokens"),
+    "responses": ("input_tokens", "output_tokens"),
+    "gemini": ("promptTokenCount", "candidatesTokenCount"),
+    "ollama": ("prompt_eval_count", "eval_count"),
+}
 
 
 def _spent(count: int) -> Callable[[Scene], Script]:
     def script(scene: Scene) -> Script:
-        names = ("prompt_tokens", "completion_tokens") if scene.form == "openai" else ("input_tokens", "output_tokens")
-        usage = dict.fromkeys(names, count) | ({"total_tokens": 2 * count} if scene.form == "openai" else {})
+        usage = dict.fromkeys(COUNTS[scene.form], count)
+        if scene.form in ("openai", "responses"):
+            usage["total_tokens"] = 2 * count
         if not scene.stream:
             return whole(speech.whole(scene.form, usage))
         first, second, _, end = speech.streamed(scene.form)
-        return events(first, second, speech.finish(scene.form, usage), end)
+        return streamed(scene.form, first, second, speech.finish(scene.form, usage), end)
 
     return script
 
@@ -206,15 +229,15 @@ def _reset(scene: Scene) -> Script:
 
 
 def _head_only(scene: Scene) -> Script:
-    return events(hang=True) if scene.stream else Script(hang=True)
+    return streamed(scene.form, hang=True) if scene.stream else Script(hang=True)
 
 
 def _no_content(scene: Scene) -> Script:
-    return events(speech.begin(scene.form), hang=True)
+    return streamed(scene.form, speech.begin(scene.form), hang=True)
 
 
 def _error_first(scene: Scene) -> Script:
-    return events(_broken(scene), *speech.streamed(scene.form))
+    return streamed(scene.form, _broken(scene), *speech.streamed(scene.form))
 
 
 def _error_later(scene: Scene) -> Script:
@@ -228,6 +251,10 @@ def _garbage_later(scene: Scene) -> Script:
 # -------------------------------------------------------------------------------------------------------- the table
 
 STREAM = (True,)
+MARKED = ("openai", "anthropic")
+"""The formats whose streams have an end mark of their own, and name a piece by the index of what it belongs to alone."""
+TOLD = ("openai", "anthropic", "responses", "gemini")
+"""The formats whose errors say more than a text, also where there is no status."""
 
 FAULTS = (
     # The connection
@@ -261,18 +288,21 @@ FAULTS = (
     Fault("422", "the request makes no sense", _status(422), "invalid", 422),
     Fault("429", "too many requests", _status(429), "rate_limited", 429),
     Fault(
-        "429-retry-after", "the same, with a time", _status(429, retry_after="7"), "rate_limited", 429, retry_after=7
+        "429-retry-after", "the same, with a time", _status(429, retry_after="77"), "rate_limited", 429, retry_after=77
     ),
-    Fault("429-quota", "the account is out of money", _out_of_money, "quota", 429, forms=("openai",)),
+    Fault("429-quota", "the account is out of money", _out_of_money, "quota", 429, forms=("openai", "responses")),
     Fault("500", "it failed", _status(500), "server_error", 500),
     Fault("502", "what is behind it failed", _status(502), "server_error", 502),
     Fault("503", "it is not available", _status(503), "overloaded", 503),
-    Fault("503-retry-after", "the same, with a time", _status(503, retry_after="9"), "overloaded", 503, retry_after=9),
+    Fault(
+        "503-retry-after", "the same, with a time", _status(503, retry_after="99"), "overloaded", 503, retry_after=99
+    ),
     Fault("504", "what is behind it timed out", _status(504), "timeout", 504),
     Fault("529", "it is overloaded", _status(529), "overloaded", 529),
     # The body
-    Fault("error-in-200", "an error under status 200", _error_in_200, "server_error", 500),
-    Fault("error-first", "an error as the first event", _error_first, "server_error", 500, streams=STREAM),
+    Fault("error-in-200", "an error under status 200", _error_in_200, "server_error", 500, forms=TOLD),
+    Fault("error-in-200-bare", "the same as a mere text", _error_in_200, "server_error", 502, forms=("ollama",)),
+    Fault("error-first", "an error as the first event", _error_first, "server_error", 500, streams=STREAM, forms=TOLD),
     Fault("error-later", "an error after content", _error_later, "server_error", 500, "event", streams=STREAM),
     Fault("html", "a page of a captive portal", _html, "malformed", 502),
     Fault("empty", "an empty body", _bodiless, "malformed", 502, stream_kind="truncated"),
@@ -281,11 +311,23 @@ FAULTS = (
     Fault("invalid-json-later", "no JSON after content", _garbage_later, "malformed", 502, "event", streams=STREAM),
     Fault("not-utf-8", "bytes that are no text", _not_text, "malformed", 502),
     Fault("nothing-said", "a stream that begins and ends", _nothing_said, "truncated", 502, "late", streams=STREAM),
-    Fault("early-end", "the end mark and nothing else", _early_end, "truncated", 502, streams=STREAM),
-    Fault("no-end", "a whole stream without its end mark", _no_end, "success", 200, "answer", streams=STREAM),
+    Fault("early-end", "the end mark and nothing else", _early_end, "truncated", 502, streams=STREAM, forms=MARKED),
+    Fault(
+        "no-end", "a whole stream without its end mark", _no_end, "success", 200, "answer", streams=STREAM, forms=MARKED
+    ),
     Fault("other-way", "a stream for a whole answer, or the reverse", _other_way, "success", 200, "answer"),
     Fault("doubled", "a piece that comes twice", _doubled, "success", 200, "answer", streams=STREAM, text="Hellolo"),
-    Fault("crossed", "a piece of something unannounced", _crossed, "success", 200, "answer", streams=STREAM, text=None),
+    Fault(
+        "crossed",
+        "a piece of something unannounced",
+        _crossed,
+        "success",
+        200,
+        "answer",
+        streams=STREAM,
+        forms=MARKED,
+        text=None,
+    ),
     Fault("usage-huge", "10^18 tokens", _spent(HUGE), "success", 200, "answer"),
     Fault("usage-negative", "less than no tokens", _spent(-5), "success", 200, "answer"),
 )
