@@ -26,6 +26,10 @@ _pair = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})").fullmatch
 _end = re.compile(rb"[ \t\r\n]*\}[ \t\r\n]*\Z")
 _string = msgspec.json.Decoder(str).decode
 _bool = msgspec.json.Decoder(bool).decode
+_text = msgspec.json.Decoder(str)
+_any = msgspec.json.Decoder()
+_messages = msgspec.json.Decoder(list[dict[str, Raw]])
+_parts = msgspec.json.Decoder(list[Raw])
 
 
 def split(body: bytes) -> dict[str, Raw]:
@@ -204,14 +208,14 @@ def apply(quirks: Quirks, fields: Fields, losses: list[Loss] | None = None) -> F
         if name in out:
             out |= zip(parts, halves(out.pop(name), name), strict=False)
     for name, words in quirks.values.items():
-        value = _word(out.get(name))
+        value = _word(out.get(name), name)
         if value in words:
             out[name] = words[value]
     for name, value in quirks.default.items():
         out.setdefault(name, value)
     for name, limits in quirks.clamp.items():
         if name in out:
-            before, out[name] = out[name], _clamped(out[name], limits)
+            before, out[name] = out[name], _clamped(out[name], limits, name)
             if out[name] is not before:
                 lost.append(Loss(name, name, f"became {out[name]}, the nearest that the provider takes"))
     if "messages" in out:
@@ -241,16 +245,20 @@ def is_null(value: object) -> bool:
     return value is None or (isinstance(value, Raw) and bytes(value) == b"null")
 
 
-def _word(value: Any) -> str:
+def _word(value: Any, place: str) -> str:
     """A field that is text; empty for any other."""
-    if isinstance(value, Raw) and bytes(memoryview(value)[:1]) == b'"':
-        return _string(value)
+    if isinstance(value, Raw):
+        return read(_text, value, place) if bytes(memoryview(value)[:1]) == b'"' else ""
     return value if isinstance(value, str) else ""
+
+
+def _plain(value: Any, place: str) -> Any:
+    return read(_any, value, place) if isinstance(value, Raw) else value
 
 
 def halves(value: Any, name: str) -> tuple[int, ...]:
     """The two numbers of a size; none of `auto`, which leaves it to the upstream."""
-    text = _word(value)
+    text = _word(value, name)
     if text == "auto" or is_null(value):
         return ()
     both = sides(text)
@@ -265,9 +273,9 @@ def sides(size: str) -> tuple[int, int] | None:
     return None if match is None else (int(match[1]), int(match[2]))
 
 
-def _clamped(value: Any, limits: tuple[float | None, float | None]) -> Any:
+def _clamped(value: Any, limits: tuple[float | None, float | None], place: str) -> Any:
     """The value within its limits, a whole number as long as it was one; anything but a number as it is."""
-    number = msgspec.json.decode(value) if isinstance(value, Raw) else value
+    number = _plain(value, place)
     if isinstance(number, bool) or not isinstance(number, int | float):
         return value
     whole = isinstance(number, int)
@@ -288,19 +296,23 @@ def _instructing(messages: Any, role: str) -> Any:
         other != role and other.encode() in bytes(messages) for other in INSTRUCTING
     ):
         return messages
-    decoded = _messages(messages)
-    if all(message.get("role") == role or message.get("role") not in INSTRUCTING for message in decoded):
+    decoded = _listed(messages)
+    roles = [_role(message) for message in decoded]
+    if all(other == role or other not in INSTRUCTING for other in roles):
         return messages
-    return [message | {"role": role} if message.get("role") in INSTRUCTING else message for message in decoded]
+    return [
+        message | {"role": role} if other in INSTRUCTING else message
+        for message, other in zip(decoded, roles, strict=True)
+    ]
 
 
 def _merged(messages: Any, lost: list[Loss]) -> Any:
     """The messages, those that instruct as one before all others."""
-    decoded = _messages(messages)
-    instructing = [message for message in decoded if message.get("role") in INSTRUCTING]
+    decoded = _listed(messages)
+    instructing = [message for message in decoded if _role(message) in INSTRUCTING]
     if instructing == decoded[:1] or not instructing:
         return messages
-    contents: list[Any] = [message.get("content") for message in instructing]
+    contents = [_content(message.get("content")) for message in instructing]
     if not all(isinstance(content, str | list) for content in contents):
         return messages  # the upstream will say what is wrong with them
     texts = [content for content in contents if isinstance(content, str)]
@@ -311,10 +323,21 @@ def _merged(messages: Any, lost: list[Loss]) -> Any:
         content = [part for some in parts for part in some]
     if decoded[: len(instructing)] != instructing:
         lost.append(Loss("system_turn", "messages", "moved to the start: the provider takes one system message"))
-    others = [message for message in decoded if message.get("role") not in INSTRUCTING]
+    others = [message for message in decoded if _role(message) not in INSTRUCTING]
     return [instructing[0] | {"content": content}, *others]
 
 
-def _messages(messages: Any) -> list[dict[str, Any]]:
-    decoded: list[dict[str, Any]] = msgspec.json.decode(messages) if isinstance(messages, Raw) else messages
-    return decoded
+def _listed(messages: Any) -> list[dict[str, Any]]:
+    """The messages, of which what is not looked at stays as it came: not every number can be written again."""
+    return read(_messages, messages, "messages") if isinstance(messages, Raw) else messages
+
+
+def _role(message: Mapping[str, Any]) -> str:
+    return _word(message.get("role"), "messages.role")
+
+
+def _content(value: Any) -> Any:
+    """A content: a text, or its parts."""
+    if isinstance(value, Raw) and bytes(value).startswith(b"["):
+        return read(_parts, value, "messages.content")
+    return _plain(value, "messages.content")

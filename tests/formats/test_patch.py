@@ -191,7 +191,7 @@ def test_a_clamped_number_stays_whole_and_anything_else_as_it_is():
 def test_instructions_come_under_the_role_that_an_upstream_knows():
     body = b'[{"role":"developer","content":"a"},{"role":"user","content":"b"},{"role":"system","content":"c"}]'
     fields = {"messages": msgspec.Raw(body)}
-    sent = patch.apply(Quirks(system_role="system"), fields)["messages"]
+    sent = msgspec.json.decode(patch.join(patch.apply(Quirks(system_role="system"), fields)))["messages"]
     assert [message["role"] for message in sent] == ["system", "user", "system"]
     assert [message["content"] for message in sent] == ["a", "b", "c"]
     plain = {"messages": [{"role": "user", "content": "b"}, {"role": "developer", "content": "a"}]}
@@ -216,3 +216,23 @@ def test_a_size_that_is_no_two_numbers_cannot_be_split(size):
     with pytest.raises(Unsupported) as caught:
         patch.apply(patch.Quirks(split={"size": ("width", "height")}), {"size": Raw(size)})
     assert caught.value.fault.param == "size"
+
+
+def test_a_quirk_leaves_what_cannot_be_written_again_as_it_came():
+    body = b'[{"role":"user","content":"b","x":%b},{"role":"system","content":[{"type":"text","y":1e400}]}]' % (
+        b"9" * 30
+    )
+    quirks = Quirks(system_role="developer", merge_system=True, clamp={"z": (0, 1)})
+    sent = patch.join(patch.apply(quirks, {"messages": msgspec.Raw(body), "z": msgspec.Raw(b"9" * 30)}))
+    assert sent == (
+        b'{"messages":[{"role":"developer","content":[{"type":"text","y":1e400}]},'
+        b'{"role":"user","content":"b","x":999999999999999999999999999999}],"z":1}'
+    )
+
+
+@pytest.mark.parametrize("value", [b"1e400", b'"\\ud800"', b"[" * 20_000 + b"]" * 20_000])
+def test_a_quirk_about_a_field_that_cannot_be_read_is_a_refusal_that_names_it(value):
+    by_word = (Quirks(values={"z": {"a": "b"}}), Quirks(split={"z": ("x", "y")})) if value.startswith(b'"') else ()
+    for quirks in (Quirks(clamp={"z": (0, 1)}), *by_word):
+        with pytest.raises(BadRequest, match="`z` is not as it should be"):
+            patch.apply(quirks, {"z": msgspec.Raw(value)})
