@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from omniroute.formats.codec import Fields
+from omniroute.formats.framing import flat
 from omniroute.formats.ir import Raw
 
 NOTHING = Raw(b"{}")
@@ -12,8 +13,8 @@ _object = msgspec.json.Decoder(dict[str, Raw])
 
 
 def as_object(arguments: str) -> Raw | None:
-    """The arguments as an object; None where they are none."""
-    raw = Raw(arguments.encode()) if arguments.strip() else NOTHING
+    """The arguments as an object on one line; None where they are none. Models write them on several at times."""
+    raw = Raw(flat(arguments.encode())) if arguments.strip() else NOTHING
     try:
         _object.decode(raw)
     except (msgspec.DecodeError, RecursionError):

@@ -15,7 +15,7 @@ from omniroute.formats import patch
 from omniroute.formats.anthropic import faults, views
 from omniroute.formats.anthropic.incoming import DONE
 from omniroute.formats.codec import TRUNCATED, Head, Reply
-from omniroute.formats.framing import Record, frame
+from omniroute.formats.framing import Record, flat, frame
 from omniroute.formats.handover import Handover, is_text
 from omniroute.formats.ir import Raw
 
@@ -123,4 +123,4 @@ class Through(Handover):
         """The first event with its model's name replaced."""
         fields = _split(data)
         message = {**_split(fields.get("message", b"{}")), "model": self._model}
-        return _encode({**fields, "message": message}).replace(b"\n", b" ")
+        return flat(_encode({**fields, "message": message}))

@@ -20,6 +20,7 @@ from omniroute.formats.anthropic.writing import text_block
 from omniroute.formats.arguments import as_object, wrapped
 from omniroute.formats.codec import PICTURE, SOUND, TRUNCATED, Head
 from omniroute.formats.fold import Message
+from omniroute.formats.framing import flat
 from omniroute.formats.ir import (
     Audio,
     Block,
@@ -31,6 +32,7 @@ from omniroute.formats.ir import (
     Image,
     Media,
     Opaque,
+    Raw,
     Refusal,
     RefusalDelta,
     Text,
@@ -241,7 +243,7 @@ class MessageEncoder:
         self._end_saying(out)
         if isinstance(shown, Opaque):
             if shown.format == NAME:
-                self._end(self._open("opaque", shown.body, out), out)
+                self._end(self._open("opaque", Raw(flat(bytes(shown.body))), out), out)
             return
         self._say("text", PICTURE if isinstance(shown, Image) else SOUND, out)
         self._end_saying(out)

@@ -20,6 +20,7 @@ import msgspec
 from omniroute.formats.arguments import as_object, wrapped
 from omniroute.formats.codec import TRUNCATED, Fields, Head
 from omniroute.formats.fold import Message
+from omniroute.formats.framing import flat
 from omniroute.formats.gemini import faults, logprobs, media, seal
 from omniroute.formats.gemini.head import ARRAY, NAME, shows_thoughts
 from omniroute.formats.ir import (
@@ -33,6 +34,7 @@ from omniroute.formats.ir import (
     Image,
     Media,
     Opaque,
+    Raw,
     Refusal,
     RefusalDelta,
     Text,
@@ -317,7 +319,7 @@ def _shown(block: Block) -> Any:
         case Audio():
             return media.sound(block)
         case Opaque(format=form) if form == NAME:
-            return block.body
+            return Raw(flat(bytes(block.body)))
         case _:
             return None
 

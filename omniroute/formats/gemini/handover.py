@@ -14,7 +14,7 @@ import msgspec
 from omniroute.errors import Fault
 from omniroute.formats import patch
 from omniroute.formats.codec import Head, Reply
-from omniroute.formats.framing import Record
+from omniroute.formats.framing import Record, flat
 from omniroute.formats.gemini import faults, views
 from omniroute.formats.gemini.chunks import Frames
 from omniroute.formats.gemini.head import ARRAY
@@ -132,5 +132,4 @@ class Through(Handover):
                     self._theirs = mark
                     return data.replace(mark, self._model)
         fields[KEY] = Raw(self._model.partition(b":")[2])
-        text = _encode(fields)
-        return msgspec.json.format(text, indent=-1) if b"\n" in text else text
+        return flat(_encode(fields))

@@ -17,6 +17,7 @@ import msgspec
 from omniroute.formats.arguments import as_object, wrapped
 from omniroute.formats.codec import PICTURE, SOUND, TRUNCATED, Head
 from omniroute.formats.fold import Message
+from omniroute.formats.framing import flat
 from omniroute.formats.ir import (
     Audio,
     Block,
@@ -143,7 +144,8 @@ class RecordEncoder:
     def _one(self, event: Event) -> bytes:
         match event:
             case TextDelta():
-                return self._say({"content": event.text, "logprobs": event.logprobs})
+                chances = None if event.logprobs is None else Raw(flat(bytes(event.logprobs)))
+                return self._say({"content": event.text, "logprobs": chances})
             case ThinkingDelta(text=str(text)) if text:
                 return self._say({"thinking": text})
             case RefusalDelta(text=str(text)) if text:

@@ -13,6 +13,7 @@ import msgspec
 from omniroute.formats import custom
 from omniroute.formats.codec import TRUNCATED, Head
 from omniroute.formats.fold import Message
+from omniroute.formats.framing import flat
 from omniroute.formats.ir import (
     BlockStop,
     Event,
@@ -148,7 +149,7 @@ class ChunkEncoder:
         choice = {
             "index": 0,
             "delta": delta,
-            "logprobs": None if logprobs is None else {"content": logprobs, "refusal": None},
+            "logprobs": None if logprobs is None else {"content": Raw(flat(bytes(logprobs))), "refusal": None},
             "finish_reason": finish,
         }
         return self._before + _encode(choice) + self._after

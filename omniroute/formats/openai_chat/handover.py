@@ -13,7 +13,7 @@ import msgspec
 from omniroute.errors import Fault
 from omniroute.formats import patch
 from omniroute.formats.codec import TRUNCATED, Head, Reply
-from omniroute.formats.framing import Record, frame
+from omniroute.formats.framing import Record, flat, frame
 from omniroute.formats.handover import Handover, is_text
 from omniroute.formats.ir import Raw
 from omniroute.formats.openai_chat import faults, views
@@ -108,8 +108,7 @@ class Through(Handover):
         if theirs not in (b"", b'""'):
             self._theirs = b'"model":' + theirs
         fields["model"] = Raw(self._model.removeprefix(b'"model":'))
-        text = _encode(fields)
-        return msgspec.json.format(text, indent=-1) if b"\n" in text else text
+        return flat(_encode(fields))
 
 
 def _tells(block: bytes) -> bool:

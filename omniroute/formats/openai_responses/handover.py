@@ -15,7 +15,7 @@ import msgspec
 from omniroute.errors import Fault
 from omniroute.formats import patch
 from omniroute.formats.codec import Head, Reply
-from omniroute.formats.framing import Record, frame
+from omniroute.formats.framing import Record, flat, frame
 from omniroute.formats.handover import Handover, is_text
 from omniroute.formats.ir import Raw
 from omniroute.formats.openai_responses import faults, views
@@ -131,4 +131,4 @@ class Through(Handover):
             response["model"] = self._model
         if self._begun is None:
             self._begun = response
-        return _encode({**fields, "response": response}).replace(b"\n", b" ")
+        return flat(_encode({**fields, "response": response}))

@@ -9,6 +9,7 @@ import msgspec
 from omniroute.formats import custom
 from omniroute.formats.codec import PICTURE, SOUND, Head
 from omniroute.formats.fold import Message
+from omniroute.formats.framing import flat
 from omniroute.formats.ir import (
     Audio,
     Block,
@@ -100,10 +101,7 @@ class Form:
 
 def _line(name: str, raw: Raw) -> bytes:
     """A field as it was asked, on one line, for it will stand in an event."""
-    text = bytes(raw)
-    if b"\n" in text or b"\r" in text:
-        text = msgspec.json.format(text, indent=-1)
-    return b'"%b":%b' % (name.encode(), text)
+    return b'"%b":%b' % (name.encode(), flat(bytes(raw)))
 
 
 def encode_reply(told: Message, head: Head, ident: str, created: int) -> bytes:

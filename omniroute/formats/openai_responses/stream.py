@@ -14,6 +14,7 @@ import msgspec
 
 from omniroute.formats import custom
 from omniroute.formats.codec import TRUNCATED, Head
+from omniroute.formats.framing import flat
 from omniroute.formats.ir import (
     Audio,
     BlockStop,
@@ -365,4 +366,4 @@ class ResponseEncoder:
 
 def _on_one_line(raw: Raw) -> Raw:
     """JSON that stands in an event, which a line end would cut."""
-    return Raw(msgspec.json.format(raw, indent=-1)) if b"\n" in bytes(raw) or b"\r" in bytes(raw) else raw
+    return Raw(flat(bytes(raw)))
