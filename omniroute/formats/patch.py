@@ -100,10 +100,16 @@ def head(body: bytes) -> Head:
     return Head(model_name(name), flag(fields, "stream"), fields, body)
 
 
+STEPS = frozenset({".", ".."})
+"""What leads elsewhere in an address, where some upstreams have the model's name."""
+
+
 def model_name(name: str, place: str = "`model`") -> str:
     """A model's name, as a caller may give it at a place."""
     if not name or len(name) > 256 or not name.isprintable():
         raise BadRequest(f"{place} must be a name of 1 to 256 printable characters.", param="model")
+    if "." in name and not STEPS.isdisjoint(name.split("/")):
+        raise BadRequest(f"{place} must not hold `.` or `..` between slashes.", param="model")
     return name
 
 

@@ -236,3 +236,10 @@ def test_a_quirk_about_a_field_that_cannot_be_read_is_a_refusal_that_names_it(va
     for quirks in (Quirks(clamp={"z": (0, 1)}), *by_word):
         with pytest.raises(BadRequest, match="`z` is not as it should be"):
             patch.apply(quirks, {"z": msgspec.Raw(value)})
+
+
+@pytest.mark.parametrize("name", ["a/../b", "..", "a/..", "./a", "a/./b"])
+def test_a_models_name_leads_nowhere_else_in_an_address(name):
+    with pytest.raises(BadRequest, match="`model` must not hold"):
+        patch.model_name(name)
+    assert patch.model_name(name.replace("..", "1.5").replace("./", ".x/")) != name

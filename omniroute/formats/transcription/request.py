@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, cast, get_args
 
 from omniroute.errors import BadRequest
+from omniroute.formats import patch
 from omniroute.formats.multipart import Part
 from omniroute.formats.transcription import sound
 from omniroute.formats.transcription.values import ResponseFormat, Transcription
@@ -33,8 +34,7 @@ def decode(parts: Sequence[Part]) -> Transcription:
     model = _one(fields, "model")
     if model is None:
         raise BadRequest("The form names no `model`.", param="model")
-    if not model or len(model) > 256 or not model.isprintable():
-        raise BadRequest("`model` must be a name of 1 to 256 printable characters.", param="model")
+    patch.model_name(model)
     if file is None:
         raise BadRequest("The form has no `file`: send the audio as a file of this name.", param=FILE)
     kind = sound.check(file.data, file.filename or "")
