@@ -74,14 +74,13 @@ def _refuse_repeated_keys(body: bytes, fields: Mapping[str, Raw]) -> None:
         if body == b"{%b}" % spaced:
             return
     at = 0
-    for _ in range(len(fields)):
-        match = _key.match(body, at)
-        if match is None:
-            break
+    seen: set[str] = set()
+    while match := _key.match(body, at):
         name = match[2].decode() if b"\\" not in match[2] else _string(b'"' + match[2] + b'"')
         value = bytes(fields[name])
-        if not body.startswith(value, match.end()):
-            raise BadRequest(f"The key {name!r} stands twice in the body.", param=name)
+        if name in seen or not body.startswith(value, match.end()):
+            raise BadRequest(f"The key {name[:100]!r} stands twice in the body.", param=name[:100])
+        seen.add(name)
         at = match.end() + len(value)
     if _end.match(body, at) is None:
         raise BadRequest("A key stands twice in the body.")

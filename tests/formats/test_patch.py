@@ -243,3 +243,13 @@ def test_a_models_name_leads_nowhere_else_in_an_address(name):
     with pytest.raises(BadRequest, match="`model` must not hold"):
         patch.model_name(name)
     assert patch.model_name(name.replace("..", "1.5").replace("./", ".x/")) != name
+
+
+@pytest.mark.parametrize("body", [b'{"a":1,"b":2,"a":1}', b'{"b":1, "a" : {},"a":2}', b'{"\\u0061":1,"b":0,"a":1}'])
+def test_a_repeated_key_is_named(body):
+    with pytest.raises(BadRequest, match="'a' stands twice") as caught:
+        patch.split(body)
+    assert caught.value.fault.param == "a"
+    with pytest.raises(BadRequest, match="stands twice") as caught:
+        patch.split(body.replace(b'"a"', b'"%b"' % (b"a" * 5000)).replace(b"\\u0061", b"a" * 5000))
+    assert len(str(caught.value)) < 200
