@@ -18,7 +18,19 @@ from omniroute.errors import BadRequest, CallError, Fault, NotFound
 from omniroute.formats import CHAT, CLIENTS, COUNTING, bridge, patch
 from omniroute.formats.codec import Bridge, Head
 from omniroute.formats.fold import fold
-from omniroute.formats.ir import Event, Finish, Opaque, Raw, Start, TextDelta, ToolCall, ToolDelta, ToolStart, Usage
+from omniroute.formats.ir import (
+    Event,
+    Finish,
+    Opaque,
+    Raw,
+    Start,
+    TextDelta,
+    Thinking,
+    ToolCall,
+    ToolDelta,
+    ToolStart,
+    Usage,
+)
 
 HERE = Path(__file__).parent
 MODELS = {
@@ -236,7 +248,7 @@ def answered(upstream: str, body: bytes) -> None:
                 is_json(reply.body)
                 if name in CHAT and all(block.name for block in message.blocks if isinstance(block, ToolCall)):
                     CHAT[name].decode_reply(reply.body)
-            if name == upstream and any(isinstance(block, Opaque) for block in message.blocks):
+            if name == upstream and any(isinstance(block, Opaque | Thinking) for block in message.blocks):
                 continue  # its own words come back as they were, legal or not
             way = bridge.Translated(CHAT[upstream], CLIENTS[name], head(client), "id", 1700000000)
             seen = AUTOMATA[client](way.replay(message))
