@@ -34,7 +34,7 @@ PROVIDERS = """
     base_url: {url}/spare
     connections: {main: {}}
     models: {embed: {kind: embedding, upstream_id: spare, price: {input: 0.1}}, image: {kind: image}}
-  gem:
+  goog:
     type: gemini-compatible
     base_url: {url}/v1beta
     connections: {main: {}}
@@ -55,8 +55,8 @@ PROVIDERS = """
   fireworks: {base_url: "{url}/v1", connections: {main: {api_key: "${env:OPEN_KEY}"}}}
   demo: {type: demo}
 """
-ALIASES = """, "vec-*": vec/embed, "gem-*": gem/embed, "oll-*": oll/embed, "free-*": vec/free, "pic-*": vec/image,
-  "gpic-*": gem/image, "imagen-*": gem/imagen, "gpt-*": openai/gpt-image-1, "hyp-*": hyperbolic/FLUX.1-dev,
+ALIASES = """, "vec-*": vec/embed, "goog-*": goog/embed, "oll-*": oll/embed, "free-*": vec/free, "pic-*": vec/image,
+  "gpic-*": goog/image, "imagen-*": goog/imagen, "gpt-*": openai/gpt-image-1, "hyp-*": hyperbolic/FLUX.1-dev,
   "firepic-*": fireworks/accounts/fireworks/models/flux-1-dev-fp8, "nv-*": nvidia/nv-embed, "xai-*": xai/grok-imagine-image,
   "tog-*": together/black-forest-labs/FLUX.1-schnell"""
 COMBOS = """
@@ -65,7 +65,7 @@ combos:
   texts: {targets: [oll/embed, vec/embed]}
   pictures: {targets: [vec/image, spare/image]}
 """
-UPSTREAMS = ("vec", "gem", "oll")
+UPSTREAMS = ("vec", "goog", "oll")
 VECTORS = [[0.5, -0.25, 0.125], [1.0, 0.0, -1.0]]
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 
@@ -209,10 +209,10 @@ def test_geminis_sdk_understands_a_refusal(rig: Rig):
 
 def test_one_text_is_asked_of_gemini_alone_and_several_at_once(rig: Rig, sdk: openai.OpenAI):
     rig.script(embedding)
-    sdk.embeddings.create(model="gem/embed", input="one", dimensions=3)
+    sdk.embeddings.create(model="goog/embed", input="one", dimensions=3)
     assert rig.asked.path == "/v1beta/models/theirs:embedContent"
     rig.upstream.asked.clear()
-    sdk.embeddings.create(model="gem/embed", input=["one", "two"])
+    sdk.embeddings.create(model="goog/embed", input=["one", "two"])
     assert rig.asked.path == "/v1beta/models/theirs:batchEmbedContents"
 
 
@@ -354,7 +354,7 @@ def test_a_picture_that_was_filtered_is_a_refusal(rig: Rig, sdk: openai.OpenAI):
     with pytest.raises(openai.BadRequestError) as caught:
         sdk.images.generate(model="gpic-filtered", prompt="p")
     assert caught.value.code == "content_policy_violation"
-    assert "[gem]" in caught.value.message
+    assert "[goog]" in caught.value.message
 
 
 @pytest.fixture(scope="module")
@@ -442,12 +442,12 @@ def test_the_models_of_an_operation_are_listed(rig: Rig, sdk: openai.OpenAI):
     vectors = call(rig, "GET", "/v1/embeddings").json()
     assert vectors["object"] == "list"
     lines = {line["id"]: line for line in vectors["data"]}
-    assert {"vec/embed", "gem/embed", "oll/embed", "demo/embed", "vectors", "texts"} <= lines.keys()
+    assert {"vec/embed", "goog/embed", "oll/embed", "demo/embed", "vectors", "texts"} <= lines.keys()
     assert lines["demo/embed"]["dimensions"] == 256
     assert lines["openai/text-embedding-3-small"]["type"] == "embedding"
     assert not {"open/chat", "vec/image", "pictures", "demo/echo"} & lines.keys()
     pictures = {line["id"]: line for line in call(rig, "GET", "/v1/images/generations").json()["data"]}
-    assert {"vec/image", "gem/imagen", "pictures", "openai/gpt-image-1", "demo/image"} <= pictures.keys()
+    assert {"vec/image", "goog/imagen", "pictures", "openai/gpt-image-1", "demo/image"} <= pictures.keys()
     assert pictures["vec/image"]["usd_per_image"] == 0.04
     assert not any("-x-" in name for name in pictures)  # a price tier is no model
     assert {model.id for model in sdk.models.list()} > lines.keys() | pictures.keys()
