@@ -7,6 +7,7 @@ from typing import Any
 
 from google.genai import types
 from support.sdks import Heard
+from support.sdks.gemini import THOUGHTS
 
 
 def question(client: str, text: str) -> dict[str, Any]:
@@ -15,7 +16,7 @@ def question(client: str, text: str) -> dict[str, Any]:
         case "responses":
             return {"input": text}
         case "gemini":
-            return {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+            return {"contents": [{"role": "user", "parts": [{"text": text}]}], "generationConfig": THOUGHTS}
     return {"messages": [_user(text)]}
 
 

@@ -15,6 +15,9 @@ from support.sdks.heard import Failed, Heard, headers_of
 CONFIG = ("systemInstruction", "tools", "toolConfig", "safetySettings", "cachedContent", "serviceTier")
 """Fields of a body that the SDK has in its configuration."""
 
+THOUGHTS = {"thinkingConfig": {"includeThoughts": True}}
+"""Asks to be told what the model thought, which is not told otherwise."""
+
 
 class Gemini:
     name = "gemini"
@@ -38,7 +41,9 @@ class Gemini:
 
     def ask(self, way: str, model: str, contents: Any = None, *, extra_headers: Any = None, **body: Any) -> Heard:
         """`body` is what the API takes beside the contents, in its own words."""
-        contents = contents or [{"role": "user", "parts": [{"text": "Hello"}]}]
+        if contents is None:
+            contents = [{"role": "user", "parts": [{"text": "Hello"}]}]
+            body = {"generationConfig": THOUGHTS} | body
         return getattr(self, f"_{way}")(model, read(contents), config(body, extra_headers))
 
     def texts(self, model: str, **more: Any) -> Iterator[str]:
