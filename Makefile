@@ -5,13 +5,13 @@
 #   make check       what .ci/run does: lint, types, generated files, tests
 #   make generate    the schema and the pages of docs/ that come from the code
 #   make format      ruff, also what it can fix
-#   make bench       what a request costs, next to a bare relay
+#   make bench       what a request costs, next to a bare relay; make bench-pairs: each client before each upstream
 #   make lock        both lock files anew (needs uv)
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: serve test check lint types generated generate format lock bench clean
+.PHONY: serve test check lint types generated generate format lock bench bench-pairs clean
 
 serve: .venv/.runtime
 	$(BIN)/python -m omniroute serve $(SERVE)
@@ -43,6 +43,9 @@ format: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python bench/run.py
+
+bench-pairs: .venv/.dev
+	$(BIN)/python bench/pairs.py
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 pyproject.toml --group dev -o requirements-dev.lock
