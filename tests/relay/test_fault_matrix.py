@@ -34,7 +34,7 @@ TYPES = {
 POSITIONS = ("only", "first", "last")
 ALL = ("openai", "anthropic")
 """Between these every position is tried; of the other pairs each has its turn."""
-AT_ONCE = 40
+AT_ONCE = 24
 COOLING = {"rate_limited", "overloaded", "auth", "quota"}
 MOST_TOKENS = 2**53
 
