@@ -197,6 +197,9 @@ class ChatCodec(ClientCodec, Speaks, Protocol):
     """Of an upstream's streamed answer."""
     FORWARD: frozenset[bytes]
     """Headers of a client that mean something to an upstream of the same format."""
+    HISTORY: str
+    """The field of what was said. It goes on to an upstream of the same format as it came, the very same slice, unless
+    thinking was left out that the format's own providers have not sealed."""
 
     # The upstream's side
     def path(self, model: str, stream: bool) -> str: ...

@@ -6,7 +6,7 @@ may make good.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 
 import msgspec
@@ -26,8 +26,6 @@ from omniroute.upstream.client import Client, classify, refusal, retold
 REPLY_LIMIT = 64 * 1024 * 1024
 """Bytes of a whole answer. Generated images are the largest there are, some tens of megabytes."""
 LOSSES_TOLD = 8
-HISTORIES = ("messages", "input", "contents")
-"""Where formats have what was said before. It goes on as it came, but for thinking that is not the format's own."""
 FOREIGN = Loss("thinking", "", "dropped: a provider of another format had sealed it")
 
 
@@ -53,7 +51,7 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
     losses: list[Loss] = []
     if own:
         fields: Fields = codec.forward(head, target.model)
-        if any(fields.get(name) is not head.fields.get(name) for name in HISTORIES):
+        if fields[codec.HISTORY] is not head.fields[codec.HISTORY]:
             losses.append(FOREIGN)
     else:
         if call.chat is None:
@@ -75,17 +73,15 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
 def forwarded(call: Call, codec: ChatCodec, quirks: patch.Quirks, losses: list[Loss]) -> transport.Headers:
     """The client's headers that mean something to an upstream of the same format, and what asks an upstream for the
     variant that the client named."""
-    headers = call.variant.get(codec.NAME, ())
+    headers = call.variant.get(codec.NAME, ()) if call.variant else ()
     if codec is call.codec:
         wanted = codec.FORWARD
-        headers = (*(header for header in call.headers if header[0] in wanted), *headers)
-    return _betas(headers, quirks.betas, losses)
+        headers = (*[header for header in call.headers if header[0] in wanted], *headers)
+    return headers if quirks.betas is None else _betas(headers, quirks.betas, losses)
 
 
-def _betas(headers: transport.Headers, allowed: tuple[str, ...] | None, losses: list[Loss]) -> transport.Headers:
+def _betas(headers: transport.Headers, allowed: tuple[str, ...], losses: list[Loss]) -> transport.Headers:
     """The headers with only those betas that the upstream knows; another one would be refused there."""
-    if allowed is None:
-        return headers
     kept: list[tuple[bytes, bytes]] = []
     for name, value in headers:
         if not name.endswith(b"-beta"):
@@ -129,11 +125,11 @@ class Opened(msgspec.Struct):
     ended: bool
 
 
-async def send(call: Call, client: Client, candidate: Candidate, prepared: Prepared) -> transport.Reply:
+def send(call: Call, client: Client, candidate: Candidate, prepared: Prepared) -> Awaitable[transport.Reply]:
     """The upstream's answer, opened. Raises UpstreamError for a refusal as for a failure."""
     codec = prepared.codec
     endpoint = candidate.target.upstream.endpoints[codec.NAME]
-    return await ask(call, client, candidate, codec, endpoint, prepared.path, prepared.body, prepared.headers)
+    return ask(call, client, candidate, codec, endpoint, prepared.path, prepared.body, prepared.headers)
 
 
 async def ask(

@@ -34,6 +34,7 @@ FORWARD = frozenset(
 this is, by what providers know a coding plan and gateways a session. An account (`anthropic-workspace-id`) goes with
 our credential and not with the caller's; `x-stainless-*` is about the machine that a library runs on."""
 REQUEST_ID = b"request-id"
+HISTORY = "messages"
 
 
 def content_type(head: Head) -> bytes:  # noqa: ARG001 - other formats have several
@@ -56,6 +57,7 @@ __all__ = [
     "CONTENT_TYPE",
     "FORWARD",
     "HEADERS",
+    "HISTORY",
     "NAME",
     "REQUEST_ID",
     "content_type",

@@ -24,6 +24,7 @@ CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 HEADERS = ((b"content-type", b"application/json"),)
 FORWARD: frozenset[bytes] = frozenset()  # `x-goog-api-client` and its like say who the caller is, which is this gateway
 REQUEST_ID = b"x-request-id"
+HISTORY = "contents"
 
 _object = msgspec.json.Decoder(dict[str, Raw])
 
@@ -49,6 +50,7 @@ __all__ = [
     "CONTENT_TYPE",
     "FORWARD",
     "HEADERS",
+    "HISTORY",
     "NAME",
     "REQUEST_ID",
     "content_type",

@@ -17,6 +17,7 @@ CONTENT_TYPE = b"application/x-ndjson"
 HEADERS = ((b"content-type", b"application/json"),)
 FORWARD: frozenset[bytes] = frozenset()
 REQUEST_ID = b"x-request-id"
+HISTORY = "messages"
 
 
 def content_type(head: Head) -> bytes:  # noqa: ARG001 - other formats have several
@@ -35,6 +36,7 @@ __all__ = [
     "CONTENT_TYPE",
     "FORWARD",
     "HEADERS",
+    "HISTORY",
     "NAME",
     "REQUEST_ID",
     "content_type",

@@ -27,6 +27,7 @@ CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 HEADERS = ((b"content-type", b"application/json"),)
 FORWARD = frozenset({b"openai-beta"})  # organisation and project belong to the upstream's credential, not the caller's
 REQUEST_ID = b"x-request-id"
+HISTORY = "input"
 
 
 def content_type(head: Head) -> bytes:  # noqa: ARG001 - other formats have several
@@ -49,6 +50,7 @@ __all__ = [
     "CONTENT_TYPE",
     "FORWARD",
     "HEADERS",
+    "HISTORY",
     "NAME",
     "REQUEST_ID",
     "content_type",
