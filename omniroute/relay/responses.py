@@ -29,7 +29,7 @@ ENDS = (b"response.completed", b"response.incomplete")
 
 
 class _Item(msgspec.Struct):
-    type: str = "message"
+    type: str | None = None
     encrypted_content: str | None = None
 
 
@@ -124,7 +124,9 @@ def _continued(call: Call, head: Head) -> Head:
 
 def _asked(fields: dict[str, Raw]) -> list[Raw]:
     """The input of a request as items."""
-    given = fields.get("input", Raw(b"[]"))
+    given = fields.get("input")
+    if given is None or patch.is_null(given):
+        return []
     if bytes(given).lstrip().startswith(b'"'):
         return [Raw(_encode({"type": "message", "role": "user", "content": given}))]
     try:
@@ -166,13 +168,13 @@ class _Recorder:
         call = self._call
         try:
             told = _told(response)
-        except msgspec.DecodeError:
-            return  # a provider that answers without an id or output has said nothing that could go on
-        items = [*_asked(self._head.fields), *told.output]
+            items = [one for raw in (*_asked(self._head.fields), *told.output) if (one := _kept(raw)) is not None]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadRequest):
+            return  # what is no answer, or is asked in items that nobody here can read, cannot go on
         call.state.answers.put(
             _owner(call),
             told.id,
-            Answer(response, _encode([one for raw in items if (one := _kept(raw)) is not None])),
+            Answer(response, _encode(items)),
             call.state.clock.monotonic(),
             call.gateway.server.answers,
         )

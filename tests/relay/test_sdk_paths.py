@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
+import httpx
 import ollama
 import openai
 import pytest
@@ -169,6 +170,7 @@ def test_another_key_knows_nothing_of_an_answer(rig: Rig, upstream: str):
     with pytest.raises(openai.NotFoundError):
         other.responses.delete(told.id)
     assert rig.sdks["responses"].client.responses.retrieve(told.id).id == told.id
+    rig.sdks["responses"].client.responses.delete(told.id)  # the upstream names all of its answers alike
 
 
 @ways
@@ -198,6 +200,25 @@ def test_an_unknown_answer_is_left_to_a_provider_that_may_know_it(rig: Rig):
     rig.script(Says(text="Forty-two."))
     keep(rig, "responses", "whole", input="Go on", previous_response_id="resp_of_theirs")
     assert rig.asked.json["previous_response_id"] == "resp_of_theirs"
+
+
+ODD = (
+    {"input": [{"role": "user", "content": "x", "type": None}]},
+    {"input": [{"type": "reasoning", "summary": [], "encrypted_content": 5}]},
+    {"input": None, "prompt": {"id": "pmpt_1"}},
+)
+
+
+@pytest.mark.parametrize("request_", ODD, ids=str)
+def test_what_an_upstream_answered_is_told_whatever_was_asked(rig: Rig, request_: dict[str, Any]):
+    rig.script(Says(text="Forty-two."))
+    model = MODELS["responses"]
+    head = {"authorization": f"Bearer {KEY}"}
+    told = httpx.post(
+        f"{rig.gateway.url}/v1/responses", json={"model": model, **request_}, headers=head, trust_env=False
+    )
+    assert told.status_code == 200
+    assert "Forty-two." in told.text
 
 
 # ------------------------------------------------------------------------------------------------------- tokens, models
