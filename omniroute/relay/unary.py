@@ -77,10 +77,13 @@ class _Asking(Generic[Q, A]):
             outgoing = upstream.encode_request(self.asked, target.model)
         else:
             outgoing = own.forward(self.head, target.model)
-        losses = [*outgoing.losses, *_dropped(service.quirks, outgoing.fields, upstream.MENDED, target)]
+        changed: list[Loss] = []
+        fields = patch.apply(service.quirks, outgoing.fields, changed)
+        dropped = _dropped(service.quirks, outgoing.fields, upstream.MENDED, target)
+        clamped = [loss for loss in changed if loss.code not in service.quirks.drop]
+        losses = [*outgoing.losses, *dropped, *clamped]
         if losses and self.call.gateway.server.strict_translation:
             raise lossy(target, losses)
-        fields = patch.apply(service.quirks, outgoing.fields)
         return partial(self.exchange, upstream, outgoing.path, patch.join(fields), losses)
 
     def own(self, upstream: UnaryUpstream[Q, A]) -> UnaryCodec[Q, A] | None:

@@ -29,6 +29,12 @@ PROVIDERS = """
       embed: {kind: embedding, upstream_id: theirs, price: {input: 0.1}}
       image: {kind: image, upstream_id: theirs, price: {per_image: 0.04}}
       free: {kind: embedding, upstream_id: theirs}
+  few:
+    type: openai-compatible
+    base_url: {url}/v1
+    connections: {main: {}}
+    models: {image: {kind: image, upstream_id: theirs}}
+    quirks: {clamp: {n: {min: 1, max: 1}}}
   spare:
     type: openai-compatible
     base_url: {url}/spare
@@ -395,6 +401,20 @@ def test_policies_and_keys_count_for_every_operation(strict: Rig):
     assert [line["id"] for line in call(strict, "GET", "/v1/embeddings", **narrow).json()["data"]] == ["vec/embed"]
     assert call(strict, "GET", "/v1/images/generations", **narrow).json()["data"] == []
     assert call(strict, "GET", "/v1/embeddings", authorization="Bearer wrong").status_code == 401
+
+
+@pytest.mark.parametrize("strictly", [False, True])
+def test_what_a_provider_takes_less_of_is_told_as_lost(rig: Rig, strict: Rig, *, strictly: bool):
+    at = strict if strictly else rig
+    at.script(drawing)
+    told = call(at, "POST", "/v1/images/generations", {"model": "few/image", "prompt": "p", "n": 2})
+    if strictly:
+        assert told.status_code == 400
+        assert "n: became 1" in told.json()["error"]["message"]
+        assert not at.upstream.asked
+    else:
+        assert (told.status_code, told.headers["x-omniroute-losses"]) == (200, "n")
+        assert at.asked.json["n"] == 1
 
 
 # ----------------------------------------------------------------------------------------------------------- fallback
