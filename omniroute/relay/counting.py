@@ -72,8 +72,10 @@ async def _exchange(
         finally:
             reply.close()
     except UpstreamError as error:
-        return named(error, provider, candidate.connection.auth)
-    except ValueError as error:
+        told = named(error, provider, candidate.connection.auth)
+        unable = told.fault.status in NO_COUNTING  # which says nothing of the connection
+        return UpstreamError("invalid", told.fault) if unable else told
+    except (ValueError, RecursionError) as error:
         return classify(malformed(str(error)), provider)
     return None
 

@@ -117,7 +117,18 @@ def test_an_upstream_that_turns_out_not_to_count_is_stood_in_for(gateway, upstre
     assert len(upstream.asked) == 1
 
 
-@pytest.mark.parametrize("said", [b"", b"{}", b'{"input_tokens":"many"}', b"<html>"])
+DEEP = b'{"input_tokens":1,"details":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+
+
+def test_a_connection_is_not_ill_because_its_provider_cannot_count(gateway, upstream):
+    upstream.script = lambda _asked: whole({"type": "error", "error": {"type": "x", "message": "no"}}, 501)
+    upstream.asked.clear()
+    for _ in range(15):  # more than open the circuit of a connection that fails
+        count(gateway, "anthropic/claude-sonnet-4-5")
+    assert len(upstream.asked) == 15
+
+
+@pytest.mark.parametrize("said", [b"", b"{}", b'{"input_tokens":"many"}', b"<html>", DEEP])
 def test_an_answer_that_is_no_count_is_stood_in_for(gateway, upstream, said):
     upstream.script = lambda _asked: Script(pieces=[said])
     assert count(gateway, "anthropic/claude-sonnet-4-5").json()["estimated"] is True
