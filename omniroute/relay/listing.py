@@ -24,6 +24,8 @@ from omniroute.routing.tables import Listed, Principal, Revision
 from omniroute.upstream.client import Client
 
 LONGEST_PAGE = 1000
+LONGEST_SIZE = 9
+"""Digits that are read of the number of models on a page."""
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _lists: dict[tuple[str, str], tuple[Revision, bytes]] = {}
 """The whole list as it was last encoded in each format and for each operation, for a big catalogue takes milliseconds. It is kept with the
@@ -126,7 +128,7 @@ def _numbered(lines: Lines, query: Query) -> tuple[Lines, dict[str, Any]]:
 
 def _size(query: Query, name: str) -> int:
     given = query.get(name, str(LONGEST_PAGE))
-    if not given.isdecimal() or not 1 <= int(given[:9]) <= LONGEST_PAGE:
+    if not given.isdecimal() or len(given) > LONGEST_SIZE or not 1 <= int(given) <= LONGEST_PAGE:
         raise BadRequest(f"`{name}` must be a number from 1 to {LONGEST_PAGE}.", param=name)
     return int(given)
 

@@ -117,6 +117,8 @@ def test_a_page_may_be_asked_for_backwards():
         ("anthropic", b"after_id=nobody", "after_id"),
         ("gemini", b"pageSize=1001", "pageSize"),
         ("gemini", b"pageSize=99999999999999999999", "pageSize"),
+        ("gemini", b"pageSize=0000000011", "pageSize"),
+        ("anthropic", b"limit=000000001" + b"0" * 5000, "limit"),
         ("gemini", b"pageToken=nobody", "pageToken"),
     ],
 )
