@@ -82,7 +82,7 @@ async def at_provider(call: Call, client: Client, body: bytes) -> None:
     """Answers `/v1/providers/{provider}/…` as the endpoint does whose path the rest is."""
     call.provider, _, rest = call.path.partition("/")
     row = next((row for row in ENDPOINTS if row.path == f"/v1/{rest}" and row.method == call.endpoint.method), None)
-    if row is None or not row.metered:
+    if row is None or not row.metered or row.form is not None:  # a form is read on the way to its own path only
         raise NotFound(f"There is no `{rest}` of a single provider.", code="path_not_found")
     call.endpoint, call.operation, call.codec, call.path = row, row.operation, CLIENTS[row.format], ""
     await row.serve(call, client, body)

@@ -90,6 +90,7 @@ def test_a_model_of_another_provider_is_refused_with_both_names(gateway, lab):
     [
         ("/v1/providers/nobody/chat/completions", "provider_not_found"),
         ("/v1/providers/lab/dance", "path_not_found"),
+        ("/v1/providers/lab/audio/transcriptions", "path_not_found"),
         ("/v1/providers/lab", "path_not_found"),
         ("/v1/providers", "path_not_found"),
     ],
