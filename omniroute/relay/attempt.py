@@ -98,7 +98,10 @@ def _betas(headers: transport.Headers, allowed: tuple[str, ...], losses: list[Lo
 
 def unsealed(call: Call, head: Head, target: Target, failure: UpstreamError) -> Prepared | None:
     """The request once more without the thinking that others sealed, where that is what the upstream refused. A
-    conversation may have begun at another provider of the same format, which the client's bytes do not tell."""
+    conversation may have begun at another provider of the same format, which the client's bytes do not tell. A
+    configuration that is strict leaves it at the refusal."""
+    if call.gateway.server.strict_translation:
+        return None
     prepared = prepare(call, head, target)
     if not prepared.codec.seal_refused(failure.fault):
         return None

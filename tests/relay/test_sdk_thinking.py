@@ -148,3 +148,18 @@ def test_a_provider_that_refuses_anothers_seal_is_asked_once_more_without_it(rig
     if heard.headers:  # one helper does not show them
         assert heard.headers["x-omniroute-losses"] == "thinking"
     rig.books(model, status=200, error="", losses=["thinking"], outcomes=["invalid", "success"])
+
+
+@pytest.fixture(scope="module")
+def exact() -> Iterator[Rig]:
+    with Rig(server=", strict_translation: true") as rig:
+        yield rig
+
+
+@pytest.mark.parametrize("form", SEALING)
+def test_strictness_asks_nobody_once_more_for_less(rig: Rig, exact: Rig, form: str):
+    request = begun(rig, form, form)
+    exact.script(strict(form, []))
+    with pytest.raises(SDKS[form].error):
+        exact.ask(form, form, **request)
+    assert len(exact.upstream.asked) == 1
