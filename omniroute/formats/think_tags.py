@@ -76,8 +76,7 @@ class Untagged:
             self._state, self._held = "closes", rest
             return
         sure = len(self._held) - _begun(self._held)
-        while sure and self._held[sure - 1] == "\n":  # it may be the last one, which is not part of the thought
-            sure -= 1
+        sure = len(self._held[:sure].rstrip("\n"))  # they may be the last ones, which are not part of the thought
         self._think(self._held[:sure], out)
         self._held = self._held[sure:]
 
