@@ -43,7 +43,8 @@ def rig() -> Iterator[Rig]:
 def begun(rig: Rig, client: str, upstream: str) -> dict[str, Any]:
     """What a client would ask next, after an answer of this upstream that it heard."""
     rig.script(FIRST)
-    heard = rig.ask(client, upstream, tools=TOOLS[client])
+    told = {"generationConfig": {"thinkingConfig": {"includeThoughts": True}}} if client == "gemini" else {}
+    heard = rig.ask(client, upstream, tools=TOOLS[client], **told)
     assert heard.thinking == THOUGHT
     return GOING_ON[client](heard, "Hello", "Sunny") | {"tools": TOOLS[client]}
 
