@@ -26,6 +26,8 @@ from omniroute.upstream.client import Client
 
 ENDS = (b"response.completed", b"response.incomplete")
 """The events that hold the whole answer, for a stream that did not fail."""
+UNDER_WAY = frozenset({"queued", "in_progress"})
+"""The states of an answer that only its provider's own store will ever have whole."""
 
 
 class _Item(msgspec.Struct):
@@ -38,6 +40,7 @@ class _Told(msgspec.Struct):
 
     id: str
     output: list[Raw]
+    status: str | None = None
 
 
 class _Ended(msgspec.Struct):
@@ -171,6 +174,8 @@ class _Recorder:
             items = [one for raw in (*_asked(self._head.fields), *told.output) if (one := _kept(raw)) is not None]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, BadRequest):
             return  # what is no answer, or is asked in items that nobody here can read, cannot go on
+        if told.status in UNDER_WAY:
+            return
         call.state.answers.put(
             _owner(call),
             told.id,
