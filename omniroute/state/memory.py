@@ -257,6 +257,8 @@ class MemoryAnswers:
 
     def put(self, owner: str, ident: str, answer: Answer, now: float, keeping: Keeping) -> None:
         self.delete(owner, ident)
+        if _size(answer) > keeping.bytes:  # to make room for it would drive out all others, and not be enough
+            return
         self._kept[owner, ident] = answer, now + keeping.ttl
         self._bytes += _size(answer)
         while self._kept:

@@ -45,8 +45,14 @@ def test_the_oldest_go_where_they_take_too_much():
         answers.put("a", f"resp_{number}", Answer(b"x" * 40, b"y" * 60), 0.0, Keeping(bytes=250))
     assert [name for _, name in answers._kept] == ["resp_3", "resp_4"]
     assert answers._bytes == 200
-    answers.put("a", "huge", Answer(b"x" * 300, b""), 0.0, Keeping(bytes=250))
-    assert (len(answers._kept), answers._bytes) == (0, 0)
+
+
+def test_an_answer_that_is_too_large_to_be_kept_drives_out_no_others():
+    answers = MemoryAnswers()
+    answers.put("a", "resp_1", ANSWER, 0.0, Keeping(bytes=250))
+    answers.put("b", "huge", Answer(b"x" * 300, b""), 0.0, Keeping(bytes=250))
+    assert answers.get("b", "huge", 0.0) is None
+    assert answers.get("a", "resp_1", 0.0) is ANSWER
 
 
 def test_an_answer_that_comes_again_counts_once():
