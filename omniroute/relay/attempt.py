@@ -74,6 +74,8 @@ def forwarded(call: Call, codec: ChatCodec, quirks: patch.Quirks, losses: list[L
     """The client's headers that mean something to an upstream of the same format, and what asks an upstream for the
     variant that the client named."""
     headers = call.variant.get(codec.NAME, ()) if call.variant else ()
+    if call.variant and codec.NAME not in call.variant:
+        losses.append(Loss("variant", "model", "dropped: the upstream's format has no word for the end of the name"))
     if codec is call.codec:
         wanted = codec.FORWARD
         headers = (*[header for header in call.headers if header[0] in wanted], *headers)

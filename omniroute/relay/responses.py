@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from omniroute.errors import BadRequest, NotFound, TooLarge
+from omniroute.errors import BadRequest, NotFound, TooLarge, Unsupported
 from omniroute.formats import patch
 from omniroute.formats.codec import Head
 from omniroute.formats.framing import records
@@ -24,6 +24,10 @@ from omniroute.relay.relay import converse
 from omniroute.state.base import Answer
 from omniroute.upstream.client import Client
 
+POINTING = frozenset(
+    {"message", "reasoning", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"}
+)
+"""Items whose own id says nothing but where a provider has them; that of any other may be what an answer to it names."""
 ENDS = (b"response.completed", b"response.incomplete")
 """The events that hold the whole answer, for a stream that did not fail."""
 UNDER_WAY = frozenset({"queued", "in_progress"})
@@ -64,6 +68,10 @@ async def create(call: Call, client: Client, body: bytes) -> None:
     if call.path:
         raise NotFound(f"There is no `POST /v1/responses/{call.path}` here.", code="path_not_found")
     head = call.codec.peek(body, call.path, call.scope["query_string"])
+    if patch.flag(head.fields, "background"):
+        raise Unsupported(
+            "An answer in the background could not be fetched from here: ask for a stream instead.", param="background"
+        )
     head = call.head = _continued(call, head)
     if call.gateway.server.answers.entries and bytes(head.fields.get("store", b"true")) != b"false":
         call.send = _Recorder(call, head)
@@ -190,4 +198,6 @@ def _kept(raw: Raw) -> Any:
     item = _item(raw)
     if item.type == "item_reference" or (item.type == "reasoning" and item.encrypted_content is None):
         return None
+    if item.type not in POINTING:
+        return raw
     return {name: value for name, value in _fields(raw).items() if name not in ("id", "status")}

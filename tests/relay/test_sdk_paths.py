@@ -205,7 +205,11 @@ def test_an_unknown_answer_is_left_to_a_provider_that_may_know_it(rig: Rig):
 def test_an_answer_that_is_not_there_yet_is_not_kept(rig: Rig):
     queued = {"id": "resp_queued", "object": "response", "status": "queued", "model": "theirs", "output": []}
     rig.script(lambda _asked: whole(queued))
-    told = keep(rig, "responses", "whole", input="Take your time.", background=True)
+    with pytest.raises(openai.BadRequestError) as raised:  # nobody could fetch it from here
+        keep(rig, "responses", "whole", input="Take your time.", background=True)
+    assert raised.value.param == "background"
+    assert rig.upstream.asked == []
+    told = keep(rig, "responses", "whole", input="Take your time.")
     assert (told.id, told.status) == ("resp_queued", "queued")
     with pytest.raises(openai.NotFoundError):  # it would be queued for ever
         rig.sdks["responses"].client.responses.retrieve(told.id)
