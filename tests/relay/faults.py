@@ -17,8 +17,8 @@ When = Literal["status", "event", "late", "answer"]
 where nothing is left to try and as a status before that; or not at all, because the answer is good."""
 
 FORMATS = ("openai", "anthropic", "responses", "gemini", "ollama")
-IDLE = 0.4
-TOTAL = 1.2
+IDLE = 0.8
+TOTAL = 1.8
 HUGE = 10**18
 
 
@@ -272,7 +272,7 @@ FAULTS = (
     Fault("reset-within", "a reset in the middle", _half(cut=True), "truncated", 502, "event"),
     Fault("closed-within", "an end in the middle", _cut_short, "truncated", 502, "event"),
     Fault("drip", "a slow drip within the deadlines", _drip(0.1), "success", 200, "answer"),
-    Fault("drip-too-long", "a slow drip beyond the total deadline", _drip(0.3), "timeout", 504, "event"),
+    Fault("drip-too-long", "a slow drip beyond the total deadline", _drip(0.5), "timeout", 504, "event"),
     # The status
     Fault("302", "a redirect, which is never followed", _status(302, location="/x"), "malformed", 502),
     Fault("202", "a success without an answer", _status(202), "malformed", 502),
