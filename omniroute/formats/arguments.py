@@ -6,7 +6,7 @@ import msgspec
 
 from omniroute.formats.codec import Fields
 from omniroute.formats.framing import flat
-from omniroute.formats.ir import Raw
+from omniroute.formats.ir import Raw, ToolCall
 
 NOTHING = Raw(b"{}")
 _object = msgspec.json.Decoder(dict[str, Raw])
@@ -22,6 +22,9 @@ def as_object(arguments: str) -> Raw | None:
     return raw
 
 
-def wrapped(arguments: str) -> Fields:
-    """An object that tells arguments which are none."""
-    return {"arguments": arguments}
+def object_of(call: ToolCall) -> tuple[Raw | Fields, bool]:
+    """An object that tells a call's arguments, and whether they are as the tool takes them."""
+    if call.custom:
+        return {"input": call.arguments}, True
+    given = as_object(call.arguments)
+    return ({"arguments": call.arguments}, False) if given is None else (given, True)

@@ -7,7 +7,7 @@ no events are made, for the message is there at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -199,3 +199,9 @@ def unfold(message: Message) -> list[Event]:
     elif message.finish is not None:
         events.append(Finish(message.finish, message.stop_sequence))
     return events
+
+
+def joined(arrays: Sequence[Raw]) -> Raw:
+    """JSON arrays as one."""
+    inner = [bytes(array).strip()[1:-1].strip() for array in arrays]
+    return Raw(b"[" + b",".join(part for part in inner if part) + b"]")

@@ -17,7 +17,7 @@ import msgspec
 from omniroute.formats.anthropic import faults, seal
 from omniroute.formats.anthropic.head import NAME
 from omniroute.formats.anthropic.writing import text_block
-from omniroute.formats.arguments import as_object, wrapped
+from omniroute.formats.arguments import object_of
 from omniroute.formats.codec import PICTURE, SOUND, TRUNCATED, Head
 from omniroute.formats.fold import Message
 from omniroute.formats.framing import flat
@@ -302,8 +302,7 @@ def _content(block: Block) -> Any:
             signature = seal.seal(block.issuer, block.signature)
             return {"type": "thinking", "thinking": block.text, "signature": signature}
         case ToolCall():
-            given: Any = {"input": block.arguments} if block.custom else as_object(block.arguments)
-            content = wrapped(block.arguments) if given is None else given
+            content, _ = object_of(block)
             return {"type": "tool_use", "id": block.id, "name": block.name, "input": content}
         case Opaque(format=form) if form == NAME:
             return block.body

@@ -23,11 +23,12 @@ from omniroute.formats.anthropic import reasoning
 from omniroute.formats.anthropic.head import NAME
 from omniroute.formats.anthropic.models import Traits, traits
 from omniroute.formats.anthropic.transcript import Transcript
-from omniroute.formats.anthropic.writing import Ledger, marked, present, text_block
+from omniroute.formats.anthropic.writing import Ledger, marked, text_block
 from omniroute.formats.codec import Fields
 from omniroute.formats.dialects import ANTHROPIC, ANTHROPIC_STRICT
 from omniroute.formats.ir import Chat, Loss, Raw, Sampling, Tool, ToolChoice
 from omniroute.formats.schemas import EMPTIED, NO_PARAMETERS, fit, fit_strict, is_emptied
+from omniroute.formats.writing import present
 
 TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 WITHOUT = ("seed", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs")

@@ -9,20 +9,12 @@ from __future__ import annotations
 
 from omniroute.formats.anthropic.head import NAME
 from omniroute.formats.anthropic.models import Traits
-from omniroute.formats.anthropic.writing import Ledger, present
+from omniroute.formats.anthropic.writing import Ledger
 from omniroute.formats.codec import Fields
-from omniroute.formats.ir import Chat, Effort, Reasoning
+from omniroute.formats.effort import BUDGETS, within
+from omniroute.formats.ir import Chat, Reasoning
+from omniroute.formats.writing import present
 
-LEVELS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-BUDGETS: dict[Effort, int] = {
-    "minimal": 1_024,
-    "low": 2_048,
-    "medium": 8_192,
-    "high": 24_576,
-    "xhigh": 32_768,
-    "max": 49_152,
-}
-"""Tokens of thought at an effort, where only tokens can be given."""
 LEAST = 1_024
 """The smallest budget there is."""
 
@@ -58,7 +50,7 @@ def _effort(asked: Reasoning, known: Traits, ledger: Ledger) -> str | None:
     """The level that the model knows, for what was asked as a level or, where it takes none, as a number."""
     effort = asked.effort
     if effort is None and asked.budget is not None and not known.budget and known.effort:
-        effort = next((name for name, tokens in BUDGETS.items() if asked.budget <= tokens), "max")
+        effort = within(asked.budget)
         ledger.lose("thinking_budget", "reasoning.budget", f"{asked.budget} tokens became effort {effort!r}")
     if effort is None:
         return None

@@ -20,8 +20,7 @@ from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 from omniroute.formats.anthropic.head import NAME
-from omniroute.formats.anthropic.writing import Ledger, marked, present, text_block
-from omniroute.formats.arguments import as_object, wrapped
+from omniroute.formats.anthropic.writing import Ledger, marked, text_block
 from omniroute.formats.codec import Fields
 from omniroute.formats.ir import (
     Block,
@@ -37,10 +36,7 @@ from omniroute.formats.ir import (
     Turn,
 )
 from omniroute.formats.pictures import guess
-
-OPENING = "(The conversation begins with the assistant.)"
-EMPTY = "(The user said nothing.)"
-UNANSWERED = "(There is no result.)"
+from omniroute.formats.writing import EMPTY, OPENING, UNANSWERED, code, present, runs, say, unused
 
 _strange = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -59,17 +55,11 @@ class Transcript:
         self._awaited: list[str] = []
 
     def write(self) -> list[Fields]:
-        turns = self._chat.turns
-        at = 0
-        while at < len(turns):
-            end = at
-            while end < len(turns) and (turns[end].role == "assistant") == (turns[at].role == "assistant"):
-                end += 1
-            if turns[at].role == "assistant":
-                self._assistant(turns[at:end], at)
+        for first, turns in runs(self._chat.turns):
+            if turns[0].role == "assistant":
+                self._assistant(turns, first)
             else:
-                self._others(turns[at:end], at)
-            at = end
+                self._others(turns, first)
         if self._awaited:
             self._say("user", self._unanswered([]))
         self._trim()
@@ -79,12 +69,7 @@ class Transcript:
         return [_short(message) for message in self._messages]
 
     def _say(self, role: str, blocks: list[Any]) -> None:
-        if not blocks:
-            return
-        if self._messages and self._messages[-1]["role"] == role:
-            self._messages[-1]["content"] += blocks
-        else:
-            self._messages.append({"role": role, "content": blocks})
+        say(self._messages, role, "content", blocks)
 
     def _trim(self) -> None:
         last = self._messages[-1] if self._messages else None
@@ -138,14 +123,11 @@ class Transcript:
             case Opaque(format=form) if form == NAME:
                 return block.body
             case _:
-                self._ledger.lose(_code(block), place, "dropped: an assistant's message has no such block")
+                self._ledger.lose(code(block), place, "dropped: an assistant's message has no such block")
         return None
 
     def _call(self, call: ToolCall, place: str) -> Fields:
-        content: Any = {"input": call.arguments} if call.custom else as_object(call.arguments)
-        if content is None:
-            content = wrapped(call.arguments)
-            self._ledger.lose("arguments", place, "put into an object: they are none")
+        content = self._ledger.arguments(call, place)
         ident = self._ids.give(call.id)
         self._awaited.append(ident)
         written = {"type": "tool_use", "id": ident, "name": call.name, "input": content}
@@ -244,7 +226,7 @@ class Transcript:
             case Opaque(format=form) if form == NAME:
                 return [block.body]
             case _:
-                self._ledger.lose(_code(block), place, "dropped: there is no such block")
+                self._ledger.lose(code(block), place, "dropped: there is no such block")
                 return []
 
     def _image(self, image: Image, place: str) -> list[Any]:
@@ -295,14 +277,8 @@ class _Ids:
 
     def give(self, ident: str) -> str:
         """The id of a call, which no earlier one has."""
-        base = clean = _strange.sub("_", ident) or "call"
-        number = 1
-        while clean in self._used:
-            number += 1
-            clean = f"{base}_{number}"
-        self._used.add(clean)
-        self._given[ident] = clean
-        return clean
+        own = self._given[ident] = unused(_strange.sub("_", ident) or "call", self._used)
+        return own
 
     def given(self, ident: str) -> str | None:
         """The id that the last call of this name got."""
@@ -333,7 +309,3 @@ def _data(media_type: str, data: str) -> Fields | None:
     except (binascii.Error, ValueError):
         return None
     return {"type": "text", "media_type": "text/plain", "data": text} if text else None
-
-
-def _code(block: Block) -> str:
-    return block.type if isinstance(block, Opaque) else type(block).__name__.lower()

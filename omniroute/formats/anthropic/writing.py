@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from omniroute.formats.codec import Fields
-from omniroute.formats.ir import CacheMark, Loss
+from omniroute.formats.ir import CacheMark
+from omniroute.formats.writing import Ledger as Losses
+from omniroute.formats.writing import present
 
 MOST_MARKS = 4
 """Places that one request may mark for the cache."""
 
 
-class Ledger:
+class Ledger(Losses):
     """What was lost on the way, and which places are marked for the cache, in the order of the prompt."""
 
     def __init__(self) -> None:
-        self.losses: list[Loss] = []
+        super().__init__()
         self.marks: list[Fields] = []
-
-    def lose(self, code: str, path: str, what: str) -> None:
-        self.losses.append(Loss(code, path, what))
 
     def limit_marks(self) -> None:
         """Keeps the last ones, which cover the longest part of the prompt."""
@@ -40,7 +37,3 @@ def marked(fields: Fields, mark: CacheMark | None, ledger: Ledger) -> Fields:
 
 def text_block(text: str) -> Fields:
     return {"type": "text", "text": text}
-
-
-def present(**fields: Any) -> Fields:
-    return {name: value for name, value in fields.items() if value is not None}

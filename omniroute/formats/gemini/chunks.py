@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from omniroute.formats.arguments import as_object, wrapped
+from omniroute.formats.arguments import object_of
 from omniroute.formats.codec import TRUNCATED, Fields, Head
 from omniroute.formats.fold import Message
 from omniroute.formats.framing import flat
@@ -304,8 +304,7 @@ def _signed(part: Any, signature: str) -> Any:
 
 
 def _call(call: ToolCall, signature: str) -> Any:
-    given: Any = {"input": call.arguments} if call.custom else as_object(call.arguments)
-    content = wrapped(call.arguments) if given is None else given
+    content, _ = object_of(call)
     return _signed({"functionCall": {"id": call.id, "name": call.name, "args": content}}, signature)
 
 

@@ -22,9 +22,9 @@ from omniroute.formats.codec import Fields
 from omniroute.formats.gemini import reasoning, schemas
 from omniroute.formats.gemini.head import NAME
 from omniroute.formats.gemini.models import Traits, traits
-from omniroute.formats.gemini.transcript import Transcript
-from omniroute.formats.gemini.writing import Ledger, present, text_part
+from omniroute.formats.gemini.transcript import Transcript, text_part
 from omniroute.formats.ir import Chat, Loss, Raw, Sampling, Tool, ToolChoice
+from omniroute.formats.writing import Ledger, present
 
 TIERS = {"default": "standard", "standard": "standard", "standard_only": "standard", "flex": "flex"} | {
     "priority": "priority"
@@ -102,17 +102,15 @@ def _function(tool: Tool, place: str, ledger: Ledger) -> Fields:
 
 
 def _calling(choice: ToolChoice, functions: dict[str, Any], ledger: Ledger) -> Fields | None:
-    wanted = (choice.name,) if choice.mode == "one" else choice.allowed
-    missing = [name for name in wanted if name not in functions]
-    if missing:
-        ledger.lose("tool_choice", "tool_choice", f"dropped: {', '.join(map(repr, missing))} is not among the tools")
+    wanted = ledger.chosen(choice, functions)
+    if wanted is None:
         return None
     if choice.mode == "none":
         return {"mode": "NONE"}
     if choice.mode == "auto":
         # names may be given with `ANY` and `VALIDATED` only; the latter leaves it to the model whether to call
-        return {"mode": "VALIDATED", "allowedFunctionNames": list(wanted)} if wanted else {"mode": "AUTO"}
-    return {"mode": "ANY"} | present(allowedFunctionNames=list(wanted) or None)
+        return {"mode": "VALIDATED", "allowedFunctionNames": wanted} if wanted else {"mode": "AUTO"}
+    return {"mode": "ANY"} | present(allowedFunctionNames=wanted or None)
 
 
 # ------------------------------------------------------------------------------------------------------- the manner

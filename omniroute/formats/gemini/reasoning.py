@@ -7,20 +7,11 @@ thinking, unless they said that they do not want to see them.
 from __future__ import annotations
 
 from omniroute.formats.codec import Fields
+from omniroute.formats.effort import BUDGETS, LEVELS, within
 from omniroute.formats.gemini.models import Traits
-from omniroute.formats.gemini.writing import Ledger
 from omniroute.formats.ir import Effort, Reasoning
+from omniroute.formats.writing import Ledger
 
-LEVELS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-BUDGETS: dict[Effort, int] = {
-    "minimal": 1_024,
-    "low": 2_048,
-    "medium": 8_192,
-    "high": 24_576,
-    "xhigh": 32_768,
-    "max": 49_152,
-}
-"""Tokens of thought at an effort, as in the other formats that give tokens."""
 DYNAMIC = -1
 """The budget of a model that shall decide itself."""
 
@@ -45,7 +36,7 @@ def _level(asked: Reasoning, known: Traits, ledger: Ledger, *, off: bool) -> Fie
         return {"thinkingLevel": least}
     effort = asked.effort
     if effort is None and asked.budget is not None:
-        effort = _nearest(_effort(asked.budget), known)
+        effort = _nearest(within(asked.budget), known)
         ledger.lose("thinking_budget", "reasoning.budget", f"{asked.budget} tokens became level {effort!r}")
     if effort is None:
         return {}
@@ -71,10 +62,6 @@ def _budget(asked: Reasoning, known: Traits, ledger: Ledger, *, off: bool) -> Fi
     if asked.effort is not None:
         return {"thinkingBudget": min(max(BUDGETS[asked.effort], least), most)}
     return {"thinkingBudget": DYNAMIC} if asked.adaptive else {}
-
-
-def _effort(budget: int) -> Effort:
-    return next((effort for effort, tokens in BUDGETS.items() if budget <= tokens), "max")
 
 
 def _nearest(effort: Effort, known: Traits) -> Effort:

@@ -20,13 +20,11 @@ from typing import Any, TypeGuard
 import msgspec
 
 from omniroute.errors import Unsupported
-from omniroute.formats.arguments import as_object, wrapped
 from omniroute.formats.codec import Fields
 from omniroute.formats.gemini import media
 from omniroute.formats.gemini.head import NAME
 from omniroute.formats.gemini.models import Traits
 from omniroute.formats.gemini.seal import STAND_IN
-from omniroute.formats.gemini.writing import Ledger, code, text_part
 from omniroute.formats.ir import (
     Audio,
     Block,
@@ -41,11 +39,9 @@ from omniroute.formats.ir import (
     ToolResult,
     Turn,
 )
+from omniroute.formats.writing import BETWEEN, EMPTY, OPENING, UNANSWERED, Ledger, code, headed, runs, say, unused
 
-OPENING = "(The conversation begins with the assistant.)"
-EMPTY = "(The user said nothing.)"
 GO_ON = "(Go on.)"
-UNANSWERED = "(There is no result.)"
 
 
 class _Call(msgspec.Struct, frozen=True):
@@ -68,17 +64,11 @@ class Transcript:
         self._used: set[str] = set()
 
     def write(self) -> list[Fields]:
-        turns = self._chat.turns
-        at = 0
-        while at < len(turns):
-            end = at
-            while end < len(turns) and (turns[end].role == "assistant") == (turns[at].role == "assistant"):
-                end += 1
-            if turns[at].role == "assistant":
-                self._assistant(turns[at:end], at)
+        for first, turns in runs(self._chat.turns):
+            if turns[0].role == "assistant":
+                self._assistant(turns, first)
             else:
-                self._others(turns[at:end], at)
-            at = end
+                self._others(turns, first)
         if self._awaited:
             self._tell("user", self._unanswered())
         if not self._contents:
@@ -90,12 +80,7 @@ class Transcript:
         return self._contents
 
     def _tell(self, role: str, parts: list[Any]) -> None:
-        if not parts:
-            return
-        if self._contents and self._contents[-1]["role"] == role:
-            self._contents[-1]["parts"] += parts
-        else:
-            self._contents.append({"role": role, "parts": parts})
+        say(self._contents, role, "parts", parts)
 
     # The assistant
 
@@ -162,23 +147,10 @@ class Transcript:
 
     def _call(self, call: ToolCall, place: str) -> Fields:
         self._ledger.mark(call.cache, place)
-        content: Any = {"input": call.arguments} if call.custom else as_object(call.arguments)
-        if content is None:
-            content = wrapped(call.arguments)
-            self._ledger.lose("arguments", place, "put into an object: they are none")
-        given = _Call(call.id, self._own(call.id), call.name)
+        content = self._ledger.arguments(call, place)
+        given = _Call(call.id, unused(call.id or "call", self._used), call.name)
         self._awaited.append(given)
         return {"functionCall": {"id": given.own, "name": call.name, "args": content}}
-
-    def _own(self, ident: str) -> str:
-        """The id of a call, which no earlier one has; some servers give the same to all."""
-        own = base = ident or "call"
-        number = 1
-        while own in self._used:
-            number += 1
-            own = f"{base}_{number}"
-        self._used.add(own)
-        return own
 
     # The user, and the system within the conversation
 
@@ -228,7 +200,7 @@ class Transcript:
         for at, block in enumerate(result.blocks):
             if not isinstance(block, Text):
                 others += self._parts(block, f"{place}.blocks[{at}]")
-        text = "\n\n".join(texts)
+        text = BETWEEN.join(texts)
         if call is None:
             self._ledger.lose("tool_result", place, "told as text: it belongs to no call before it")
             parts += [text_part(f"Result of {result.id}:\n{text}"), *others]
@@ -276,9 +248,8 @@ class Transcript:
     def _document(self, document: Document, place: str) -> list[Any]:
         if document.citations:
             self._ledger.lose("citations", place, "dropped: answers here do not cite")
-        heading = [line for line in (document.name, document.context) if line]
         if document.text is not None:
-            return [text_part("\n\n".join([*heading, document.text]))] if document.text else []
+            return [text_part(headed(document, document.text))] if document.text else []
         if document.context:
             self._ledger.lose("document_context", place, "dropped: a file has no context")
         kind = document.media_type or "application/pdf"
@@ -308,6 +279,10 @@ class Transcript:
 def _is_plain(block: Block) -> TypeGuard[Text]:
     """A text and no more, as nearly all blocks are: nothing to mark, nothing to lose, and so no place to name."""
     return isinstance(block, Text) and block.cache is None and bool(block.text)
+
+
+def text_part(text: str) -> Fields:
+    return {"text": text}
 
 
 def _thought(block: Thinking) -> Fields | None:

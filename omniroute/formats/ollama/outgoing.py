@@ -19,18 +19,16 @@ import msgspec
 
 from omniroute.errors import Unsupported
 from omniroute.formats import custom
-from omniroute.formats.arguments import as_object, wrapped
 from omniroute.formats.codec import Fields
 from omniroute.formats.dialects import OLLAMA, OLLAMA_FORMAT
+from omniroute.formats.effort import of_three
 from omniroute.formats.ir import (
     Block,
-    CacheMark,
     Chat,
     Document,
     Effort,
     Image,
     Loss,
-    Opaque,
     Raw,
     Reasoning,
     Refusal,
@@ -44,6 +42,7 @@ from omniroute.formats.ir import (
 from omniroute.formats.ollama.head import NAME
 from omniroute.formats.ollama.request import OPTIONS
 from omniroute.formats.schemas import fit
+from omniroute.formats.writing import BETWEEN, ERROR, Ledger, code, present
 
 Message = dict[str, Any]
 
@@ -55,11 +54,6 @@ LEVELS: dict[Effort, str] = {
     "xhigh": "high",
     "max": "high",
 }
-BUDGETS = ((2_048, "low"), (16_384, "medium"))
-"""The level whose usual length of thought comes nearest to a budget of tokens; more is `high`."""
-ERROR = "Error: "
-BETWEEN = "\n\n"
-"""Between texts that a caller gave apart. What an assistant said in pieces is one text."""
 _object = msgspec.json.Decoder(dict[str, Raw])
 _number = msgspec.json.Decoder(int | float)
 
@@ -89,15 +83,11 @@ def limited(fields: Fields, limit: int) -> Fields:
     return {**fields, "options": options}
 
 
-class _Writer:
+class _Writer(Ledger):
     def __init__(self, chat: Chat) -> None:
+        super().__init__()
         self.chat = chat
-        self.losses: list[Loss] = []
-        self._marked = False
         self._names: dict[str, str] = {}
-
-    def lose(self, code: str, path: str, what: str) -> None:
-        self.losses.append(Loss(code, path, what))
 
     # The top level
 
@@ -107,7 +97,7 @@ class _Writer:
             self.lose("logit_bias", "sampling.logit_bias", "dropped: there is no such option")
         if asked.n not in (None, 1):
             self.lose("n", "sampling.n", "dropped: there is one answer")
-        return _present(
+        return present(
             num_predict=asked.max_tokens,
             temperature=asked.temperature,
             top_p=asked.top_p,
@@ -124,7 +114,7 @@ class _Writer:
         for name in ("verbosity", "user", "metadata", "service_tier"):
             if getattr(chat, name) is not None:
                 self.lose(name, name, "dropped: there is no such field")
-        return _present(
+        return present(
             think=self._think(chat.reasoning),
             format=self._format(),
             logprobs=chat.sampling.logprobs,
@@ -147,7 +137,7 @@ class _Writer:
             return LEVELS[effort]
         if reasoning.budget is None:  # others leave it to the model, and many refuse a word about thinking
             return True if self.chat.vendor_format == NAME else None
-        level = next((name for limit, name in BUDGETS if reasoning.budget <= limit), "high")
+        level = of_three(reasoning.budget)
         self.lose("thinking_budget", "reasoning.budget", f"{reasoning.budget} tokens became level {level!r}")
         return level
 
@@ -198,7 +188,7 @@ class _Writer:
         return {"tools": list(written.values())} if written else {}
 
     def _tool(self, tool: Tool, place: str) -> Message | None:
-        self._mark(tool.cache, place)
+        self.mark(tool.cache, place)
         if tool.opaque is not None:
             self.lose("tool", place, f"dropped: only {tool.format} has the tool {tool.name!r}")
             return None
@@ -222,7 +212,7 @@ class _Writer:
 
     def messages(self) -> list[Message]:
         written: list[Message] = []
-        system = self._texts(self.chat.system, "system")
+        system = self.texts(self.chat.system, "system")
         if system:
             written.append({"role": "system", "content": BETWEEN.join(system)})
         for at, turn in enumerate(self.chat.turns):
@@ -234,14 +224,9 @@ class _Writer:
             elif turn.role == "user":
                 written += self._user(turn, place)
             else:
-                texts = tuple([block for block in turn.blocks if isinstance(block, Text)])
-                written.append({"role": "system", "content": BETWEEN.join(self._texts(texts, place))})
+                texts = [block for block in turn.blocks if isinstance(block, Text)]
+                written.append({"role": "system", "content": BETWEEN.join(self.texts(texts, place))})
         return written
-
-    def _texts(self, blocks: tuple[Text, ...], place: str) -> list[str]:
-        for block in blocks:
-            self._mark(block.cache, place)
-        return [block.text for block in blocks]
 
     def _user(self, turn: Turn, place: str) -> list[Message]:
         written: list[Message] = []
@@ -257,14 +242,14 @@ class _Writer:
         return written
 
     def _result(self, result: ToolResult, place: str) -> Message:
-        self._mark(result.cache, place)
+        self.mark(result.cache, place)
         message: Message = {"role": "tool"}
         message |= self._content([(block, f"{place}.blocks[{at}]") for at, block in enumerate(result.blocks)])
         if result.is_error:
             self.lose("is_error", place, f"told in words: {ERROR!r} before the result")
             message["content"] = ERROR + message["content"]
         name = self._names.get(result.id)
-        return message | _present(tool_name=name) | {"tool_call_id": result.id}
+        return message | present(tool_name=name) | {"tool_call_id": result.id}
 
     def _assistant(self, turn: Turn, place: str) -> Message:
         texts: list[str] = []
@@ -275,14 +260,15 @@ class _Writer:
             spot = f"{place}.blocks[{at}]"
             match block:
                 case Text():
-                    self._mark(block.cache, spot)
+                    self.mark(block.cache, spot)
                     texts.append(block.text)
                 case Refusal():
                     texts.append(block.text)
                 case ToolCall():
-                    self._mark(block.cache, spot)
+                    self.mark(block.cache, spot)
                     self._names[block.id] = block.name
-                    calls.append({"id": block.id, "function": self._call(block, len(calls), spot)})
+                    called = {"index": len(calls), "name": block.name, "arguments": self.arguments(block, spot)}
+                    calls.append({"id": block.id, "function": called})
                 case Thinking(issuer=issuer) if issuer == NAME:
                     thoughts.append(block.text)
                 case Thinking():
@@ -290,16 +276,9 @@ class _Writer:
                 case Image():
                     images += self._image(block, spot)
                 case _:
-                    self.lose(_code(block), spot, "dropped: an assistant's message has no such part")
+                    self.lose(code(block), spot, "dropped: an assistant's message has no such part")
         message: Message = {"role": "assistant", "content": "".join(texts)}
-        return message | _present(thinking="".join(thoughts) or None, images=images or None, tool_calls=calls or None)
-
-    def _call(self, call: ToolCall, index: int, place: str) -> Message:
-        arguments: Any = {"input": call.arguments} if call.custom else as_object(call.arguments)
-        if arguments is None:
-            arguments = wrapped(call.arguments)
-            self.lose("arguments", place, "put into an object: they are none")
-        return {"index": index, "name": call.name, "arguments": arguments}
+        return message | present(thinking="".join(thoughts) or None, images=images or None, tool_calls=calls or None)
 
     def _content(self, blocks: list[tuple[Block, str]]) -> Message:
         """Blocks as a text and its images."""
@@ -308,19 +287,19 @@ class _Writer:
         for block, place in blocks:
             match block:
                 case Text():
-                    self._mark(block.cache, place)
+                    self.mark(block.cache, place)
                     texts.append(block.text)
                 case Refusal():
                     texts.append(block.text)
                 case Image():
-                    self._mark(block.cache, place)
+                    self.mark(block.cache, place)
                     images += self._image(block, place)
                 case Document():
-                    self._mark(block.cache, place)
+                    self.mark(block.cache, place)
                     texts += self._document(block, place)
                 case _:
-                    self.lose(_code(block), place, "dropped: there is no such part")
-        return {"content": BETWEEN.join(text for text in texts if text)} | _present(images=images or None)
+                    self.lose(code(block), place, "dropped: there is no such part")
+        return {"content": BETWEEN.join(text for text in texts if text)} | present(images=images or None)
 
     def _image(self, image: Image, place: str) -> list[str]:
         if image.detail not in (None, "auto"):
@@ -343,16 +322,3 @@ class _Writer:
             self.lose("document", place, "dropped: only text can be read")
             return []
         return [part for part in (document.name, document.context, document.text) if part]
-
-    def _mark(self, mark: CacheMark | None, place: str) -> None:
-        if mark is not None and not self._marked:
-            self._marked = True
-            self.lose("cache_control", place, "dropped: caching is automatic here")
-
-
-def _present(**fields: Any) -> Fields:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _code(block: Block) -> str:
-    return block.type if isinstance(block, Opaque) else type(block).__name__.lower()

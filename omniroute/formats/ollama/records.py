@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from omniroute.formats.arguments import as_object, wrapped
+from omniroute.formats.arguments import object_of
 from omniroute.formats.codec import PICTURE, SOUND, TRUNCATED, Head
-from omniroute.formats.fold import Message
+from omniroute.formats.fold import Message, joined
 from omniroute.formats.framing import flat
 from omniroute.formats.ir import (
     Audio,
@@ -259,9 +259,8 @@ def _said(blocks: Iterable[Block], logprobs: Sequence[Raw]) -> Members:
     members: Members = {
         name: "".join(parts) if name in ("content", "thinking") else parts for name, parts in said.items()
     }
-    inner = [bytes(array).strip()[1:-1].strip() for array in logprobs]
-    if inner:
-        members["logprobs"] = Raw(b"[" + b",".join(part for part in inner if part) + b"]")
+    if logprobs:
+        members["logprobs"] = joined(logprobs)
     return members
 
 
@@ -272,6 +271,5 @@ def _media(block: Image | Audio) -> Members:
 
 
 def tool_call(call: ToolCall, index: int) -> Members:
-    given: Any = {"input": call.arguments} if call.custom else as_object(call.arguments)
-    arguments = wrapped(call.arguments) if given is None else given
+    arguments, _ = object_of(call)
     return {"id": call.id, "function": {"index": index, "name": call.name, "arguments": arguments}}

@@ -12,7 +12,7 @@ import msgspec
 
 from omniroute.formats import custom
 from omniroute.formats.codec import TRUNCATED, Head
-from omniroute.formats.fold import Message
+from omniroute.formats.fold import Message, joined
 from omniroute.formats.framing import flat
 from omniroute.formats.ir import (
     BlockStop,
@@ -278,9 +278,3 @@ def usage(spent: Usage) -> dict[str, Any]:
     if spent.estimated:
         told["estimated"] = True
     return told
-
-
-def joined(arrays: Sequence[Raw]) -> Raw:
-    """JSON arrays as one."""
-    inner = [bytes(array).strip()[1:-1].strip() for array in arrays]
-    return Raw(b"[" + b",".join(part for part in inner if part) + b"]")

@@ -16,10 +16,10 @@ from __future__ import annotations
 from typing import Any
 
 from omniroute.formats.codec import Fields
+from omniroute.formats.effort import of_three
 from omniroute.formats.ir import (
     Audio,
     Block,
-    CacheMark,
     Chat,
     Document,
     Image,
@@ -39,16 +39,12 @@ from omniroute.formats.ir import (
 from omniroute.formats.openai_chat.chunks import picture, tool_call
 from omniroute.formats.openai_chat.head import NAME, with_usage
 from omniroute.formats.schemas import EMPTIED, fit_openai, is_emptied
+from omniroute.formats.writing import BETWEEN, ERROR, Ledger, code, headed, present
 
 Part = dict[str, Any] | Raw
 Message = dict[str, Any]
 
-BUDGETS = ((2_048, "low"), (16_384, "medium"))
-"""The effort whose usual length of thought comes nearest to a budget of tokens; more is `high`."""
 TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
-ERROR = "Error: "
-BETWEEN = "\n\n"
-"""Between texts that a caller gave apart. What an assistant said in pieces is one text."""
 
 
 def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
@@ -64,15 +60,37 @@ def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
     return fields, writer.losses
 
 
-class _Writer:
-    def __init__(self, chat: Chat) -> None:
-        self.chat = chat
-        self.losses: list[Loss] = []
-        self.own = chat.vendor if chat.vendor_format == NAME else {}
-        self._marked = False
+def kept(chat: Chat, own: str, ledger: Ledger) -> Fields:
+    """What the provider does with the request beside answering it: its labels and its tier."""
+    metadata, tier = chat.metadata, chat.service_tier
+    if metadata is not None and chat.vendor_format != own:
+        ledger.lose("metadata", "metadata", "dropped: here it labels stored answers")
+        metadata = None
+    if tier is not None and tier not in TIERS:
+        ledger.lose("service_tier", "service_tier", f"dropped: there is no tier {tier!r}")
+        tier = None
+    return present(metadata=metadata, service_tier=tier)
 
-    def lose(self, code: str, path: str, what: str) -> None:
-        self.losses.append(Loss(code, path, what))
+
+def effort_of(asked: Reasoning, ledger: Ledger) -> str | None:
+    """How much to think, in the words of OpenAI's models."""
+    if asked.effort is not None:
+        return asked.effort
+    if asked.off:
+        ledger.lose("thinking_off", "reasoning.off", "dropped: only some models here can be told not to think")
+        return None
+    if asked.budget is None:
+        return None
+    nearest = of_three(asked.budget)
+    ledger.lose("thinking_budget", "reasoning.budget", f"{asked.budget} tokens became effort {nearest!r}")
+    return nearest
+
+
+class _Writer(Ledger):
+    def __init__(self, chat: Chat) -> None:
+        super().__init__()
+        self.chat = chat
+        self.own = chat.vendor if chat.vendor_format == NAME else {}
 
     # The top level
 
@@ -80,7 +98,7 @@ class _Writer:
         asked = self.chat.sampling
         if asked.top_k is not None and self.chat.vendor_format != NAME:
             self.lose("top_k", "sampling.top_k", "dropped: there is no such field")
-        return _present(
+        return present(
             max_tokens=asked.max_tokens,
             temperature=asked.temperature,
             top_p=asked.top_p,
@@ -98,20 +116,13 @@ class _Writer:
     def manner(self) -> Fields:
         """How to answer, and for whom."""
         chat = self.chat
-        metadata, tier = chat.metadata, chat.service_tier
-        if metadata is not None and chat.vendor_format != NAME:
-            self.lose("metadata", "metadata", "dropped: here it labels stored answers")
-            metadata = None
-        if tier is not None and tier not in TIERS:
-            self.lose("service_tier", "service_tier", f"dropped: there is no tier {tier!r}")
-            tier = None
-        return _present(
+        account = kept(chat, NAME, self)
+        return present(
             reasoning_effort=self._effort(chat.reasoning),
             response_format=self._format(),
             verbosity=chat.verbosity,
             user=chat.user,
-            metadata=metadata,
-            service_tier=tier,
+            **account,
         )
 
     def _effort(self, reasoning: Reasoning | None) -> str | None:
@@ -119,16 +130,7 @@ class _Writer:
             return None
         if reasoning.show == "summarized":
             self.lose("thinking_display", "reasoning.show", "dropped: reasoning is not shown, or always is")
-        if reasoning.effort is not None:
-            return reasoning.effort
-        if reasoning.off:
-            self.lose("thinking_off", "reasoning.off", "dropped: only some models here can be told not to think")
-            return None
-        if reasoning.budget is None:
-            return None
-        effort = next((name for limit, name in BUDGETS if reasoning.budget <= limit), "high")
-        self.lose("thinking_budget", "reasoning.budget", f"{reasoning.budget} tokens became effort {effort!r}")
-        return effort
+        return effort_of(reasoning, self)
 
     def _format(self) -> Fields | None:
         output = self.chat.output
@@ -142,7 +144,7 @@ class _Writer:
         if schema is not None and is_emptied(schema, self.losses[before:]):
             self.losses[before:] = [EMPTIED]
             return None
-        written = _present(description=output.description, schema=schema, strict=strict)
+        written = present(description=output.description, schema=schema, strict=strict)
         return {"type": "json_schema", "json_schema": named | written}
 
     def _schema(self, schema: Raw | None, place: str, *, strict: bool | None) -> tuple[Raw | None, bool | None]:
@@ -174,13 +176,13 @@ class _Writer:
                 customs.add(tool.name)
         if not written:
             return {}  # servers refuse what speaks of tools where there are none
-        return {"tools": list(written.values())} | _present(
+        return {"tools": list(written.values())} | present(
             tool_choice=self._tool_choice(self.chat.tool_choice, set(written), customs),
             parallel_tool_calls=self.chat.parallel_tools,
         )
 
     def _tool(self, tool: Tool, place: str) -> Part | None:
-        self._mark(tool.cache, place)
+        self.mark(tool.cache, place)
         if tool.opaque is not None:
             if tool.format == NAME:
                 return tool.opaque
@@ -188,21 +190,19 @@ class _Writer:
             return None
         self.losses += tool.lost(NAME, place)
         if tool.custom:
-            fields = _present(description=tool.description, format=tool.grammar)
+            fields = present(description=tool.description, format=tool.grammar)
             return {"type": "custom", "custom": {"name": tool.name} | fields}
         parameters, strict = self._schema(tool.parameters, f"{place}.parameters", strict=tool.strict)
-        fields = _present(description=tool.description, parameters=parameters, strict=strict)
+        fields = present(description=tool.description, parameters=parameters, strict=strict)
         return {"type": "function", "function": {"name": tool.name} | fields}
 
     def _tool_choice(self, choice: ToolChoice | None, names: set[str], customs: set[str]) -> Any:
         if choice is None:
             return None
-        wanted = (choice.name,) if choice.mode == "one" else choice.allowed
-        missing = [name for name in wanted if name not in names]
-        if missing:
-            self.lose("tool_choice", "tool_choice", f"dropped: {', '.join(map(repr, missing))} is not among the tools")
+        wanted = self.chosen(choice, names)
+        if wanted is None:
             return None
-        chosen = [_reference(name, custom=name in customs) for name in wanted if name is not None]
+        chosen = [_reference(name, custom=name in customs) for name in wanted]
         if choice.mode == "one":
             return chosen[0]
         if chosen and choice.mode != "none":
@@ -213,7 +213,7 @@ class _Writer:
 
     def messages(self) -> list[Message]:
         written: list[Message] = []
-        system = self._texts(self.chat.system, "system")
+        system = self.texts(self.chat.system, "system")
         if system:
             written.append({"role": "system", "content": BETWEEN.join(system)})
         for at, turn in enumerate(self.chat.turns):
@@ -224,14 +224,9 @@ class _Writer:
                 written += self._user(turn, place)
             else:
                 texts = [block for block in turn.blocks if isinstance(block, Text)]
-                content = BETWEEN.join(self._texts(texts, place))
+                content = BETWEEN.join(self.texts(texts, place))
                 written.append(_message("system", content, turn.name))
         return written
-
-    def _texts(self, blocks: tuple[Text, ...] | list[Text], place: str) -> list[str]:
-        for block in blocks:
-            self._mark(block.cache, place)
-        return [block.text for block in blocks]
 
     def _user(self, turn: Turn, place: str) -> list[Message]:
         written: list[Message] = []
@@ -248,7 +243,7 @@ class _Writer:
 
     def _result(self, result: ToolResult, place: str, moved: list[Part]) -> Message:
         """A tool message. Only text may stand in one, so everything else goes to `moved`."""
-        self._mark(result.cache, place)
+        self.mark(result.cache, place)
         here: list[Part] = []
         elsewhere: list[Part] = []
         for at, block in enumerate(result.blocks):
@@ -275,12 +270,12 @@ class _Writer:
             spot = f"{place}.blocks[{at}]"
             match block:
                 case Text():
-                    self._mark(block.cache, spot)
+                    self.mark(block.cache, spot)
                     texts.append(block.text)
                 case Refusal():
                     refusals.append(block.text)
                 case ToolCall():
-                    self._mark(block.cache, spot)
+                    self.mark(block.cache, spot)
                     calls.append(tool_call(block))
                 case Thinking(issuer=issuer) if issuer == NAME:
                     thoughts.append(block)
@@ -291,7 +286,7 @@ class _Writer:
                 case Opaque(format=form) if form == NAME:
                     others.append(block.body)
                 case _:
-                    self.lose(_code(block), spot, "dropped: an assistant's message has no such part")
+                    self.lose(code(block), spot, "dropped: an assistant's message has no such part")
         text = "".join(texts)
         if others:
             message["content"] = [_text(text), *others] if text else others
@@ -308,10 +303,10 @@ class _Writer:
         """A block as content parts: one, or none where it is lost."""
         match block:
             case Text():
-                self._mark(block.cache, place)
+                self.mark(block.cache, place)
                 return [_text(block.text)] if block.text else []
             case Image():
-                self._mark(block.cache, place)
+                self.mark(block.cache, place)
                 if block.data is None and block.url is None:
                     self.lose("image_file", place, "dropped: an image cannot be given by the id of a file")
                     return []
@@ -319,40 +314,30 @@ class _Writer:
             case Audio():
                 return [{"type": "input_audio", "input_audio": {"data": block.data, "format": block.format}}]
             case Document():
-                self._mark(block.cache, place)
+                self.mark(block.cache, place)
                 return self._document(block, place)
             case Opaque(format=form) if form == NAME:
                 return [block.body]
             case _:
-                self.lose(_code(block), place, "dropped: there is no such part")
+                self.lose(code(block), place, "dropped: there is no such part")
                 return []
 
     def _document(self, document: Document, place: str) -> list[Part]:
         if document.citations:
             self.lose("citations", place, "dropped: answers here do not cite")
-        heading = [line for line in (document.name, document.context) if line]
         if document.text is not None:
-            return [_text(BETWEEN.join([*heading, document.text]))]
+            return [_text(headed(document, document.text))]
         if document.context:
             self.lose("document_context", place, "dropped: a file has a name only")
         if document.data is not None:
             data = f"data:{document.media_type or 'application/pdf'};base64,{document.data}"
             return [{"type": "file", "file": {"filename": document.name or "document.pdf", "file_data": data}}]
         if self.chat.vendor_format == NAME:  # an id of its own files, or an address for a server that takes one
-            named = _present(file_id=document.file_id, file_data=document.url, filename=document.name)
+            named = present(file_id=document.file_id, file_data=document.url, filename=document.name)
             return [{"type": "file", "file": named}]
         code = "document_url" if document.url is not None else "document_file"
         self.lose(code, place, "dropped: a file is given by its data only")
         return []
-
-    def _mark(self, mark: CacheMark | None, place: str) -> None:
-        if mark is not None and not self._marked:
-            self._marked = True
-            self.lose("cache_control", place, "dropped: caching is automatic here")
-
-
-def _present(**fields: Any) -> Fields:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _message(role: str, content: Any, name: str | None) -> Message:
@@ -381,7 +366,7 @@ def _reasoning(thoughts: list[Thinking]) -> Fields:
     """Thinking of this format, under the names that it came by."""
     plain = "".join(block.text for block in thoughts)
     sealed = [block for block in thoughts if block.signature or block.redacted]
-    return _present(
+    return present(
         reasoning_content=plain or None,
         reasoning_details=[_detail(block) for block in sealed] or None,
     )
@@ -391,7 +376,3 @@ def _detail(block: Thinking) -> Fields:
     if block.redacted is not None:
         return {"type": "reasoning.encrypted", "data": block.redacted}
     return {"type": "reasoning.text", "text": block.text, "signature": block.signature}
-
-
-def _code(block: Block) -> str:
-    return block.type if isinstance(block, Opaque) else type(block).__name__.lower()

@@ -17,11 +17,12 @@ import msgspec
 
 from omniroute.formats.codec import Fields
 from omniroute.formats.ir import Chat, Loss, Raw, Reasoning, Tool, ToolChoice
-from omniroute.formats.openai_chat.outgoing import BUDGETS, TIERS
+from omniroute.formats.openai_chat.outgoing import effort_of, kept
 from omniroute.formats.openai_responses.head import NAME
 from omniroute.formats.openai_responses.request import LOGPROBS, SEALED
 from omniroute.formats.openai_responses.transcript import LONGEST, Transcript, short
 from omniroute.formats.schemas import EMPTIED, NO_PARAMETERS, fit_openai, is_emptied
+from omniroute.formats.writing import Ledger, present
 
 LEAST = 16
 """Tokens of an answer, the fewest that may be asked for."""
@@ -47,7 +48,7 @@ _form = msgspec.json.Decoder(_Form)
 
 def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
     writer = _Writer(chat)
-    transcript = Transcript(chat, writer.losses)
+    transcript = Transcript(chat, writer)
     instructions, items = transcript.write()
     fields: Fields = {"model": model, "input": items}
     if instructions:
@@ -66,13 +67,10 @@ def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
     return fields, writer.losses
 
 
-class _Writer:
+class _Writer(Ledger):
     def __init__(self, chat: Chat) -> None:
+        super().__init__()
         self.chat = chat
-        self.losses: list[Loss] = []
-
-    def lose(self, code: str, path: str, what: str) -> None:
-        self.losses.append(Loss(code, path, what))
 
     def sampling(self) -> Fields:
         asked = self.chat.sampling
@@ -85,7 +83,7 @@ class _Writer:
         if limit is not None and limit < LEAST:
             self.lose("max_tokens", "sampling.max_tokens", f"{limit} became {LEAST}, the fewest there are")
             limit = LEAST
-        return _present(
+        return present(
             max_output_tokens=limit,
             temperature=asked.temperature,
             top_p=asked.top_p,
@@ -95,19 +93,12 @@ class _Writer:
     def manner(self) -> Fields:
         """How to answer, and for whom."""
         chat = self.chat
-        metadata, tier = chat.metadata, chat.service_tier
-        if metadata is not None and chat.vendor_format != NAME:
-            self.lose("metadata", "metadata", "dropped: here it labels stored answers")
-            metadata = None
-        if tier is not None and tier not in TIERS:
-            self.lose("service_tier", "service_tier", f"dropped: there is no tier {tier!r}")
-            tier = None
-        return _present(
+        account = kept(chat, NAME, self)
+        return present(
             reasoning=self._reasoning(chat.reasoning) or None,
-            text=_present(format=self._format(), verbosity=chat.verbosity) or None,
+            text=present(format=self._format(), verbosity=chat.verbosity) or None,
             user=self._user(chat.user),
-            metadata=metadata,
-            service_tier=tier,
+            **account,
         )
 
     def _user(self, user: str | None) -> str | None:
@@ -119,19 +110,7 @@ class _Writer:
     def _reasoning(self, asked: Reasoning | None) -> Fields:
         if asked is None:
             return {}
-        return _present(effort=self._effort(asked), summary="auto" if asked.show == "summarized" else None)
-
-    def _effort(self, asked: Reasoning) -> str | None:
-        if asked.effort is not None:
-            return asked.effort
-        if asked.off:
-            self.lose("thinking_off", "reasoning.off", "dropped: only some models here can be told not to think")
-            return None
-        if asked.budget is None:
-            return None
-        effort = next((name for limit, name in BUDGETS if asked.budget <= limit), "high")
-        self.lose("thinking_budget", "reasoning.budget", f"{asked.budget} tokens became effort {effort!r}")
-        return effort
+        return present(effort=effort_of(asked, self), summary="auto" if asked.show == "summarized" else None)
 
     def _format(self) -> Fields | None:
         output = self.chat.output
@@ -144,7 +123,7 @@ class _Writer:
             self.losses.append(EMPTIED)
             return None
         self.losses += losses
-        described = _present(description=output.description, strict=strict)
+        described = present(description=output.description, strict=strict)
         return {"type": "json_schema", "name": output.name or "answer", "schema": schema} | described
 
     def include(self, *, sealed: bool) -> list[str]:
@@ -177,7 +156,7 @@ class _Writer:
                 kinds[tool.name] = "custom" if tool.custom else "function" if tool.opaque is None else tool.name
         if not written:
             return {}
-        return {"tools": written} | _present(
+        return {"tools": written} | present(
             tool_choice=self._tool_choice(self.chat.tool_choice, kinds),
             parallel_tool_calls=self.chat.parallel_tools,
         )
@@ -194,7 +173,7 @@ class _Writer:
         fields: Fields = {"type": "custom" if tool.custom else "function", "name": tool.name}
         if tool.format == NAME:
             fields |= {name: value for name, value in tool.vendor.items() if "." not in name}
-        fields |= _present(description=tool.description)
+        fields |= present(description=tool.description)
         if tool.custom:
             return fields if tool.grammar is None else fields | {"format": _flat(tool.grammar)}
         parameters = NO_PARAMETERS if tool.parameters is None else tool.parameters
@@ -207,21 +186,15 @@ class _Writer:
     def _tool_choice(self, choice: ToolChoice | None, kinds: dict[str, str]) -> Any:
         if choice is None:
             return None
-        wanted = (choice.name,) if choice.mode == "one" else choice.allowed
-        missing = [name for name in wanted if name not in kinds]
-        if missing:
-            self.lose("tool_choice", "tool_choice", f"dropped: {', '.join(map(repr, missing))} is not among the tools")
+        wanted = self.chosen(choice, kinds)
+        if wanted is None:
             return None
-        chosen = [_reference(name, kinds[name]) for name in wanted if name is not None]
+        chosen = [_reference(name, kinds[name]) for name in wanted]
         if choice.mode == "one":
             return chosen[0]
         if chosen and choice.mode != "none":
             return {"type": "allowed_tools", "mode": choice.mode, "tools": chosen}
         return choice.mode
-
-
-def _present(**fields: Any) -> Fields:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _reference(name: str, kind: str) -> Fields:

@@ -14,6 +14,7 @@ import msgspec
 
 from omniroute.formats import custom
 from omniroute.formats.codec import TRUNCATED, Head
+from omniroute.formats.fold import joined
 from omniroute.formats.framing import flat
 from omniroute.formats.ir import (
     Audio,
@@ -33,7 +34,6 @@ from omniroute.formats.ir import (
     Usage,
     UsageSeen,
 )
-from omniroute.formats.openai_chat.chunks import joined
 from omniroute.formats.openai_responses import faults, response, seal
 from omniroute.formats.openai_responses.namespaces import Spaces, spaces
 from omniroute.formats.openai_responses.request import customs

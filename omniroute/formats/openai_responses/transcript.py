@@ -14,18 +14,16 @@ it has not sealed. So:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from omniroute.formats.codec import Fields
 from omniroute.formats.ir import (
     Audio,
     Block,
-    CacheMark,
     Chat,
     Document,
     Image,
-    Loss,
     Opaque,
     Raw,
     Refusal,
@@ -35,15 +33,13 @@ from omniroute.formats.ir import (
     ToolResult,
     Turn,
 )
-from omniroute.formats.openai_chat.outgoing import BETWEEN, ERROR
 from omniroute.formats.openai_responses import seal
 from omniroute.formats.openai_responses.head import GIVEN, NAME
 from omniroute.formats.openai_responses.response import refusal_part
+from omniroute.formats.writing import BETWEEN, EMPTY, ERROR, UNANSWERED, Ledger, code, headed
 
 LONGEST = 64
 """Characters of the id of a call, or of a user."""
-UNANSWERED = "(There is no result.)"
-EMPTY = "(The user said nothing.)"
 
 Item = Fields | Raw
 
@@ -51,13 +47,12 @@ Item = Fields | Raw
 class Transcript:
     """Writes the items of one chat. `sealed` is set when they hold reasoning of this format's."""
 
-    def __init__(self, chat: Chat, losses: list[Loss]) -> None:
+    def __init__(self, chat: Chat, ledger: Ledger) -> None:
         self.sealed = False
         self._chat = chat
-        self._losses = losses
+        self._ledger = ledger
         self._items: list[Item] = []
         self._custom: set[str] = set()
-        self._marked = False
         blocks = [block for turn in chat.turns for block in turn.blocks]
         self._results = {block.id for block in blocks if isinstance(block, ToolResult)}
         self._calls = {block.id for block in blocks if isinstance(block, ToolCall)}
@@ -67,33 +62,18 @@ class Transcript:
         for at, turn in enumerate(self._chat.turns):
             place = f"turns[{at}]"
             if turn.name is not None:
-                self._lose("name", place, "dropped: speakers have no names here")
+                self._ledger.lose("name", place, "dropped: speakers have no names here")
             if turn.role == "assistant":
                 self._assistant(turn, place)
             elif turn.role == "user":
                 self._user(turn, place)
             else:
                 texts = [block for block in turn.blocks if isinstance(block, Text)]
-                self._say("developer", [_text(text) for text in self._texts(texts, place)])
+                self._say("developer", [_text(text) for text in self._ledger.texts(texts, place)])
         if not self._items:
             self._say("user", [_text(EMPTY)])
-            self._lose("empty_turn", "turns", "told in words: an input cannot be empty")
-        return BETWEEN.join(self._texts(self._chat.system, "system")), self._items
-
-    def _lose(self, code: str, path: str, what: str) -> None:
-        self._losses.append(Loss(code, path, what))
-
-    def _mark(self, mark: CacheMark | None, place: str) -> None:
-        if mark is not None and not self._marked:
-            self._marked = True
-            self._lose("cache_control", place, "dropped: caching is automatic here")
-
-    def _texts(self, blocks: Iterable[Text], place: str) -> list[str]:
-        told: list[str] = []
-        for block in blocks:
-            self._mark(block.cache, place)
-            told.append(block.text)
-        return told
+            self._ledger.lose("empty_turn", "turns", "told in words: an input cannot be empty")
+        return BETWEEN.join(self._ledger.texts(self._chat.system, "system")), self._items
 
     def _say(self, role: str, content: list[Any]) -> None:
         self._items.append({"type": "message", "role": role, "content": content})
@@ -105,7 +85,7 @@ class Transcript:
         for at, block in enumerate(turn.blocks):
             match block:
                 case Text():
-                    self._mark(block.cache, place)
+                    self._ledger.mark(block.cache, place)
                     if block.text:
                         said.append({"type": "output_text", "text": block.text, "annotations": []})
                 case Refusal():
@@ -123,18 +103,18 @@ class Transcript:
         """A block of the assistant's that is an item of its own, or none where it is lost."""
         match block:
             case ToolCall():
-                self._mark(block.cache, place)
+                self._ledger.mark(block.cache, place)
                 return self._call(block, place)
             case Thinking(issuer=issuer, signature=str(signature)) if issuer == NAME:
                 return [self._thought(block.text, signature)]
             case Thinking(issuer=issuer, redacted=str(redacted)) if issuer == NAME:
                 return [self._thought("", redacted)]
             case Thinking():
-                self._lose("thinking", place, "dropped: it was not sealed by this format's provider")
+                self._ledger.lose("thinking", place, "dropped: it was not sealed by this format's provider")
             case Opaque(format=form) if form == NAME:
                 return [block.body]
             case _:
-                self._lose(_code(block), place, "dropped: an assistant's turn has no such item")
+                self._ledger.lose(code(block), place, "dropped: an assistant's turn has no such item")
         return []
 
     def _thought(self, text: str, signature: str) -> Item:
@@ -154,7 +134,7 @@ class Transcript:
             written = {"type": "function_call", "call_id": ident, "name": call.name, "arguments": call.arguments}
         if call.id in self._results:
             return [written]
-        self._lose("tool_result", place, "the call had no result and was given one")
+        self._ledger.lose("tool_result", place, "the call had no result and was given one")
         return [written, self._output(call.id, UNANSWERED)]
 
     def _output(self, ident: str, output: Any) -> Item:
@@ -178,14 +158,14 @@ class Transcript:
             self._say("user", content or [_text("")])
 
     def _result(self, result: ToolResult, place: str, content: list[Any]) -> None:
-        self._mark(result.cache, place)
+        self._ledger.mark(result.cache, place)
         parts = self._all_parts(result.blocks, place)
         if result.id not in self._calls:
-            self._lose("tool_result", place, "told as text: it belongs to no call")
+            self._ledger.lose("tool_result", place, "told as text: it belongs to no call")
             content += [_text(f"Result of {result.id}:"), *parts]
             return
         if result.is_error:
-            self._lose("is_error", place, f"told in words: {ERROR!r} before the result")
+            self._ledger.lose("is_error", place, f"told in words: {ERROR!r} before the result")
         texts = [part["text"] for part in parts if isinstance(part, dict) and part["type"] == "input_text"]
         if len(texts) == len(parts):
             self._items.append(self._output(result.id, (ERROR if result.is_error else "") + BETWEEN.join(texts)))
@@ -205,20 +185,20 @@ class Transcript:
         """A block as content parts: one, or none where it is lost, or an item of its own."""
         match block:
             case Text():
-                self._mark(block.cache, place)
+                self._ledger.mark(block.cache, place)
                 return [_text(block.text)] if block.text else []
             case Image():
-                self._mark(block.cache, place)
+                self._ledger.mark(block.cache, place)
                 return self._image(block, place)
             case Audio():
                 return [{"type": "input_audio", "input_audio": {"data": block.data, "format": block.format}}]
             case Document():
-                self._mark(block.cache, place)
+                self._ledger.mark(block.cache, place)
                 return self._document(block, place)
             case Opaque(format=form) if form == NAME:
                 return [] if block.type in GIVEN else [block.body]
             case _:
-                self._lose(_code(block), place, "dropped: there is no such part")
+                self._ledger.lose(code(block), place, "dropped: there is no such part")
                 return []
 
     def _image(self, image: Image, place: str) -> list[Fields]:
@@ -229,17 +209,16 @@ class Transcript:
             return [part | {"image_url": image.url}]
         if self._chat.vendor_format == NAME:
             return [part | {"file_id": image.file_id}]
-        self._lose("image_file", place, "dropped: the file is another provider's")
+        self._ledger.lose("image_file", place, "dropped: the file is another provider's")
         return []
 
     def _document(self, document: Document, place: str) -> list[Fields]:
         if document.citations:
-            self._lose("citations", place, "dropped: documents are not cited here")
+            self._ledger.lose("citations", place, "dropped: documents are not cited here")
         if document.text is not None:
-            heading = [line for line in (document.name, document.context) if line]
-            return [_text(BETWEEN.join([*heading, document.text]))]
+            return [_text(headed(document, document.text))]
         if document.context:
-            self._lose("document_context", place, "dropped: a file has a name only")
+            self._ledger.lose("document_context", place, "dropped: a file has a name only")
         part: Fields = {"type": "input_file"}
         if document.name is not None:
             part["filename"] = document.name
@@ -250,7 +229,7 @@ class Transcript:
             return [part | {"file_url": document.url}]
         if self._chat.vendor_format == NAME:
             return [part | {"file_id": document.file_id}]
-        self._lose("document_file", place, "dropped: the file is another provider's")
+        self._ledger.lose("document_file", place, "dropped: the file is another provider's")
         return []
 
 
@@ -263,7 +242,3 @@ def short(ident: str) -> str:
     if len(ident) <= LONGEST:
         return ident
     return f"{ident[:31]}_{hashlib.sha256(ident.encode()).hexdigest()[:32]}"
-
-
-def _code(block: Block) -> str:
-    return block.type if isinstance(block, Opaque) else type(block).__name__.lower()

@@ -1,0 +1,104 @@
+"""What the writers of requests share: a list of what was lost, turns in the order that strict servers want, and the words
+for what has no field."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from typing import Any
+
+from omniroute.formats.arguments import object_of
+from omniroute.formats.codec import Fields
+from omniroute.formats.ir import Block, CacheMark, Document, Loss, Opaque, Raw, Text, ToolCall, ToolChoice, Turn
+
+BETWEEN = "\n\n"
+"""Between texts that a caller gave apart. What an assistant said in pieces is one text."""
+ERROR = "Error: "
+OPENING = "(The conversation begins with the assistant.)"
+EMPTY = "(The user said nothing.)"
+UNANSWERED = "(There is no result.)"
+
+
+class Ledger:
+    """What was lost on the way."""
+
+    def __init__(self) -> None:
+        self.losses: list[Loss] = []
+        self._marked = False
+
+    def lose(self, code: str, path: str, what: str) -> None:
+        self.losses.append(Loss(code, path, what))
+
+    def mark(self, mark: CacheMark | None, path: str) -> None:
+        """A place that was to be cached, where caching is automatic; told once, for they are many."""
+        if mark is not None and not self._marked:
+            self._marked = True
+            self.lose("cache_control", path, "dropped: caching is automatic here")
+
+    def texts(self, blocks: Iterable[Text], path: str) -> list[str]:
+        """What is said, without marks."""
+        told: list[str] = []
+        for block in blocks:
+            self.mark(block.cache, path)
+            told.append(block.text)
+        return told
+
+    def arguments(self, call: ToolCall, path: str) -> Raw | Fields:
+        """A call's arguments as an object."""
+        given, whole = object_of(call)
+        if not whole:
+            self.lose("arguments", path, "put into an object: they are none")
+        return given
+
+    def chosen(self, choice: ToolChoice, tools: Container[str | None]) -> list[str] | None:
+        """The names that a choice of tools gives; None where one of them is not among the tools, for such a choice is
+        refused."""
+        wanted = (choice.name,) if choice.mode == "one" else choice.allowed
+        missing = [name for name in wanted if name not in tools]
+        if missing:
+            self.lose("tool_choice", "tool_choice", f"dropped: {', '.join(map(repr, missing))} is not among the tools")
+            return None
+        return [name for name in wanted if name is not None]
+
+
+def present(**fields: Any) -> Fields:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def code(block: Block) -> str:
+    """What the loss of a block is called."""
+    return block.type if isinstance(block, Opaque) else type(block).__name__.lower()
+
+
+def headed(document: Document, text: str) -> str:
+    """The text of a document under its name and what is said of it."""
+    return BETWEEN.join([*(line for line in (document.name, document.context) if line), text])
+
+
+def runs(turns: Sequence[Turn]) -> Iterator[tuple[int, Sequence[Turn]]]:
+    """The turns that belong together, and the place of their first: the assistant's in a row, and those between."""
+    start = 0
+    for end in range(1, len(turns) + 1):
+        if end == len(turns) or (turns[end].role == "assistant") != (turns[start].role == "assistant"):
+            yield start, turns[start:end]
+            start = end
+
+
+def say(messages: list[Fields], role: str, field: str, content: list[Any]) -> None:
+    """Adds what somebody says; to their last message, if nobody spoke since."""
+    if not content:
+        return
+    if messages and messages[-1]["role"] == role:
+        messages[-1][field] += content
+    else:
+        messages.append({"role": role, field: content})
+
+
+def unused(name: str, used: set[str]) -> str:
+    """The name, or with a number where it is used: some servers give all calls the same id. It is used from now on."""
+    own = name
+    number = 1
+    while own in used:
+        number += 1
+        own = f"{name}_{number}"
+    used.add(own)
+    return own
