@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from omniroute.errors import Fault, FaultKind
+from omniroute.errors import Fault
 from omniroute.formats.fold import Message
 from omniroute.formats.ir import Chat, Event, FinishReason, Loss, Raw, Usage
 
@@ -51,29 +51,6 @@ class Reply(msgspec.Struct):
     usage: Usage | None
     finish: FinishReason | None
     fault: Fault | None = None
-
-
-KINDS: dict[int, FaultKind] = {
-    401: "authentication",
-    402: "billing",
-    403: "permission",
-    404: "not_found",
-    405: "method",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    415: "unsupported_media",
-    429: "rate_limited",
-    503: "unavailable",
-    504: "timeout",
-    529: "overloaded",
-}
-"""What the statuses of a refusal mean in every format."""
-
-
-def kind_of(status: int) -> FaultKind:
-    """What a refusal with this status means."""
-    return KINDS.get(status, "server" if status >= 500 else "invalid_request")
 
 
 TRUNCATED = Fault(kind="server", status=502, message="the answer broke off before its end", code="upstream_truncated")

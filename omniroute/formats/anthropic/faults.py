@@ -11,10 +11,9 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Fault, FaultKind
-from omniroute.formats.codec import KINDS
 from omniroute.formats.framing import frame
+from omniroute.formats.refusals import kind_of, opened, read, text
 
-_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 TYPES: dict[FaultKind, str] = {
@@ -53,50 +52,33 @@ OUT_OF_CREDIT = "credit balance is too low"
 
 def decode_error(status: int, body: bytes) -> Fault:
     """The words of an answer with an error status; a body that is not JSON has none that are worth repeating."""
-    try:
-        said = _decode(body)
-    except (ValueError, RecursionError):
-        said = None
-    return _fault(_inner(said), status)
+    return _fault(opened(read(body)), status)
 
 
 def told(said: Any) -> Fault:
     """An error that came in an answer of status 200, whole or streamed."""
-    error = _inner(said)
+    error = opened(said)
     kind = error.get("type")
     return _fault(error, STATUSES.get(kind, 502) if isinstance(kind, str) else 502)
 
 
 def _fault(error: dict[str, Any], status: int) -> Fault:
-    message = _text(error.get("message")) or ""
-    code = _text(error.get("code"))
+    message = text(error.get("message")) or ""
+    code = text(error.get("code"))
     details = error.get("details")
     if isinstance(details, dict):
-        code = _text(details.get("error_code")) or code
-    kind = _text(error.get("type")) or ""
+        code = text(details.get("error_code")) or code
+    kind = text(error.get("type")) or ""
     if status == 400 and OUT_OF_CREDIT in message:
         status, code, kind = 402, "credit_balance_too_low", "billing_error"
     return Fault(
-        kind=KINDS.get(status, "server" if status >= 500 else "invalid_request"),
+        kind=kind_of(status),
         status=status,
         message=message,
         type=kind,
         code=code,
-        param=_text(error.get("param")),
+        param=text(error.get("param")),
     )
-
-
-def _inner(said: Any) -> dict[str, Any]:
-    """The error without its envelope."""
-    if isinstance(said, dict) and "error" in said:
-        said = said["error"]
-    if isinstance(said, str):
-        return {"message": said}
-    return said if isinstance(said, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def encode_error(fault: Fault, request_id: str) -> bytes:

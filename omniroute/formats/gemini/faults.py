@@ -12,9 +12,8 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Fault, FaultKind
-from omniroute.formats.codec import KINDS
+from omniroute.formats.refusals import first, kind_of, opened, read, text
 
-_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 TYPE = "type.googleapis.com/google.rpc."
@@ -61,16 +60,12 @@ REFUSED_KEYS = ("API_KEY_INVALID", "API_KEY_EXPIRED")
 
 def decode_error(status: int, body: bytes) -> Fault:
     """The words of an answer with an error status; a body that is not JSON has none that are worth repeating."""
-    try:
-        said = _decode(body)
-    except (ValueError, RecursionError):
-        said = None
-    return _fault(_inner(said), status)
+    return _fault(opened(first(read(body))), status)
 
 
 def told(said: Any) -> Fault:
     """An error that came in an answer of status 200, whole or streamed."""
-    error = _inner(said)
+    error = opened(first(said))
     code = error.get("code")
     if not isinstance(code, int) or not 400 <= code < 600:
         name = error.get("status")
@@ -83,11 +78,11 @@ def _fault(error: dict[str, Any], status: int) -> Fault:
     reason, wait, field = _details(details if isinstance(details, list) else [])
     if status == 400 and reason in REFUSED_KEYS:
         status = 401
-    name = _text(error.get("status")) or ""
+    name = text(error.get("status")) or ""
     return Fault(
-        kind=KINDS.get(status, "server" if status >= 500 else "invalid_request"),
+        kind=kind_of(status),
         status=status,
-        message=_text(error.get("message")) or "",
+        message=text(error.get("message")) or "",
         type=name,
         code=reason,
         param=field,
@@ -102,13 +97,13 @@ def _details(details: list[Any]) -> tuple[str | None, float | None, str | None]:
         kind = detail.get("@type") if isinstance(detail, dict) else None
         match kind.removeprefix(TYPE) if isinstance(kind, str) else None:
             case "ErrorInfo":
-                reason = _text(detail.get("reason"))
+                reason = text(detail.get("reason"))
             case "RetryInfo":
                 wait = _seconds(detail.get("retryDelay"))
             case "BadRequest":
                 violations = detail.get("fieldViolations")
-                first = violations[0] if isinstance(violations, list) and violations else None
-                field = _text(first.get("field")) if isinstance(first, dict) else None
+                violation = violations[0] if isinstance(violations, list) and violations else None
+                field = text(violation.get("field")) if isinstance(violation, dict) else None
     return reason, wait, field
 
 
@@ -118,21 +113,6 @@ def _seconds(delay: Any) -> float | None:
     if not digits.isascii() or len(digits) > 20 or not digits.replace(".", "", 1).isdecimal():
         return None
     return float(digits)
-
-
-def _inner(said: Any) -> dict[str, Any]:
-    """The error without its envelope."""
-    if isinstance(said, list) and said:
-        said = said[0]
-    if isinstance(said, dict) and "error" in said:
-        said = said["error"]
-    if isinstance(said, str):
-        return {"message": said}
-    return said if isinstance(said, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def encode_error(fault: Fault, request_id: str) -> bytes:

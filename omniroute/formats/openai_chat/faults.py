@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Fault, FaultKind
-from omniroute.formats.codec import KINDS
+from omniroute.formats.refusals import as_text, first, kind_of, opened
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -52,7 +52,7 @@ def decode_error(status: int, body: bytes) -> Fault:
 
 def told(said: Any) -> Fault:
     """An error that came in an answer of status 200, whole or streamed."""
-    error = _inner(said)
+    error = opened(first(said))
     code, kind = error.get("code"), error.get("type")
     if isinstance(code, int) and 400 <= code < 600:
         return fault(said, code)
@@ -61,32 +61,16 @@ def told(said: Any) -> Fault:
 
 
 def fault(said: Any, status: int) -> Fault:
-    error = _inner(said)
+    error = opened(first(said))
     code = error.get("code")
     return Fault(
-        kind=KINDS.get(status, "server" if status >= 500 else "invalid_request"),
+        kind=kind_of(status),
         status=status,
-        message=_text(error.get("message") or error.get("detail")) or "",
-        type=_text(error.get("type")) or "",
-        code=None if code == status else _text(code),
-        param=_text(error.get("param")),
+        message=as_text(error.get("message") or error.get("detail")) or "",
+        type=as_text(error.get("type")) or "",
+        code=None if code == status else as_text(code),
+        param=as_text(error.get("param")),
     )
-
-
-def _inner(said: Any) -> dict[str, Any]:
-    """The error without its envelope."""
-    if isinstance(said, list) and said:
-        said = said[0]
-    if isinstance(said, dict) and "error" in said:
-        said = said["error"]
-    if isinstance(said, str):
-        return {"message": said}
-    return said if isinstance(said, dict) else {}
-
-
-def _text(value: Any) -> str | None:
-    """A field as text: codes may be numbers, and FastAPI tells its details as a list of objects."""
-    return value if value is None or isinstance(value, str) else _encode(value).decode()
 
 
 def encode_error(fault: Fault, request_id: str) -> bytes:  # noqa: ARG001 - OpenAI tells it in a header

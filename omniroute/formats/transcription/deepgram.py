@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from omniroute.errors import Fault
-from omniroute.formats.codec import kind_of
 from omniroute.formats.ir import Loss
+from omniroute.formats.refusals import kind_of
 from omniroute.formats.transcription.codec import Answered, Ask, Conversation, View
 from omniroute.formats.transcription.loss import lost
 from omniroute.formats.transcription.values import Segment, Transcript, Transcription, Word, length, seconds
