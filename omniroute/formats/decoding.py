@@ -7,22 +7,30 @@ nothing a provider sends may raise out of a decoder.
 from __future__ import annotations
 
 import contextlib
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from omniroute.errors import Fault
-from omniroute.formats.codec import malformed
+from omniroute.formats.codec import TRUNCATED, malformed
 from omniroute.formats.framing import SSE, Records
-from omniroute.formats.ir import Event
+from omniroute.formats.ir import Event, Failed
 
 
-class Answering(Protocol):
+class Answering:
     """An answer as it grows; each call adds the events that it owes."""
 
-    over: bool
+    __slots__ = ("over",)
 
-    def fail(self, fault: Fault, events: list[Event]) -> None: ...
+    def __init__(self) -> None:
+        self.over = False
 
-    def close(self, events: list[Event]) -> None: ...
+    def fail(self, fault: Fault, events: list[Event]) -> None:
+        if not self.over:
+            self.over = True
+            events.append(Failed(fault))
+
+    def close(self, events: list[Event]) -> None:
+        """The end of the bytes, which is none of the answer unless its format says so."""
+        self.fail(TRUNCATED, events)
 
 
 A = TypeVar("A", bound=Answering)

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import msgspec
 
-from omniroute.errors import Fault
 from omniroute.formats.anthropic import faults, seal, views
 from omniroute.formats.anthropic.head import NAME
 from omniroute.formats.codec import TRUNCATED
-from omniroute.formats.decoding import RecordDecoder
+from omniroute.formats.decoding import Answering, RecordDecoder
 from omniroute.formats.fold import Message
 from omniroute.formats.ir import (
     Block,
     BlockStop,
     Event,
-    Failed,
     Finish,
     FinishReason,
     Media,
@@ -117,13 +115,13 @@ class _Block:
         self.told = False
 
 
-class Answer:
+class Answer(Answering):
     """What the events told so far."""
 
-    __slots__ = ("_blocks", "_started", "_stop_reason", "_stop_sequence", "_tools", "_usage", "over")
+    __slots__ = ("_blocks", "_started", "_stop_reason", "_stop_sequence", "_tools", "_usage")
 
     def __init__(self) -> None:
-        self.over = False
+        super().__init__()
         self._stop_reason: str | None = None
         self._stop_sequence: str | None = None
         self._started = False
@@ -245,11 +243,6 @@ class Answer:
             self._shut(index, events)
         self.over = True
         events.append(Finish(_finish(self._stop_reason, called=self._tools > 0), self._stop_sequence))
-
-    def fail(self, fault: Fault, events: list[Event]) -> None:
-        if not self.over:
-            self.over = True
-            events.append(Failed(fault))
 
 
 class StreamDecoder(RecordDecoder[Answer]):

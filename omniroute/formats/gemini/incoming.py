@@ -13,7 +13,7 @@ import msgspec
 
 from omniroute.errors import Fault
 from omniroute.formats.codec import TRUNCATED
-from omniroute.formats.decoding import RecordDecoder
+from omniroute.formats.decoding import Answering, RecordDecoder
 from omniroute.formats.fold import Message, fold
 from omniroute.formats.gemini import faults, logprobs, media, seal, views
 from omniroute.formats.gemini.head import NAME
@@ -23,7 +23,6 @@ from omniroute.formats.ir import (
     Audio,
     BlockStop,
     Event,
-    Failed,
     Finish,
     Image,
     Media,
@@ -91,13 +90,13 @@ def mishap(reason: str, message: str | None) -> Fault:
     )
 
 
-class Answer:
+class Answer(Answering):
     """What the chunks told so far."""
 
-    __slots__ = ("_blocked", "_calls", "_finish", "_id", "_message", "_parts", "_started", "_usage", "over")
+    __slots__ = ("_blocked", "_calls", "_finish", "_id", "_message", "_parts", "_started", "_usage")
 
     def __init__(self) -> None:
-        self.over = False
+        super().__init__()
         self._id = ""
         self._started = False
         self._blocked = False
@@ -219,11 +218,6 @@ class Answer:
             return
         reason = views.finish(self._finish or "STOP")
         events.append(Finish("tool_calls" if reason == "stop" and self._calls else reason))
-
-    def fail(self, fault: Fault, events: list[Event]) -> None:
-        if not self.over:
-            self.over = True
-            events.append(Failed(fault))
 
 
 class StreamDecoder(RecordDecoder[Answer]):

@@ -10,15 +10,12 @@ import re
 
 import msgspec
 
-from omniroute.errors import Fault
-from omniroute.formats.codec import TRUNCATED
-from omniroute.formats.decoding import RecordDecoder
+from omniroute.formats.decoding import Answering, RecordDecoder
 from omniroute.formats.fold import Message, fold
 from omniroute.formats.framing import NDJSON
 from omniroute.formats.ir import (
     BlockStop,
     Event,
-    Failed,
     Finish,
     Image,
     Media,
@@ -73,13 +70,13 @@ def _said(text: str, record: views.Record) -> Message:
     )
 
 
-class Answer:
+class Answer(Answering):
     """What the lines told so far."""
 
-    __slots__ = ("_calls", "_started", "over")
+    __slots__ = ("_calls", "_started")
 
     def __init__(self) -> None:
-        self.over = False
+        super().__init__()
         self._started = False
         self._calls = 0
 
@@ -110,15 +107,6 @@ class Answer:
         if usage is not None:
             events.append(UsageSeen(usage))
         events.append(Finish(views.finish(record.done_reason, called=self._calls > 0)))
-
-    def fail(self, fault: Fault, events: list[Event]) -> None:
-        if not self.over:
-            self.over = True
-            events.append(Failed(fault))
-
-    def close(self, events: list[Event]) -> None:
-        """Only a line that says so is the end."""
-        self.fail(TRUNCATED, events)
 
     def _call(self, call: views.Call, created_at: str, events: list[Event]) -> None:
         function = call.function

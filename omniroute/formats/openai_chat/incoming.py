@@ -10,12 +10,11 @@ import msgspec
 
 from omniroute.errors import Fault
 from omniroute.formats.codec import TRUNCATED
-from omniroute.formats.decoding import RecordDecoder
+from omniroute.formats.decoding import Answering, RecordDecoder
 from omniroute.formats.fold import Message, fold
 from omniroute.formats.ir import (
     BlockStop,
     Event,
-    Failed,
     Finish,
     FinishReason,
     Image,
@@ -116,13 +115,13 @@ class _Call:
         return True
 
 
-class Answer:
+class Answer(Answering):
     """What the chunks told so far."""
 
-    __slots__ = ("_calls", "_declined", "_finish", "_id", "_keyed", "_spoke", "_started", "over")
+    __slots__ = ("_calls", "_declined", "_finish", "_id", "_keyed", "_spoke", "_started")
 
     def __init__(self) -> None:
-        self.over = False
+        super().__init__()
         self._id = ""
         self._started = False
         self._spoke = False
@@ -166,11 +165,6 @@ class Answer:
         self.over = True
         events.extend(BlockStop(call.index) for call in self._calls if call.open and call.name)
         events.append(Finish(self._reason()))
-
-    def fail(self, fault: Fault, events: list[Event]) -> None:
-        if not self.over:
-            self.over = True
-            events.append(Failed(fault))
 
     def _start(self, chunk: views.Chunk, events: list[Event]) -> None:
         self._started = True

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import msgspec
 
-from omniroute.errors import Fault
-from omniroute.formats.codec import TRUNCATED
-from omniroute.formats.decoding import RecordDecoder
+from omniroute.formats.decoding import Answering, RecordDecoder
 from omniroute.formats.fold import Message
 from omniroute.formats.ir import (
     Block,
     BlockStop,
     Event,
-    Failed,
     Finish,
     FinishReason,
     Image,
@@ -172,13 +169,13 @@ class _Item:
         self.said = False
 
 
-class Answer:
+class Answer(Answering):
     """What the events told so far."""
 
-    __slots__ = ("_at", "_called", "_calls", "_declined", "_items", "_named", "_spoke", "_started", "over")
+    __slots__ = ("_at", "_called", "_calls", "_declined", "_items", "_named", "_spoke", "_started")
 
     def __init__(self) -> None:
-        self.over = False
+        super().__init__()
         self._started = False
         self._spoke = False
         self._declined = False
@@ -390,15 +387,6 @@ class Answer:
                 item = self._open(seen.type, seen.id, index)
             if item is not None:
                 self._finish_item(item, seen, raw, events)
-
-    def close(self, events: list[Event]) -> None:
-        """The end of the bytes, which is none of the response."""
-        self.fail(TRUNCATED, events)
-
-    def fail(self, fault: Fault, events: list[Event]) -> None:
-        if not self.over:
-            self.over = True
-            events.append(Failed(fault))
 
 
 class StreamDecoder(RecordDecoder[Answer]):
