@@ -59,6 +59,12 @@ class Handover:
         self.fault = fault
         return self._tell(fault)
 
+    def _say(self, says: bool) -> None:
+        """Notes an event that may be content."""
+        if says:
+            self.committed = True
+            self.produced += 1
+
     def _broken(self, fault: Fault) -> bytes:
         return self.fail(self.retell(fault))
 

@@ -8,7 +8,20 @@ from typing import Any
 
 from omniroute.formats.arguments import object_of
 from omniroute.formats.codec import Fields
-from omniroute.formats.ir import Block, CacheMark, Document, Loss, Opaque, Raw, Text, ToolCall, ToolChoice, Turn
+from omniroute.formats.ir import (
+    Block,
+    CacheMark,
+    Chat,
+    Document,
+    Loss,
+    Opaque,
+    Raw,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    Turn,
+)
 
 BETWEEN = "\n\n"
 """Between texts that a caller gave apart. What an assistant said in pieces is one text."""
@@ -48,6 +61,21 @@ class Ledger:
         if not whole:
             self.lose("arguments", path, "put into an object: they are none")
         return given
+
+    def hosted(self, tool: Tool, own: str, path: str) -> Raw | None:
+        """A tool that only its format has, as it came; None where that is not `own`."""
+        if tool.format == own:
+            return tool.opaque
+        self.lose("tool", path, f"dropped: only {tool.format} has the tool {tool.name!r}")
+        return None
+
+    def vendor_fields(self, chat: Chat, own: str) -> dict[str, Raw]:
+        """The fields that only the format `own` has."""
+        if chat.vendor_format == own:
+            return chat.vendor
+        for name in chat.vendor:
+            self.lose(name, name, f"dropped: only {chat.vendor_format} has this field")
+        return {}
 
     def chosen(self, choice: ToolChoice, tools: Container[str | None]) -> list[str] | None:
         """The names that a choice of tools gives; None where one of them is not among the tools, for such a choice is

@@ -109,11 +109,6 @@ class Through(Handover):
                 self.finish = self.finish or "stop"
                 self.over = True
 
-    def _say(self, says: bool) -> None:
-        if says:
-            self.committed = True
-            self.produced += 1
-
     def _spend(self, spent: views.Spent | None) -> None:
         if spent is not None:
             self._spent = spent if self._spent is None else views.merge(self._spent, spent)

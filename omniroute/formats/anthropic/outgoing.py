@@ -64,7 +64,7 @@ def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
         _merge(fields, _output(chat, known, ledger))
     fields |= _account(chat, ledger)
     if chat.vendor:
-        _merge(fields, _vendor(chat, ledger))
+        _merge(fields, ledger.vendor_fields(chat, NAME))
     if ledger.marks:
         ledger.limit_marks()
     if chat.stream:
@@ -106,10 +106,7 @@ def _tools(chat: Chat, known: Traits, ledger: Ledger) -> Fields:
 
 def _tool(tool: Tool, place: str, known: Traits, ledger: Ledger) -> Any:
     if tool.opaque is not None:
-        if tool.format == NAME:
-            return tool.opaque
-        ledger.lose("tool", place, f"dropped: only {tool.format} has the tool {tool.name!r}")
-        return None
+        return ledger.hosted(tool, NAME, place)
     fields: Fields = {"name": tool.name} | present(description=tool.description)
     if tool.custom:
         ledger.lose("custom_tool", place, "made a function of one text; its grammar is not enforced")
@@ -237,11 +234,3 @@ def _account(chat: Chat, ledger: Ledger) -> Fields:
     elif tier is not None:
         ledger.lose("service_tier", "service_tier", f"dropped: there is no tier {tier!r}")
     return written
-
-
-def _vendor(chat: Chat, ledger: Ledger) -> Fields:
-    if chat.vendor_format == NAME:
-        return dict(chat.vendor)
-    for name in chat.vendor:
-        ledger.lose(name, name, f"dropped: only {chat.vendor_format} has this field")
-    return {}

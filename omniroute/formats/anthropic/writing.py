@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from omniroute.formats import writing
 from omniroute.formats.codec import Fields
 from omniroute.formats.ir import CacheMark
-from omniroute.formats.writing import Ledger as Losses
-from omniroute.formats.writing import present
 
 MOST_MARKS = 4
 """Places that one request may mark for the cache."""
 
 
-class Ledger(Losses):
+class Ledger(writing.Ledger):
     """What was lost on the way, and which places are marked for the cache, in the order of the prompt."""
 
     def __init__(self) -> None:
@@ -30,7 +29,7 @@ class Ledger(Losses):
 def marked(fields: Fields, mark: CacheMark | None, ledger: Ledger) -> Fields:
     """The fields, with a cache mark where there is one."""
     if mark is not None:
-        fields["cache_control"] = {"type": "ephemeral"} | present(ttl=mark.ttl)
+        fields["cache_control"] = {"type": "ephemeral"} | writing.present(ttl=mark.ttl)
         ledger.marks.append(fields)
     return fields
 

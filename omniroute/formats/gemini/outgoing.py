@@ -70,10 +70,8 @@ def _tools(chat: Chat, ledger: Ledger) -> Fields:
         ledger.mark(tool.cache, place)
         if tool.opaque is None:
             functions[tool.name] = _function(tool, place, ledger)
-        elif tool.format == NAME:
-            hosted.append(tool.opaque)
-        else:
-            ledger.lose("tool", place, f"dropped: only {tool.format} has the tool {tool.name!r}")
+        elif (one := ledger.hosted(tool, NAME, place)) is not None:
+            hosted.append(one)
     tools = ([{"functionDeclarations": list(functions.values())}] if functions else []) + hosted
     choice = chat.tool_choice
     if chat.parallel_tools is False and functions:
@@ -191,11 +189,7 @@ def _account(chat: Chat, ledger: Ledger) -> Fields:
 
 
 def _vendor(chat: Chat, fields: Fields, ledger: Ledger) -> None:
-    if chat.vendor_format != NAME:
-        for name in chat.vendor:
-            ledger.lose(name, name, f"dropped: only {chat.vendor_format} has this field")
-        return
-    for name, raw in chat.vendor.items():
+    for name, raw in ledger.vendor_fields(chat, NAME).items():
         there = fields.get(name)
         if "." not in name:
             fields[name] = {**there, **_object.decode(raw)} if isinstance(there, dict) else raw

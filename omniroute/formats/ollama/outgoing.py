@@ -155,12 +155,9 @@ class _Writer(Ledger):
 
     def vendor(self, options: Fields) -> Fields:
         """What only this format has; its options go to the others."""
-        chat = self.chat
         fields: Fields = {}
-        for name, raw in chat.vendor.items():
-            if chat.vendor_format != NAME:
-                self.lose(name, name, f"dropped: only {chat.vendor_format} has this field")
-            elif name.startswith(OPTIONS):
+        for name, raw in self.vendor_fields(self.chat, NAME).items():
+            if name.startswith(OPTIONS):
                 options[name.removeprefix(OPTIONS)] = raw
             else:
                 fields[name] = raw

@@ -156,12 +156,8 @@ class _Writer(Ledger):
         return fitted, strict
 
     def vendor(self) -> Fields:
-        chat = self.chat
-        if chat.vendor_format == NAME:
-            return {name: raw for name, raw in chat.vendor.items() if name != "stream_options"}
-        for name in chat.vendor:
-            self.lose(name, name, f"dropped: only {chat.vendor_format} has this field")
-        return {}
+        fields = self.vendor_fields(self.chat, NAME)
+        return {name: raw for name, raw in fields.items() if name != "stream_options"}
 
     # Tools
 
@@ -184,10 +180,7 @@ class _Writer(Ledger):
     def _tool(self, tool: Tool, place: str) -> Part | None:
         self.mark(tool.cache, place)
         if tool.opaque is not None:
-            if tool.format == NAME:
-                return tool.opaque
-            self.lose("tool", place, f"dropped: only {tool.format} has the tool {tool.name!r}")
-            return None
+            return self.hosted(tool, NAME, place)
         self.losses += tool.lost(NAME, place)
         if tool.custom:
             fields = present(description=tool.description, format=tool.grammar)

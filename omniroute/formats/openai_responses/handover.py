@@ -118,11 +118,6 @@ class Through(Handover):
             self._say(not self.committed and bool(told.response.output))
             self.over = True
 
-    def _say(self, says: bool) -> None:
-        if says:
-            self.committed = True
-            self.produced += 1
-
     def _renamed(self, data: bytes) -> bytes:
         """An event with its model's name replaced; the first of them is kept, in case there is no last."""
         fields = _split(data)

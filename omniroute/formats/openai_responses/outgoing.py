@@ -133,11 +133,8 @@ class _Writer(Ledger):
         return [SEALED] * (sealed or thinks) + [LOGPROBS] * bool(self.chat.sampling.logprobs)
 
     def vendor(self, fields: Fields) -> None:
-        chat = self.chat
-        for name, raw in chat.vendor.items():
-            if chat.vendor_format != NAME:
-                self.lose(name, name, f"dropped: only {chat.vendor_format} has this field")
-            elif isinstance(fields.get(name), dict):
+        for name, raw in self.vendor_fields(self.chat, NAME).items():
+            if isinstance(fields.get(name), dict):
                 fields[name] |= _object.decode(raw)
             elif isinstance(fields.get(name), list):
                 fields[name] = list(dict.fromkeys([*fields[name], *_names.decode(raw)]))
@@ -165,10 +162,7 @@ class _Writer(Ledger):
         if tool.cache is not None:
             self.lose("cache_control", place, "dropped: caching is automatic here")
         if tool.opaque is not None:
-            if tool.format == NAME:
-                return tool.opaque
-            self.lose("tool", place, f"dropped: only {tool.format} has the tool {tool.name!r}")
-            return None
+            return self.hosted(tool, NAME, place)
         self.losses += tool.lost(NAME, place)
         fields: Fields = {"type": "custom" if tool.custom else "function", "name": tool.name}
         if tool.format == NAME:
