@@ -195,7 +195,7 @@ def test_twenty_thousand_malformed_bodies_are_refused_in_the_callers_own_words(g
     for at, (surface, path, _, _) in enumerate(
         RUNS
     ):  # so that what is loaded once, and caches that are bounded, are there before
-        run(gateway, surface, path, corpora[at][:1000])
+        run(gateway, surface, path, corpora[at][:2500])
     before = resident(gateway)
     threads = [threading.Thread(target=work, args=(at,)) for at in range(len(RUNS))]
     for thread in threads:
