@@ -46,10 +46,9 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
 
     Raises Unsupported where a translation would lose something and the configuration is strict about it.
     """
-    own = call.endpoint.format in target.formats
-    codec = CHAT[call.endpoint.format if own else target.formats[0]]
+    codec = _codec(call, target)
     losses: list[Loss] = []
-    if own:
+    if call.endpoint.format == codec.NAME:
         fields: Fields = codec.forward(head, target.model)
         if fields[codec.HISTORY] is not head.fields[codec.HISTORY]:
             losses.append(FOREIGN)
@@ -68,6 +67,12 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
         raise lossy(target, losses)
     path = codec.path(target.model, head.stream)
     return Prepared(codec, path, patch.join(fields), losses, headers, tagged=quirks.think_tags)
+
+
+def _codec(call: Call, target: Target) -> ChatCodec:
+    """The client's own format where the target speaks it, else the one that the target prefers."""
+    own = call.endpoint.format in target.formats
+    return CHAT[call.endpoint.format if own else target.formats[0]]
 
 
 def forwarded(call: Call, codec: ChatCodec, quirks: patch.Quirks, losses: list[Loss]) -> transport.Headers:
@@ -102,12 +107,11 @@ def unsealed(call: Call, head: Head, target: Target, failure: UpstreamError) -> 
     """The request once more without the thinking that others sealed, where that is what the upstream refused. A
     conversation may have begun at another provider of the same format, which the client's bytes do not tell. A
     configuration that is strict leaves it at the refusal."""
-    if call.gateway.server.strict_translation:
+    codec = _codec(call, target)
+    if call.gateway.server.strict_translation or not codec.seal_refused(failure.fault):
         return None
     prepared = prepare(call, head, target)
-    if not prepared.codec.seal_refused(failure.fault):
-        return None
-    fields = prepared.codec.unsealed(patch.split(prepared.body))
+    fields = codec.unsealed(patch.split(prepared.body))
     if fields is None:
         return None
     loss = Loss("thinking", "", "dropped: the upstream refused it")

@@ -59,10 +59,10 @@ FORM_TOO_LARGE = "The form is larger than the {:g} MiB that are taken here."
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One method of one path of the client API. `body_limit` is in bytes, None for the configured one; `metered` calls stand in the
-    ledger; `mount` takes all paths below; `shared` paths speak another format to callers that send a header of its own; a row that is
-    `holding` something takes no path without it; where
-    there is a `form`, the body is one within these limits, and no JSON."""
+    """One method of one path of the client API. `body_limit` is in bytes, None for the configured one; `metered` calls
+    stand in the ledger; `mount` takes all paths below; `shared` paths speak another format to callers that send a header
+    of its own; a row that is `holding` something takes no path without it; where there is a `form`, the body is one
+    within these limits, and no JSON."""
 
     path: str
     method: Literal["GET", "POST", "DELETE"]

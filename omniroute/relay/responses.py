@@ -59,7 +59,7 @@ _told = msgspec.json.Decoder(_Told).decode
 _ended = msgspec.json.Decoder(_Ended).decode
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _items = msgspec.json.Decoder(list[Raw]).decode
-_string = msgspec.json.Decoder(str).decode
+_string = msgspec.json.Decoder(str)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -119,7 +119,7 @@ def _continued(call: Call, head: Head) -> Head:
     given = head.fields.get("previous_response_id")
     if given is None or bytes(given) == b"null":
         return head
-    ident = patch.read(msgspec.json.Decoder(str), given, "previous_response_id")
+    ident = patch.read(_string, given, "previous_response_id")
     answer = call.state.answers.get(_owner(call), ident, call.state.clock.monotonic())
     if answer is None:
         return head
