@@ -41,8 +41,17 @@ def row(number: int, **fields: object) -> UsageRow:
     return UsageRow(**{**known, **fields})
 
 
-def ledger(path: Path, **options: float) -> SqliteLedger:
-    return SqliteLedger(path, **{"gather": 0.005, "retry": 0.01, **options})
+Wrap = Callable[[sqlite3.Connection], sqlite3.Connection]
+
+
+def ledger(path: Path, wrap: Wrap = lambda connection: connection, **options: float) -> SqliteLedger:
+    """A ledger in a hurry, whose writer gets its connection through `wrap` from its first round on."""
+
+    class Wrapped(SqliteLedger):
+        def _connect(self) -> sqlite3.Connection:
+            return wrap(super()._connect())
+
+    return Wrapped(path, **{"gather": 0.005, "retry": 0.01, **options})
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 5.0) -> None:
@@ -72,18 +81,14 @@ def test_nobody_else_can_read_the_files(path: Path) -> None:
 
 
 def test_the_file_is_opened_as_it_should_be(path: Path) -> None:
-    book = ledger(path)
-    wait_for(lambda: book._connection is not None)
-    connection = book._connect
     seen: dict[str, object] = {}
 
-    def look() -> sqlite3.Connection:
-        there = connection()
+    def look(there: sqlite3.Connection) -> sqlite3.Connection:
         for pragma in ("journal_mode", "synchronous", "trusted_schema", "foreign_keys", "user_version"):
             (seen[pragma],) = there.execute(f"PRAGMA {pragma}").fetchone()
         return there
 
-    book._connect = look
+    book = ledger(path, look)
     book.append(row(1))
     book.flush()
     book.close()
@@ -176,19 +181,15 @@ def test_a_file_that_is_not_set_up_yet_has_nothing_to_tell(path: Path) -> None:
 
 
 def test_a_full_disk_stops_nothing_and_loses_nothing(path: Path) -> None:
-    book = ledger(path)
-    wait_for(lambda: book._connection is not None)
-    connect = book._connect
     full = threading.Event()
     full.set()
 
-    def on_a_full_disk() -> sqlite3.Connection:
-        there = connect()
+    def on_a_full_disk(there: sqlite3.Connection) -> sqlite3.Connection:
         (pages,) = there.execute("PRAGMA page_count").fetchone()
         there.execute(f"PRAGMA max_page_count = {pages if full.is_set() else 1_000_000}")
         return there
 
-    book._connect = on_a_full_disk
+    book = ledger(path, on_a_full_disk)
     for number in range(500):
         book.append(row(number, key="k" * 100))
     assert not book.flush(0.2)
@@ -207,9 +208,6 @@ def test_a_full_disk_stops_nothing_and_loses_nothing(path: Path) -> None:
 
 @pytest.mark.parametrize("failing", ["BEGIN IMMEDIATE", "INSERT INTO usage", "COMMIT"])
 def test_a_failure_at_any_step_doubles_and_loses_nothing(path: Path, failing: str) -> None:
-    book = ledger(path)
-    wait_for(lambda: book._connection is not None)
-    connect = book._connect
     failures = iter(range(3))
 
     class Failing:
@@ -224,7 +222,7 @@ def test_a_failure_at_any_step_doubles_and_loses_nothing(path: Path, failing: st
                 raise sqlite3.OperationalError("disk I/O error")
             return self._connection.execute(statement, *values)
 
-    book._connect = lambda: Failing(connect())
+    book = ledger(path, Failing)
     for number in range(300):
         book.append(row(number))
     assert book.flush()
