@@ -2,9 +2,9 @@
 
 uvicorn starts a timer only after a response, so a client that sends its head one byte a minute would hold a connection
 for ever, and so would one that reads nothing of its answer; and its parser takes heads of any size.  Here a head has a
-deadline and a size, whatever is not read has a deadline, and the number of connections has a bound.  The deadlines are
-marks of time that a sweep over all connections looks at once a second: a timer for each request would cost each request
-something.
+deadline and a size, whatever is not read has a deadline, and the number of connections has a bound.  The deadlines,
+and how long a connection is kept while nothing is asked, are marks of time that a sweep over all connections looks at
+once a second: a timer for each request would cost each request something.
 
 What cannot be understood is answered in turn, after the requests that came before it, and ends the connection: nothing
 behind it reaches a handler.
@@ -17,10 +17,13 @@ import ipaddress
 import sys
 from collections import Counter
 from typing import Any, ClassVar, cast
+from urllib.parse import unquote
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from omniroute.cycle import Cycle
 from omniroute.relay.guard import KEY, Guard
 
 HEAD_SECONDS = 10.0
@@ -85,6 +88,7 @@ class Listener(HttpToolsProtocol):
 
     _each: ClassVar[Counter[str]] = Counter()
     _since = 0.0
+    _idle = 0.0
     _stalled = 0.0
     _in_head = True
     _head_bytes = 0
@@ -97,6 +101,7 @@ class Listener(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn itself
         super().connection_made(transport)
+        self.cycle = _ANSWERED
         self._guards = []
         self._since = self.loop.time()
         address = self.client[0] if self.client else ""
@@ -120,6 +125,7 @@ class Listener(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
+        self._idle = 0.0
         if not self._since and self._served.response_complete:
             self._since = self.loop.time()
         if self._in_head:
@@ -158,7 +164,38 @@ class Listener(HttpToolsProtocol):
         elif len(self.headers) > FIELD_LIMIT or (self._head_bytes > HEAD_LIMIT and self._size() > HEAD_LIMIT):
             self._refuse(431)
         else:
-            super().on_headers_complete()
+            self._take()
+
+    def _take(self) -> None:
+        """As uvicorn takes a request whose head is whole, with a cycle of our own."""
+        scope, parser = self.scope, self.parser
+        version = parser.get_http_version()
+        parts = httptools.parse_url(self.url)
+        path = parts.path.decode("ascii")
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = parts.path
+        scope["query_string"] = parts.query or b""
+        before = self.cycle
+        self.cycle = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_message_complete(self) -> None:
         self._since = 0.0
@@ -187,7 +224,13 @@ class Listener(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            if self.pipeline:
+                self._start_asgi_task(*self.pipeline.pop())
+            else:
+                self._idle = self.loop.time()
         if self._served.more_body:
             self._since = self.loop.time()
         if self._refused and self._served.response_complete:
@@ -228,6 +271,8 @@ class Listener(HttpToolsProtocol):
     def sweep(self, now: float) -> None:
         """Closes the connection if the client is overdue, with sending or with reading; the guards look at bodies."""
         if self._since and self._served.response_complete and now - self._since > HEAD_SECONDS:
+            self.transport.close()
+        if self._idle and now - self._idle > self.timeout_keep_alive:
             self.transport.close()
         if self._stalled and now - self._stalled > STALL_SECONDS:
             self.transport.abort()

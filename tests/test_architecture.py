@@ -20,7 +20,7 @@ LAYERS = (
     ("config", "relay"),
     ("services",),
     ("api", "dashboard"),
-    ("app", "cli", "server", "listener", "__main__", "__init__"),
+    ("app", "cli", "server", "listener", "cycle", "__main__", "__init__"),
 )
 TOP = len(LAYERS) - 1
 LAYER = {name: layer for layer, names in enumerate(LAYERS) for name in names}
@@ -28,14 +28,14 @@ LAYER = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 ONLY_IN = {
     "yaml": (("document",), "one strict loader decides what a scalar means"),
     "httpx": (("upstream",), "one package owns TLS, proxies, redirects and address checks"),
-    "httptools": (("upstream",), "one package parses what providers send"),
+    "httptools": (("upstream", "listener"), "one package parses what providers send, one module what clients send"),
     "toktok": (("formats/tokens/text",), "one module knows the vocabularies, and loads them when they are needed"),
     "jsonschema": (("config/schema",), "requests are judged by codecs; a schema is for the file"),
     "watchfiles": (("config/watch",), "one module knows how files change"),
     "sqlite3": (("state",), "SQL stays where the tables are defined"),
     "sqlite_utils": (("state",), "SQL stays where the tables are defined"),
     "litestar": (("api", "app"), "the hot path is plain ASGI"),
-    "uvicorn": (("server", "listener"), "one module knows the server"),
+    "uvicorn": (("server", "listener", "cycle"), "these modules know the server"),
     "argon2": (("api", "cli"), "passwords belong to the management plane"),
     "argparse": (("cli",), "one module is the command line"),
 }

@@ -361,6 +361,15 @@ def test_a_kept_connection_has_the_same_deadline(hurried):
         assert time.monotonic() - began < 2
 
 
+def test_a_connection_on_which_nothing_is_asked_is_kept_for_a_while(monkeypatch):
+    monkeypatch.setattr(listener, "SWEEP_SECONDS", 0.05)
+    with Listening(keep_alive=1) as server:
+        began = time.monotonic()
+        again = b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n"
+        assert [status for status, _, _ in answers(talk(server.port, again, again, gap=0.7))] == [200, 200]
+        assert 1.6 < time.monotonic() - began < 3
+
+
 def test_a_slow_body_is_not_waited_for(hurried):
     ((status, _, _),) = answers(talk(hurried.port, post(b"Content-Length: 100", body=b"12345")))
     assert status == 408

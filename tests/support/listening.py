@@ -20,7 +20,7 @@ class Listening:
     """Runs in a thread of its own; use as a context manager. `/slow` answers when `go` is set, `/early` before it has
     read its body, `/flood` with more than anybody wants."""
 
-    def __init__(self, flood: int = 0) -> None:
+    def __init__(self, flood: int = 0, keep_alive: int = 30) -> None:
         self.reached: list[tuple[str, str, bytes]] = []
         self.cancelled: list[str] = []
         self.go = threading.Event()
@@ -37,7 +37,7 @@ class Listening:
             lifespan="off",
             log_config=None,
             server_header=False,
-            timeout_keep_alive=30,
+            timeout_keep_alive=keep_alive,
         )
         self.server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, daemon=True)
