@@ -42,10 +42,12 @@ class Cycle(RequestResponseCycle):
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         if self.response_started:
             raise RuntimeError("An answer has one head.")
-        lines = [STATUS_LINE[status]]
+        pieces = [STATUS_LINE[status]]
+        lines = 1
         closing = False
         for name, value in (*self.default_headers, *headers):
-            lines.append(b"%b: %b\r\n" % (name, value))
+            pieces += (name, b": ", value, _END)
+            lines += 1
             if name == b"content-length":
                 self.chunked_encoding = False
                 self.expected_content_length = int(value)
@@ -53,12 +55,14 @@ class Cycle(RequestResponseCycle):
                 self.keep_alive = False
                 closing = True
         if not self.keep_alive and not closing:
-            lines.append(b"connection: close\r\n")
+            pieces.append(b"connection: close\r\n")
+            lines += 1
         if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in BODILESS:
             self.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        head = b"".join(lines)
-        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
+            pieces.append(b"transfer-encoding: chunked\r\n")
+            lines += 1
+        head = b"".join(pieces)
+        if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
             raise RuntimeError("A header holds the end of a line.")
         self.response_started = True
         self.waiting_for_100_continue = False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -26,6 +27,7 @@ def loading(model: str, nothing: bytes, keep_alive: str | float | None) -> Calla
     return answer
 
 
+@lru_cache(maxsize=8)
 def date(created: int) -> bytes:
-    """UNIX seconds as the server writes them."""
+    """UNIX seconds as the server writes them; many answers of one second share it."""
     return datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()

@@ -64,6 +64,7 @@ def _whole(body: bytes) -> Message:
     logprobs: list[Raw] = []
     for raw in told.output:
         _blocks(raw, blocks, logprobs)
+    kinds = set(map(type, blocks))
     return Message(
         id=told.id or "",
         model=told.model or "",
@@ -72,9 +73,9 @@ def _whole(body: bytes) -> Message:
         usage=None if told.usage is None else views.usage(told.usage),
         finish=_finish(
             told,
-            called=any(isinstance(block, ToolCall) for block in blocks),
-            spoke=any(isinstance(block, Text) for block in blocks),
-            declined=any(isinstance(block, Refusal) for block in blocks),
+            called=ToolCall in kinds,
+            spoke=Text in kinds,
+            declined=Refusal in kinds,
         ),
     )
 
