@@ -5,13 +5,14 @@
 #   make check       what .ci/run does: lint, types, generated files, tests
 #   make generate    the schema and the pages of docs/ that come from the code
 #   make format      ruff, also what it can fix
-#   make bench       what a request costs, next to a bare relay; make bench-pairs: each client before each upstream
+#   make bench       what a request costs, next to a bare relay; make bench-pairs: each client before each upstream;
+#                    make bench-conversation: a long conversation, without sockets
 #   make lock        both lock files anew (needs uv)
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: serve test check lint types generated generate format lock bench bench-pairs clean
+.PHONY: serve test check lint types generated generate format lock bench bench-pairs bench-conversation clean
 
 serve: .venv/.runtime
 	$(BIN)/python -m omniroute serve $(SERVE)
@@ -46,6 +47,9 @@ bench: .venv/.dev
 
 bench-pairs: .venv/.dev
 	$(BIN)/python bench/pairs.py
+
+bench-conversation: .venv/.dev
+	$(BIN)/python bench/conversation.py
 
 lock:
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 pyproject.toml --group dev -o requirements-dev.lock
