@@ -17,9 +17,10 @@ import msgspec
 import translation
 
 from omniroute import api, catalog
-from omniroute.config import bundle, report, secrets, spec
+from omniroute.config import bundle, report, secrets
 from omniroute.config.problems import CODES
 from omniroute.config.schema import schema
+from omniroute.config.spec import words
 from omniroute.errors import ConfigError, Problem
 from omniroute.relay import ingress
 
@@ -40,21 +41,21 @@ ENVIRONMENT = {
     "log_level": ("OMNIROUTE_LOG_LEVEL", "`DEBUG`, `INFO`, `WARNING` or `ERROR`; else `INFO`."),
 }
 WORDS = {
-    spec.Name: "name",
-    spec.ProviderName: "name",
-    spec.ConnectionName: "name",
-    spec.ModelName: "model name",
-    spec.QualifiedModel: "`provider/model`",
-    spec.Reference: "model name",
-    spec.Pattern: "name or pattern",
-    spec.Duration: "duration",
-    spec.Lasting: "duration above 0",
-    spec.Size: "size",
-    spec.Day: "day",
-    spec.SecretRef: "secret reference",
-    spec.PasswordHash: "hash or secret reference",
-    spec.Address: "address",
-    spec.HeaderName: "header",
+    words.Name: "name",
+    words.ProviderName: "name",
+    words.ConnectionName: "name",
+    words.ModelName: "model name",
+    words.QualifiedModel: "`provider/model`",
+    words.Reference: "model name",
+    words.Pattern: "name or pattern",
+    words.Duration: "duration",
+    words.Lasting: "duration above 0",
+    words.Size: "size",
+    words.Day: "day",
+    words.SecretRef: "secret reference",
+    words.PasswordHash: "hash or secret reference",
+    words.Address: "address",
+    words.HeaderName: "header",
 }
 SHORT = {get_args(form)[1].pattern: word for form, word in WORDS.items()}
 KINDS = {

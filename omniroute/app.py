@@ -27,7 +27,7 @@ from omniroute.config import bundle, secrets, watch
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides, overridden
-from omniroute.config.spec import reference
+from omniroute.config.spec.words import reference
 from omniroute.errors import ConfigError, Problem
 from omniroute.relay.asgi import Application, Receive, Scope, Send
 from omniroute.relay.ingress import ENDPOINTS, Gate, in_client_shape

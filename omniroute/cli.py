@@ -114,7 +114,7 @@ def init(arguments: argparse.Namespace) -> int:
 
 def key_new(arguments: argparse.Namespace) -> int:
     """Makes a client key: the key once, and the block for the file, which holds only its digest."""
-    from omniroute.config.spec import is_name
+    from omniroute.config.spec.words import is_name
 
     if not is_name(arguments.name):
         print(f"{arguments.name!r} is no name for a key: letters, digits, `-`, `_` and `.`", file=sys.stderr)

@@ -18,7 +18,7 @@ import uvicorn
 from omniroute import __version__
 from omniroute.app import Service
 from omniroute.config.overrides import Overrides
-from omniroute.config.spec import seconds
+from omniroute.config.spec.words import seconds
 from omniroute.listener import Listener, sweep_forever
 
 log = logging.getLogger("omniroute")

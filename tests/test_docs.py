@@ -6,7 +6,9 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import msgspec
 import pytest
@@ -29,7 +31,9 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def settings() -> list[tuple[str, str]]:
     """Every map of the file with every key of it."""
-    maps = [kind for kind in vars(spec).values() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
+    modules = [import_module(module.name) for module in iter_modules(spec.__path__, f"{spec.__name__}.")]
+    everything = {name: kind for module in (spec, *modules) for name, kind in vars(module).items()}
+    maps = [kind for kind in everything.values() if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
     return [(kind.__name__, field) for kind in maps for field in kind.__struct_fields__]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from omniroute.config.bundle import Bundle
-from omniroute.config.lint import exposure
+from omniroute.config.lint.access import exposure
 from omniroute.errors import ConfigError
 from omniroute.secret import Secret
 

@@ -17,7 +17,7 @@ from secrets import token_bytes
 import msgspec
 
 from omniroute.config.bundle import Bundle, reason, regular
-from omniroute.config.spec import Headers, is_address, reference
+from omniroute.config.spec.words import Headers, is_address, reference
 from omniroute.document import Place, quoted
 from omniroute.errors import ConfigError, Problem
 from omniroute.secret import Secret

@@ -14,7 +14,7 @@ from omniroute.relay.asgi import Pairs, Scope, Send
 from omniroute.relay.guard import Guard
 from omniroute.routing import request_id as ids
 from omniroute.routing.resolve import PLAIN
-from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Target
+from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Route, Target
 from omniroute.state.base import Attempt, State
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Call:
         "probe",
         "provider",
         "request_id",
+        "route",
         "scope",
         "seconds",
         "send",
@@ -100,6 +101,7 @@ class Call:
         self.policies: tuple[Policy, ...] = ()
         self.head: Head | None = None
         self.asked = ""
+        self.route: Route | None = None
         self.variant = PLAIN
         self.chat: Chat | None = None
         self.target: Target | None = None

@@ -16,7 +16,8 @@ from omniroute.relay import headers
 from omniroute.relay.asgi import respond
 from omniroute.relay.attempt import Prepared, forwarded, send
 from omniroute.relay.call import Call
-from omniroute.relay.relay import choose, once
+from omniroute.relay.decision import choose, decide
+from omniroute.relay.relay import once
 from omniroute.routing.plan import Candidate, first_turn
 from omniroute.routing.tables import Target
 from omniroute.upstream.client import Client, classify, named
@@ -31,6 +32,7 @@ async def count(call: Call, client: Client, body: bytes) -> None:
     counter = COUNTING[call.endpoint.format]
     head = call.head = counter.peek_count(body, call.path, call.scope["query_string"])
     try:
+        decide(call)
         candidates = choose(call, first_turn)
     except (LimitReached, Unavailable):
         candidates = []

@@ -12,13 +12,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from omniroute.errors import BadRequest, Fault, Forbidden, LimitReached, Unavailable, Unsupported, UpstreamError
+from omniroute.errors import Fault, Unsupported, UpstreamError
 from omniroute.relay import attempt, estimate, meter, pump
-from omniroute.relay.admit import check_model
 from omniroute.relay.attempt import Opened, Prepared
 from omniroute.relay.call import Call
-from omniroute.routing.plan import Candidate, applicable, plan
-from omniroute.routing.resolve import at_provider, resolve, variant
+from omniroute.relay.decision import choose, decide, nothing_left
+from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Target
 from omniroute.state.base import Attempt, Outcome
 from omniroute.upstream.client import Client, named
@@ -45,6 +44,7 @@ def converse(call: Call, client: Client) -> Awaitable[None]:
     head = call.head
     assert head is not None
     head.elapsed = call.elapsed
+    decide(call)
     candidates = choose(call, call.state.counters.next)
     if head.at_once is not None and call.endpoint.format not in candidates[0].target.formats:
         call.status = 200
@@ -87,61 +87,7 @@ async def run(call: Call, candidates: list[Candidate], prepare: Prepare, repair:
             failure = latest
         if latest.kind == "invalid" or call.state.clock.monotonic() >= call.deadline:
             break
-    raise failure or _nothing_left(candidates)
-
-
-def choose(call: Call, turn: Callable[[str], int]) -> list[Candidate]:
-    """The candidates that may be tried, in order; `turn` gives the turns of rotations. Raises CallError if there are
-    none."""
-    head, principal = call.head, call.principal
-    assert head is not None
-    assert principal is not None
-    name, call.variant = variant(head.model)
-    asked = call.asked = at_provider(call.gateway, call.provider, name) if call.provider else name
-    check_model(principal, asked)
-    route = resolve(call.gateway, asked)
-    operation = call.operation
-    call.policies = applicable(call.gateway, principal, operation)
-    now = call.state.clock.monotonic()
-    candidates = plan(route, call.state, now, turn=turn, asked=asked, operation=operation, policies=call.policies)
-    usable = [candidate for candidate in candidates if not candidate.skip]
-    if not usable:
-        raise _unusable(call, candidates, now)
-    call.deadline = call.started + _patience(usable)
-    return usable
-
-
-def _patience(candidates: list[Candidate]) -> float:
-    """Seconds for the whole request: what its targets may take, one after the other."""
-    return sum({candidate.target.id: candidate.target.deadlines.total for candidate in candidates}.values())
-
-
-def _unusable(call: Call, candidates: list[Candidate], now: float) -> Exception:
-    """Why none of the candidates may be tried; those that wait are told apart from those that are denied."""
-    call.attempts += [Attempt(c.target.id, c.connection.id, "skipped", message=c.skip) for c in candidates]
-    waiting = [candidate for candidate in candidates if not candidate.denied]
-    if not waiting:
-        return _denied(candidates) if candidates else _nothing_left(candidates)
-    soonest = min(waiting, key=lambda candidate: candidate.until)
-    wait = max(1.0, soonest.until - now)
-    reasons = ", ".join(f"`{candidate.connection.id}` ({candidate.skip})" for candidate in waiting[:4])
-    message = f"Nothing can serve this now: {reasons}. Try again in {wait:.0f} s."
-    if all(candidate.kind == "rate_limited" for candidate in waiting):
-        return LimitReached(message, code="all_connections_cooling", retry_after=wait)
-    return Unavailable(message, code="all_connections_cooling", retry_after=wait)
-
-
-def _denied(candidates: list[Candidate]) -> Exception:
-    """A policy's word counts more than that another model is for something else."""
-    first = next((candidate for candidate in candidates if candidate.denied == "policy"), candidates[0])
-    if first.denied == "policy":
-        return Forbidden(first.skip, code="denied_by_policy")
-    return BadRequest(f"{first.skip}.", code="model_not_for_this", param="model")
-
-
-def _nothing_left(candidates: list[Candidate]) -> Unavailable:
-    names = ", ".join(f"`{candidate.connection.id}`" for candidate in candidates) or "no connection is configured"
-    return Unavailable(f"Nothing can serve this now: {names}.", code="no_candidate", retry_after=1.0)
+    raise failure or nothing_left(candidates)
 
 
 async def _try(call: Call, candidate: Candidate, exchange: Exchange) -> UpstreamError | None:

@@ -25,7 +25,8 @@ from omniroute.formats.transcription.values import Transcript, Transcription
 from omniroute.relay import attempt, meter, pump
 from omniroute.relay.attempt import Opened
 from omniroute.relay.call import Call
-from omniroute.relay.relay import Exchange, choose, run, speaks
+from omniroute.relay.decision import choose, decide
+from omniroute.relay.relay import Exchange, run, speaks
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Target
 from omniroute.upstream import transport
@@ -58,6 +59,7 @@ async def transcribe(call: Call, client: Client, _body: bytes) -> None:
             raise attempt.lossy(target, losses)
         return partial(_exchange, call, client, Prepared(codec, request, losses))
 
+    decide(call)
     await run(call, choose(call, call.state.counters.next), prepare)
 
 

@@ -25,7 +25,8 @@ from omniroute.formats.unary import A, Made, Moment, Q, UnaryClient, UnaryCodec,
 from omniroute.relay import estimate, meter, pump
 from omniroute.relay.attempt import REPLY_LIMIT, ask, lossy
 from omniroute.relay.call import Call
-from omniroute.relay.relay import Exchange, choose, run
+from omniroute.relay.decision import choose, decide
+from omniroute.relay.relay import Exchange, run
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Target
 from omniroute.upstream.client import Client, classify, named
@@ -52,6 +53,7 @@ async def answer(operation: Operation[Q, A], codec: UnaryClient[Q, A], call: Cal
     """Answers the request whose head is known."""
     call.head = head
     asking = _Asking(operation, codec, call, client, head)
+    decide(call)
     await run(call, choose(call, call.state.counters.next), asking.prepare)
 
 

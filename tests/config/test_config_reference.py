@@ -7,7 +7,10 @@ import msgspec
 import pytest
 
 from omniroute import catalog
-from omniroute.config import bundle, secrets, spec
+from omniroute.config import bundle, secrets
+from omniroute.config.spec import Spec
+from omniroute.config.spec.providers import ConnectionSpec, ModelSpec, ProviderSpec, QuirksSpec
+from omniroute.config.spec.server import AuthSpec, ServerSpec
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "config" / "omniroute.yaml"
@@ -57,9 +60,7 @@ def test_the_commented_settings_are_a_sound_configuration_too(tmp_path):
     compile_gateway(read, catalog.load(), resolve=False)
 
 
-@pytest.mark.parametrize(
-    "struct", [spec.ServerSpec, spec.AuthSpec, spec.ProviderSpec, spec.ConnectionSpec, spec.ModelSpec, spec.QuirksSpec]
-)
+@pytest.mark.parametrize("struct", [ServerSpec, AuthSpec, ProviderSpec, ConnectionSpec, ModelSpec, QuirksSpec])
 def test_the_reference_shows_every_setting(struct):
     fields = {field.name for field in msgspec.structs.fields(struct)}
     shown = set(re.findall(r"([a-z_]+):", in_full()))
@@ -67,6 +68,6 @@ def test_the_reference_shows_every_setting(struct):
 
 
 def test_the_reference_shows_every_section():
-    assert {field.name for field in msgspec.structs.fields(spec.Spec)} <= set(
-        re.findall(r"(?m)^([a-z]+):", in_full())
-    ) | {"policies"}
+    assert {field.name for field in msgspec.structs.fields(Spec)} <= set(re.findall(r"(?m)^([a-z]+):", in_full())) | {
+        "policies"
+    }

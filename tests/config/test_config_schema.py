@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from omniroute.config.schema import schema, schema_text
-from omniroute.config.spec import is_name, reference, seconds, size
+from omniroute.config.spec.words import is_name, reference, seconds, size
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,36 +6,25 @@ string is looked up twice when a request comes.  Secrets are handed through as t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import msgspec
 
-from omniroute.catalog import Catalog, Model, Offer, Operation, Price, Provider, split_tier
+from omniroute.catalog import Catalog, Model, Offer, Operation, Provider, split_tier
 from omniroute.config.bundle import Bundle
+from omniroute.config.compile.facts import in_general, model_facts, quirks_of
+from omniroute.config.compile.keys import digest, principal
+from omniroute.config.compile.patience import deadlines, profile, retry
+from omniroute.config.compile.policies import policies
 from omniroute.config.secrets import Resolver
-from omniroute.config.spec import (
-    ConnectionSpec,
-    KeySpec,
-    MatchSpec,
-    ModelSpec,
-    PolicySpec,
-    PriceSpec,
-    ProfileSpec,
-    ProviderSpec,
-    QuirksSpec,
-    RetrySpec,
-    Spec,
-    TargetSpec,
-    TimeoutsSpec,
-    seconds,
-    size,
-)
+from omniroute.config.spec import Spec
+from omniroute.config.spec.combos import TargetSpec
+from omniroute.config.spec.providers import ConnectionSpec, ModelSpec, ProviderSpec
+from omniroute.config.spec.words import seconds, size
 from omniroute.document import Place
-from omniroute.formats import CHAT, patch
+from omniroute.formats import CHAT
 from omniroute.routing.patterns import compile_pattern
 from omniroute.routing.resolve import single
 from omniroute.routing.serving import servable
@@ -46,23 +35,18 @@ from omniroute.routing.tables import (
     Alias,
     Auth,
     Connection,
-    Deadlines,
     Endpoint,
     Gateway,
     Listed,
     Origin,
-    Policy,
-    Principal,
-    Retry,
     Revision,
     Route,
     Server,
     Service,
-    Subject,
     Target,
     Upstream,
 )
-from omniroute.state.base import Keeping, Profile
+from omniroute.state.base import Keeping
 
 OPENAI: Mapping[Operation, Offer] = {
     "embeddings": Offer("openai"),
@@ -76,7 +60,6 @@ OWN_NODES: Mapping[str, tuple[str, str, Mapping[Operation, Offer]]] = {
     "ollama-compatible": ("ollama", "bearer", {"embeddings": Offer("ollama")}),
 }
 """What an own node speaks, how it takes its key, and what it does besides chat in which format, by its `type`."""
-DAY = 86_400.0
 
 
 def compile_gateway(
@@ -130,8 +113,8 @@ class _Compiler:
             aliases=self.wildcards,
             upstreams=MappingProxyType(self.upstreams),
             prefixes=MappingProxyType(self.prefixes),
-            principals=MappingProxyType({_digest(key): _principal(name, key) for name, key in spec.keys.items()}),
-            policies=tuple(_policies(spec.policies)),
+            principals=MappingProxyType({digest(key): principal(name, key) for name, key in spec.keys.items()}),
+            policies=tuple(policies(spec.policies)),
             models=self.listed(known),
             warnings=tuple(self.bundle.warnings),
             secrets=self.resolver.fingerprint,
@@ -151,8 +134,8 @@ class _Compiler:
             connections=tuple(self.connection(name, each, one, scheme) for each, one in connections.items()),
             selection=spec.selection,
             headers=self.headers({**(row.headers if row else {}), **spec.headers}, ("providers", name, "headers")),
-            deadlines=_deadlines(spec.timeouts),
-            quirks=_quirks(row, spec.quirks),
+            deadlines=deadlines(spec.timeouts),
+            quirks=quirks_of(row, spec.quirks),
             operations=MappingProxyType(self.operations(name, spec, row)),
             transport="demo" if row is not None and row.type == "demo" else spec.transport,
         )
@@ -186,7 +169,7 @@ class _Compiler:
             base = known.base_url
         endpoint = _endpoint(base.format_map(spec.variables))
         return {
-            operation: Service(format=offer.format, endpoint=endpoint, quirks=_quirks(offer, _in_general(spec.quirks)))
+            operation: Service(format=offer.format, endpoint=endpoint, quirks=quirks_of(offer, in_general(spec.quirks)))
             for operation, offer in done.items()
         }
 
@@ -200,7 +183,7 @@ class _Compiler:
             priority=spec.priority,
             weight=spec.weight,
             max_concurrent=spec.max_concurrent,
-            profile=_profile(self.spec.resilience.profiles.api_key),
+            profile=profile(self.spec.resilience.profiles.api_key),
             headers=self.headers(spec.headers, (*at, "headers")),
         )
 
@@ -231,7 +214,7 @@ class _Compiler:
                 continue
             own = spec.models.get(model, ModelSpec())
             overlay = prices.get(f"{name}/{model}")
-            facts = _facts(listed.get(model) or Model(id=model, kind=own.kind), own, overlay)
+            facts = model_facts(listed.get(model) or Model(id=model, kind=own.kind), own, overlay)
             if servable(upstream, facts):
                 dear = tiers.get(model, {}) if own.price is None and overlay is None else {}
                 yield single(upstream, model, own.upstream_id or model, facts, dear)
@@ -250,7 +233,7 @@ class _Compiler:
             steps = tuple(
                 self.step(TargetSpec(model=each) if isinstance(each, str) else each) for each in combo.targets
             )
-            return Route(name=name, strategy=combo.strategy, steps=steps, retry=_retry(combo.retry))
+            return Route(name=name, strategy=combo.strategy, steps=steps, retry=retry(combo.retry))
         target = self.exact.get(name)
         if target is not None:
             return self.named(target)
@@ -301,7 +284,7 @@ class _Compiler:
     def listed(self, known: Mapping[str, Route]) -> tuple[Listed, ...]:
         """The lines of `/v1/models`: combos, aliases, then models of providers that can be called."""
         combos = (Listed(id=name, owned_by="combo", facts=None) for name in self.spec.combos)
-        aliases = (Listed(id=name, owned_by="alias", facts=_only_facts(self.routes[name])) for name in self.exact)
+        aliases = (Listed(id=name, owned_by="alias", facts=_onlyfacts(self.routes[name])) for name in self.exact)
         models = (
             Listed(id=name, owned_by=target.upstream.name, facts=target.facts)
             for name, route in known.items()
@@ -327,7 +310,7 @@ def _only_target(route: Route) -> Target | None:
     return first if len(route.steps) == 1 and isinstance(first, Target) else None
 
 
-def _only_facts(route: Route) -> Model | None:
+def _onlyfacts(route: Route) -> Model | None:
     target = _only_target(route)
     return target.facts if target is not None else None
 
@@ -359,132 +342,6 @@ def _endpoint(url: str) -> Endpoint:
     parts = urlsplit(url)
     port = parts.port or DEFAULT_PORTS[parts.scheme]
     return Endpoint(origin=Origin(parts.scheme, parts.hostname or "", port), base_path=parts.path.rstrip("/"))
-
-
-def _deadlines(spec: TimeoutsSpec) -> Deadlines:
-    return Deadlines(
-        connect=seconds(spec.connect),
-        first_byte=seconds(spec.first_byte),
-        idle=seconds(spec.idle),
-        total=seconds(spec.total),
-    )
-
-
-def _in_general(spec: QuirksSpec) -> QuirksSpec:
-    """What counts beyond chat: a field that is missing there is missing elsewhere with better reason."""
-    return msgspec.structs.replace(spec, default={})
-
-
-def _quirks(row: Provider | Offer | None, spec: QuirksSpec) -> patch.Quirks:
-    """What the catalogue says of the provider or an operation of it, and what the file adds."""
-    base = msgspec.convert(dict(row.quirks), patch.Quirks) if row is not None else patch.NONE
-    renames = dict(spec.rename)
-    if spec.max_tokens_field is not None:
-        (other,) = {"max_tokens", "max_completion_tokens"} - {spec.max_tokens_field}
-        renames[other] = spec.max_tokens_field
-    quirks = patch.Quirks(
-        split=base.split,
-        values=base.values,
-        drop=(*base.drop, *spec.drop),
-        rename={**base.rename, **renames},
-        default={**base.default, **spec.default},
-        clamp={**base.clamp, **{name: (limits.min, limits.max) for name, limits in spec.clamp.items()}},
-        system_role=spec.system_role or base.system_role,
-        merge_system=spec.merge_system or base.merge_system,
-        betas=base.betas if spec.betas is None else spec.betas,
-        think_tags=spec.think_tags or base.think_tags,
-    )
-    return patch.NONE if quirks == patch.NONE else quirks
-
-
-def _facts(known: Model, own: ModelSpec, overlay: PriceSpec | None) -> Model:
-    """What the catalogue knows, changed by what the file says."""
-    price = known.price
-    for spec in (own.price, overlay):
-        if spec is not None:
-            price = _price(spec, price)
-    return msgspec.structs.replace(
-        known,
-        kind=own.kind or known.kind,
-        context=own.context or known.context,
-        max_output=own.max_output or known.max_output,
-        capabilities=known.capabilities if own.capabilities is None else frozenset(own.capabilities),
-        price=price,
-    )
-
-
-def _price(spec: PriceSpec, base: Price | None) -> Price:
-    """Prices of the file over those of the catalogue; written as they are read, so that 0.1 is a tenth."""
-    said = {name: Decimal(str(value)) for name, value in msgspec.structs.asdict(spec).items() if value is not None}
-    return msgspec.structs.replace(base or Price(), **said)
-
-
-def _retry(spec: RetrySpec) -> Retry:
-    if spec.attempts == 0:
-        return NO_RETRY
-    return Retry(attempts=spec.attempts, delay=seconds(spec.delay), on=frozenset(spec.on))
-
-
-def _profile(spec: ProfileSpec) -> Profile:
-    return Profile(
-        failure_threshold=spec.failure_threshold,
-        reset_timeout=seconds(spec.reset_timeout),
-        cooldown=seconds(spec.cooldown),
-        max_cooldown=seconds(spec.max_cooldown),
-        honour_retry_after=spec.honour_retry_after,
-    )
-
-
-def _digest(key: KeySpec) -> bytes:
-    return bytes.fromhex(key.digest.removeprefix("sha256:"))
-
-
-def _principal(name: str, key: KeySpec) -> Principal:
-    """A key works through the day that `expires` names."""
-    expires = None
-    if key.expires is not None:
-        expires = datetime.fromisoformat(key.expires).replace(tzinfo=UTC).timestamp() + DAY
-    return Principal(
-        name=name,
-        roles=frozenset(key.roles),
-        allow=tuple(compile_pattern(pattern) for pattern in key.allow) or None,
-        expires=expires,
-        tags=MappingProxyType(dict(key.tags)),
-    )
-
-
-def _policies(specs: Mapping[str, PolicySpec]) -> Iterator[Policy]:
-    for name, spec in sorted(specs.items(), key=lambda item: (item[1].priority, item[0])):
-        limits = [rule.max_tokens.output for rule in spec.rules if rule.max_tokens is not None]
-        models = [rule.deny_models or rule.allow_models for rule in spec.rules]
-        yield Policy(
-            name=name,
-            matches=_matcher(spec.match),
-            concerns=_concern(spec.match),
-            refuse=tuple(rule.refuse() for rule in models if rule is not None),
-            max_output=min(limits, default=None),
-        )
-
-
-def _matcher(spec: MatchSpec) -> Callable[[Subject], bool]:
-    """All conditions about the caller that are there hold; of a condition's values one is enough."""
-
-    def matches(subject: Subject) -> bool:
-        caller = subject.principal
-        return (
-            (not spec.keys or caller.name in spec.keys)
-            and (not spec.operations or subject.operation in spec.operations)
-            and all(caller.tags.get(name) == value for name, value in spec.tags.items())
-        )
-
-    return matches
-
-
-def _concern(spec: MatchSpec) -> Callable[[str, str], bool]:
-    patterns = [compile_pattern(pattern) for pattern in spec.models]
-    if not patterns:
-        return lambda _asked, _target: True
-    return lambda asked, target: any(pattern.fullmatch(asked) or pattern.fullmatch(target) for pattern in patterns)
 
 
 def _server(spec: Spec) -> Server:

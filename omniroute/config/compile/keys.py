@@ -1,0 +1,32 @@
+"""Who may call, by the digest of the key."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from omniroute.config.spec.keys import KeySpec
+from omniroute.routing.patterns import compile_pattern
+from omniroute.routing.tables import (
+    Principal,
+)
+
+DAY = 86_400.0
+
+
+def digest(key: KeySpec) -> bytes:
+    return bytes.fromhex(key.digest.removeprefix("sha256:"))
+
+
+def principal(name: str, key: KeySpec) -> Principal:
+    """A key works through the day that `expires` names."""
+    expires = None
+    if key.expires is not None:
+        expires = datetime.fromisoformat(key.expires).replace(tzinfo=UTC).timestamp() + DAY
+    return Principal(
+        name=name,
+        roles=frozenset(key.roles),
+        allow=tuple(compile_pattern(pattern) for pattern in key.allow) or None,
+        expires=expires,
+        tags=MappingProxyType(dict(key.tags)),
+    )

@@ -1,0 +1,219 @@
+"""Whether providers can be called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, get_args
+from urllib.parse import urlsplit
+
+from omniroute.catalog import Provider
+from omniroute.config.problems import suggestion
+from omniroute.config.spec import Spec
+from omniroute.config.spec.providers import ProviderSpec
+from omniroute.config.spec.words import Format, Headers, reference
+from omniroute.document import Place, is_secret_name, quoted
+from omniroute.errors import Problem
+
+if TYPE_CHECKING:
+    pass
+
+from omniroute.config.lint.subject import Rule, Subject
+
+FORMATS = frozenset(get_args(Format))
+
+
+RESERVED = frozenset(
+    {
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "accept-encoding",
+    }
+)
+"""Headers that belong to the connection and the body; set by hand they break both."""
+
+
+PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")
+
+
+_variable = re.compile(r"\{([^{}]*)\}")
+
+
+def unknown_provider(subject: Subject) -> Iterator[Problem]:
+    """OR201"""
+    for name in subject.spec.providers:
+        if not subject.names.is_usable(name):
+            full = subject.catalog.provider_aliases.get(name)
+            hint = f"its name is `{full}`" if full else suggestion(name, subject.catalog.providers)
+            message = f"the catalogue has no provider {quoted(name)}; a node of your own has `type` and `base_url`"
+            yield subject.error("OR201", ("providers", name), message, hint, key=True)
+
+
+def incomplete_node(subject: Subject) -> Iterator[Problem]:
+    """OR308"""
+    for name, provider, row in subject.providers():
+        if row is None and provider.base_url is None:
+            message = "a node of your own needs a `base_url`"
+            yield subject.error("OR308", ("providers", name), message, key=True)
+
+
+def missing_variable(subject: Subject) -> Iterator[Problem]:
+    """OR206"""
+    for name, provider, row in subject.providers():
+        for variable in sorted(_variables(provider, row) - set(provider.variables)):
+            message = f"the address of {quoted(name)} has a part `{{{variable}}}` that nothing fills in"
+            hint = f"variables: {{{variable}: …}}"
+            yield subject.error("OR206", ("providers", name), message, hint, key=True)
+
+
+def unused_variable(subject: Subject) -> Iterator[Problem]:
+    """OR408"""
+    for name, provider, row in subject.providers():
+        for variable in provider.variables:
+            if variable not in _variables(provider, row):
+                place = ("providers", name, "variables", variable)
+                message = f"no address has a part `{{{variable}}}`"
+                yield subject.warning("OR408", place, message, key=True)
+
+
+def _variables(provider: ProviderSpec, row: Provider | None) -> set[str]:
+    if row is None or provider.base_url is not None:
+        return set()
+    return {variable for url in row.formats.values() for variable in _variable.findall(url)}
+
+
+def unusable_address(subject: Subject) -> Iterator[Problem]:
+    """OR306"""
+    for name, provider, _ in subject.providers():
+        url = provider.base_url
+        if url is not None and reference(url) is None:
+            reason = _why_unusable(url)
+            if reason:
+                yield subject.error("OR306", ("providers", name, "base_url"), reason)
+
+
+def _why_unusable(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port, host = parts.port, parts.hostname or ""
+    except ValueError:
+        return "the host or the port is not a possible one"
+    if port == 0 or not host.strip("."):
+        return "the host or the port is not a possible one"
+    return "" if url.isascii() else "an address is written in ASCII; a host name with other letters as `xn--…`"
+
+
+def plain_http(subject: Subject) -> Iterator[Problem]:
+    """OR404"""
+    for name, provider, _ in subject.providers():
+        url = provider.base_url
+        if url is not None and url.startswith("http://") and not _why_unusable(url) and not is_private(url):
+            message = "keys and prompts go over plain http to a public address"
+            yield subject.warning("OR404", ("providers", name, "base_url"), message, "use https")
+
+
+def is_private(url: str) -> bool:
+    """Whether an address belongs to this machine or a private network, as far as its text tells."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith(PRIVATE_SUFFIXES)
+    return address.is_private or address.is_loopback or address.is_link_local
+
+
+def unspoken_format(subject: Subject) -> Iterator[Problem]:
+    """OR309"""
+    for name, provider, row in subject.providers():
+        if row is None or provider.base_url is not None:
+            continue
+        for index, form in enumerate(provider.formats or ()):
+            if form not in row.formats:
+                spoken = ", ".join(f"`{each}`" for each in row.formats if each in FORMATS)
+                place = ("providers", name, "formats", index)
+                hint = f"it speaks {spoken}" if spoken else ""
+                yield subject.error("OR309", place, f"{quoted(name)} does not speak `{form}`", hint)
+
+
+def missing_key(subject: Subject) -> Iterator[Problem]:
+    """OR302"""
+    for name, provider, row in subject.providers():
+        if row is None or not row.key_required:
+            continue
+        hint = f'connections: {{main: {{api_key: "${{env:{row.env or "API_KEY"}}}"}}}}'
+        if not provider.connections:
+            message = f"{quoted(name)} needs a key, and there is no connection"
+            yield subject.error("OR302", ("providers", name), message, hint, key=True)
+        if provider.base_url is not None or _has_credential(provider.headers):
+            continue
+        for each, connection in provider.connections.items():
+            if connection.api_key is None and not _has_credential(connection.headers):
+                place = ("providers", name, "connections", each)
+                message = f"{quoted(name)} needs a key, and this connection has none"
+                yield subject.error("OR302", place, message, 'api_key: "${env:…}"', key=True)
+
+
+def _has_credential(headers: Headers) -> bool:
+    return any(is_secret_name(name) for name in headers)
+
+
+def literal_secret(subject: Subject) -> Iterator[Problem]:
+    """OR110"""
+    for place, name, value in _headers(subject.spec):
+        if is_secret_name(name) and reference(value) is None:
+            message = (
+                "must be a reference, `${env:NAME}` or `${file:/path}`: a credential does not belong into the file"
+            )
+            yield subject.error(
+                "OR110", place, message, "put the value into the environment or a file, and its name here"
+            )
+
+
+def reserved_header(subject: Subject) -> Iterator[Problem]:
+    """OR311"""
+    for place, name, _ in _headers(subject.spec):
+        if name.lower() in RESERVED or name.lower().startswith("proxy-"):
+            yield subject.error("OR311", place, f"{quoted(name)} is set by the gateway itself", key=True)
+
+
+def _headers(spec: Spec) -> Iterator[tuple[Place, str, str]]:
+    for provider_name, provider in spec.providers.items():
+        holders: list[tuple[Place, Headers]] = [(("providers", provider_name, "headers"), provider.headers)]
+        for name, connection in provider.connections.items():
+            holders.append((("providers", provider_name, "connections", name, "headers"), connection.headers))
+        for place, headers in holders:
+            for header, value in headers.items():
+                yield (*place, header), header, value
+
+
+def wrong_way_round(subject: Subject) -> Iterator[Problem]:
+    """OR312"""
+    for name, provider in subject.spec.providers.items():
+        for field, limits in provider.quirks.clamp.items():
+            if limits.min > limits.max:
+                place = ("providers", name, "quirks", "clamp", field)
+                yield subject.error("OR312", place, f"`min` {limits.min:g} is above `max` {limits.max:g}", key=True)
+
+
+RULES: tuple[Rule, ...] = (
+    unknown_provider,
+    incomplete_node,
+    missing_variable,
+    unused_variable,
+    unusable_address,
+    plain_http,
+    unspoken_format,
+    missing_key,
+    literal_secret,
+    reserved_header,
+    wrong_way_round,
+)

@@ -1,0 +1,203 @@
+"""Where models are: providers, their connections, what their models cost and what they want otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from omniroute.config.spec.words import (
+    Address,
+    Capability,
+    ConnectionName,
+    Format,
+    Headers,
+    Kind,
+    Lasting,
+    ModelName,
+    Name,
+    Node,
+    ProviderType,
+    SecretRef,
+    Selection,
+    form,
+)
+
+
+class ConnectionSpec(Node, frozen=True, kw_only=True):
+    """One account or key at a provider."""
+
+    api_key: SecretRef | None = None
+    priority: Annotated[int, Meta(ge=0, le=1000, description="Low first, where the selection is fill-first.")] = 1
+    weight: Annotated[int, Meta(ge=1, le=1000, description="Its share, where the selection is weighted.")] = 1
+    max_concurrent: (
+        Annotated[int, Meta(ge=1, description="Calls at the same time; the next connection takes what is more.")] | None
+    ) = None
+    headers: Headers = {}  # noqa: RUF012 - a Mapping, as everywhere here
+
+
+class PriceSpec(Node, frozen=True, kw_only=True):
+    """USD per million tokens, and per second of sound. What is not known is left out; 0 means that it costs nothing."""
+
+    input: Annotated[float, Meta(ge=0, description="Of the prompt.")] | None = None
+    output: Annotated[float, Meta(ge=0, description="Of the answer.")] | None = None
+    per_image: Annotated[float, Meta(ge=0, description="Of one image that is drawn, in USD.")] | None = None
+    per_pixel: (
+        Annotated[float, Meta(ge=0, description="Of each of its pixels, where images have no price, in USD.")] | None
+    ) = None
+    cache_read: Annotated[float, Meta(ge=0, description="Of prompt tokens read from a cache.")] | None = None
+    cache_write: Annotated[float, Meta(ge=0, description="Of prompt tokens written to a cache.")] | None = None
+    cache_write_1h: (
+        Annotated[float, Meta(ge=0, description="Of prompt tokens written to a cache for an hour.")] | None
+    ) = None
+    reasoning: Annotated[float, Meta(ge=0, description="Of reasoning tokens; as the answer where absent.")] | None = (
+        None
+    )
+    audio_input: (
+        Annotated[float, Meta(ge=0, description="Of sound in the prompt; as the prompt where absent.")] | None
+    ) = None
+    per_second: (
+        Annotated[float, Meta(ge=0, description="Of a second that becomes text, where tokens are not counted.")] | None
+    ) = None
+
+
+class ModelSpec(Node, frozen=True, kw_only=True):
+    """What is known of a model; for a model of the catalogue, what differs."""
+
+    kind: (
+        Annotated[
+            Kind,
+            Meta(description="What it is for, where that is not chat: it decides which endpoints serve it."),
+        ]
+        | None
+    ) = None
+    context: Annotated[int, Meta(ge=1, description="Tokens that fit in.", examples=[32768])] | None = None
+    max_output: Annotated[int, Meta(ge=1, description="Tokens of one answer at most.")] | None = None
+    capabilities: (
+        Annotated[
+            tuple[Capability, ...],
+            Meta(description="What it can do besides text.", examples=[["tools", "vision"]]),
+        ]
+        | None
+    ) = None
+    price: Annotated[PriceSpec | None, Meta(description="What it costs.")] = None
+    upstream_id: (
+        Annotated[str, Meta(min_length=1, description="What the provider calls it, where that is another name.")] | None
+    ) = None
+
+
+class TimeoutsSpec(Node, frozen=True, kw_only=True):
+    """How long a call may take."""
+
+    connect: Annotated[Lasting, Meta(description="Until there is a connection.")] = "5s"
+    first_byte: Annotated[Lasting, Meta(description="From the request to the first byte of the answer.")] = "5m"
+    idle: Annotated[Lasting, Meta(description="Between two pieces of the answer.")] = "2m"
+    total: Annotated[Lasting, Meta(description="From the request to the last byte of the answer.")] = "15m"
+
+
+class ClampSpec(Node, frozen=True, kw_only=True):
+    """The limits of a number."""
+
+    min: Annotated[float, Meta(description="At least this.")]
+    max: Annotated[float, Meta(description="At most this.")]
+
+
+Field = Annotated[str, Meta(min_length=1, description="A field at the top level of the request.")]
+
+
+class QuirksSpec(Node, frozen=True, kw_only=True):
+    """What the provider wants otherwise than its format says; applied after translation."""
+
+    drop: Annotated[
+        tuple[Field, ...], Meta(description="Fields that it refuses.", examples=[["store", "metadata"]])
+    ] = ()
+    rename: Annotated[
+        Mapping[Field, Field],
+        Meta(description="Fields that have another name there.", examples=[{"seed": "random_seed"}]),
+    ] = {}
+    default: Annotated[
+        Mapping[Field, Any],
+        Meta(
+            description="Fields that it needs in a chat request, and what they are if absent.",
+            examples=[{"safe_prompt": True}],
+        ),
+    ] = {}
+    clamp: Annotated[
+        Mapping[Field, ClampSpec],
+        Meta(description="Numbers that it wants within limits.", examples=[{"temperature": {"min": 0, "max": 1}}]),
+    ] = {}
+    max_tokens_field: (
+        Annotated[
+            Literal["max_tokens", "max_completion_tokens"],
+            Meta(description="The name it knows for the limit of an answer."),
+        ]
+        | None
+    ) = None
+    system_role: (
+        Annotated[Literal["system", "developer"], Meta(description="The role it knows for instructions.")] | None
+    ) = None
+    merge_system: Annotated[
+        bool, Meta(description="Make one first message of all system messages, where it takes no more.")
+    ] = False
+    betas: (
+        Annotated[
+            tuple[Annotated[str, form(r"[A-Za-z0-9._-]{1,128}", "the name of a beta", "A beta.")], ...],
+            Meta(
+                description="The only ones of the callers' beta headers that it is sent; all if absent.",
+                examples=[["context-1m-2025-08-07"]],
+            ),
+        ]
+        | None
+    ) = None
+    think_tags: Annotated[
+        bool, Meta(description="Its answers begin with thinking between `<think>` tags: tell that as reasoning.")
+    ] = False
+
+
+class ProviderSpec(Node, frozen=True, kw_only=True):
+    """A provider: one of the catalogue, or a node of your own."""
+
+    type: (
+        Annotated[
+            ProviderType,
+            Meta(description="What a node of your own speaks; absent for a provider of the catalogue."),
+        ]
+        | None
+    ) = None
+    base_url: Address | None = None
+    formats: (
+        Annotated[
+            tuple[Format, ...],
+            Meta(min_length=1, description="The formats to use, the preferred one first, where not all that it has."),
+        ]
+        | None
+    ) = None
+    variables: Annotated[
+        Mapping[
+            Name, Annotated[str, form(r"[A-Za-z0-9._-]{1,253}", "letters, digits, `.`, `-` and `_`", "Its value.")]
+        ],
+        Meta(
+            description="What stands in for `{name}` in the catalogue's address.",
+            examples=[{"resource": "my-azure-resource"}],
+        ),
+    ] = {}
+    headers: Headers = {}  # noqa: RUF012 - a Mapping, as everywhere here
+    connections: Annotated[
+        Mapping[ConnectionName, ConnectionSpec],
+        Meta(
+            description="Accounts or keys, by name.",
+            examples=[{"main": {"api_key": "${env:OPENAI_API_KEY}"}}],
+        ),
+    ] = {}
+    selection: Annotated[Selection, Meta(description="Which connection a call takes.")] = "fill-first"
+    models: Annotated[
+        Mapping[ModelName, ModelSpec],
+        Meta(description="Models that the catalogue does not know, or knows otherwise."),
+    ] = {}
+    timeouts: Annotated[TimeoutsSpec, Meta(description="How long a call may take.")] = TimeoutsSpec()
+    transport: Annotated[
+        Literal["httptools", "httpx"],
+        Meta(description="The HTTP client: httptools is fast, httpx is slower and for a provider that troubles it."),
+    ] = "httptools"
+    quirks: Annotated[QuirksSpec, Meta(description="What it wants otherwise than its format says.")] = QuirksSpec()

@@ -1,0 +1,72 @@
+"""What a request means here and who may serve it, or why nobody may: all that is settled before anything is sent."""
+
+from __future__ import annotations
+
+from omniroute.errors import BadRequest, Forbidden, LimitReached, Unavailable
+from omniroute.relay.admit import check_model
+from omniroute.relay.call import Call
+from omniroute.routing.plan import Candidate, Turn, applicable, plan
+from omniroute.routing.resolve import at_provider, resolve, variant
+from omniroute.state.base import Attempt
+
+
+def decide(call: Call) -> None:
+    """Settles what the request means: the name without its variant, the route, the policies. Raises CallError where the
+    caller may not, or nothing has this name."""
+    head, principal = call.head, call.principal
+    assert head is not None
+    assert principal is not None
+    name, call.variant = variant(head.model)
+    call.asked = at_provider(call.gateway, call.provider, name) if call.provider else name
+    check_model(principal, call.asked)
+    call.route = resolve(call.gateway, call.asked)
+    call.policies = applicable(call.gateway, principal, call.operation)
+
+
+def choose(call: Call, turn: Turn) -> list[Candidate]:
+    """The candidates that may be tried, in order; `turn` gives the turns of rotations. Raises CallError if there are
+    none."""
+    route = call.route
+    assert route is not None
+    now = call.state.clock.monotonic()
+    candidates = plan(
+        route, call.state, now, turn=turn, asked=call.asked, operation=call.operation, policies=call.policies
+    )
+    usable = [candidate for candidate in candidates if not candidate.skip]
+    if not usable:
+        raise _unusable(call, candidates, now)
+    call.deadline = call.started + _patience(usable)
+    return usable
+
+
+def _patience(candidates: list[Candidate]) -> float:
+    """Seconds for the whole request: what its targets may take, one after the other."""
+    return sum({candidate.target.id: candidate.target.deadlines.total for candidate in candidates}.values())
+
+
+def _unusable(call: Call, candidates: list[Candidate], now: float) -> Exception:
+    """Why none of the candidates may be tried; those that wait are told apart from those that are denied."""
+    call.attempts += [Attempt(c.target.id, c.connection.id, "skipped", message=c.skip) for c in candidates]
+    waiting = [candidate for candidate in candidates if not candidate.denied]
+    if not waiting:
+        return _denied(candidates) if candidates else nothing_left(candidates)
+    soonest = min(waiting, key=lambda candidate: candidate.until)
+    wait = max(1.0, soonest.until - now)
+    reasons = ", ".join(f"`{candidate.connection.id}` ({candidate.skip})" for candidate in waiting[:4])
+    message = f"Nothing can serve this now: {reasons}. Try again in {wait:.0f} s."
+    if all(candidate.kind == "rate_limited" for candidate in waiting):
+        return LimitReached(message, code="all_connections_cooling", retry_after=wait)
+    return Unavailable(message, code="all_connections_cooling", retry_after=wait)
+
+
+def _denied(candidates: list[Candidate]) -> Exception:
+    """A policy's word counts more than that another model is for something else."""
+    first = next((candidate for candidate in candidates if candidate.denied == "policy"), candidates[0])
+    if first.denied == "policy":
+        return Forbidden(first.skip, code="denied_by_policy")
+    return BadRequest(f"{first.skip}.", code="model_not_for_this", param="model")
+
+
+def nothing_left(candidates: list[Candidate]) -> Unavailable:
+    names = ", ".join(f"`{candidate.connection.id}`" for candidate in candidates) or "no connection is configured"
+    return Unavailable(f"Nothing can serve this now: {names}.", code="no_candidate", retry_after=1.0)
