@@ -200,6 +200,11 @@ def features(upstream: str, other: str) -> Iterator[Feature]:
         lambda c: [one.cache is not None for one in (*c.system, *blocks(c, Text))],
     )
     yield Feature(
+        "a message thread",
+        Chat((HELLO,), vendor_format="anthropic", vendor={"thread": Raw(b'{"type":"create"}')}),
+        lambda c: "thread" in c.vendor,
+    )
+    yield Feature(
         "JSON of a schema",
         Chat((HELLO,), output=Output("json_schema", "answer", schema=SCHEMA)),
         lambda c: c.output and c.output.kind,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
+from omniroute.errors import Unsupported
 from omniroute.formats.arguments import object_of
 from omniroute.formats.codec import Fields
 from omniroute.formats.ir import (
@@ -29,6 +30,9 @@ ERROR = "Error: "
 OPENING = "(The conversation begins with the assistant.)"
 EMPTY = "(The user said nothing.)"
 UNANSWERED = "(There is no result.)"
+HELD = {("anthropic", "thread"): "thread_unsupported_request"}
+"""Fields by which a conversation is held at a provider, so that the next request sends of it only what is new: without
+them it would be another conversation. The code is the one by which the format's SDKs know to send everything again."""
 
 
 class Ledger:
@@ -70,10 +74,17 @@ class Ledger:
         return None
 
     def vendor_fields(self, chat: Chat, own: str) -> dict[str, Raw]:
-        """The fields that only the format `own` has."""
+        """The fields that only the format `own` has. Raises Unsupported for one that the request means nothing without."""
         if chat.vendor_format == own:
             return chat.vendor
         for name in chat.vendor:
+            code = HELD.get((chat.vendor_format or "", name))
+            if code is not None:
+                raise Unsupported(
+                    f"`{name}`: only {chat.vendor_format} holds a conversation. Send all of it, without this field.",
+                    code=code,
+                    param=name,
+                )
             self.lose(name, name, f"dropped: only {chat.vendor_format} has this field")
         return {}
 

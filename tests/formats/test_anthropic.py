@@ -1445,6 +1445,15 @@ def test_an_error_is_told_in_the_formats_own_types(fault, kind):
     }
 
 
+def test_a_code_is_told_where_the_sdks_look_for_it():
+    fault = Fault(kind="not_found", status=404, message="m", code="thread_not_found")
+    assert msgspec.json.decode(anthropic.encode_error(fault, "req_1"))["error"] == {
+        "type": "not_found_error",
+        "message": "m",
+        "details": {"error_code": "thread_not_found"},
+    }
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"1", b"null", b'{"error":null}', b'{"error":[1]}', b"[" * 100_000, b"\xff"]
 )
