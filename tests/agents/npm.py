@@ -1,4 +1,7 @@
-"""The official SDKs for JavaScript as clients, in the words of the other SDKs' tests: one process of node for them all."""
+"""The official SDKs for JavaScript as clients, in the words of the other SDKs' tests: one process of node for them all.
+
+Two of them stand at the last version that runs on node 20: `openai` 6 and `@google/genai` 2.
+"""
 
 from __future__ import annotations
 

@@ -90,11 +90,10 @@ def test_text_arrives_under_the_name_that_was_asked_for(rig: Rig, node: Node, cl
     assert heard.models == {MODELS[upstream]}
     assert heard.spent == Spent(prompt=11, answer=7)
     assert (heard.thinking, heard.refusal, heard.calls, heard.signatures) == ("", "", [], [])
-    if heard.headers:  # the helpers of one package do not show them
+    if way != "helper" or client in ("anthropic", "gemini"):  # OpenAI's helpers do not show them
         assert heard.headers["x-request-id"] == "mine-1"
         assert heard.headers["x-omniroute-provider"] == NODE[upstream]
         assert heard.headers["x-omniroute-model"] == UPSTREAM_MODEL[upstream]
-    assert rig.asked.headers["host"] == rig.upstream.url.removeprefix("http://")
 
 
 @streams
