@@ -225,7 +225,7 @@ class Answers(Protocol):
     right place for them, and so is a store that is as short-lived."""
 
     def put(self, owner: str, ident: str, answer: Answer, now: float, keeping: Keeping) -> None:
-        """Keep it, and let go of the oldest where that is more than may be kept."""
+        """Keep it. Where that is more than may be kept, let go of the oldest of the owner who holds the most."""
         ...
 
     def get(self, owner: str, ident: str, now: float) -> Answer | None: ...

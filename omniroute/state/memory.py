@@ -248,11 +248,20 @@ class MemoryLedger:
         )
 
 
+class _Share(msgspec.Struct):
+    """What one owner holds of the answers: the ids, the oldest first, and their bytes."""
+
+    idents: dict[str, None] = {}
+    bytes: int = 0
+
+
 class MemoryAnswers:
-    """The newest answers, within bounds of number, bytes and time."""
+    """The newest answers, within bounds of number, bytes and time. The bounds are for all owners together; where they
+    are reached, the oldest answer of who holds the most goes, so that none can drive out what the others hold."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], tuple[Answer, float]] = OrderedDict()  # the oldest first
+        self._shares: dict[str, _Share] = {}
         self._bytes = 0
 
     def put(self, owner: str, ident: str, answer: Answer, now: float, keeping: Keeping) -> None:
@@ -260,13 +269,26 @@ class MemoryAnswers:
         if _size(answer) > keeping.bytes:  # to make room for it would drive out all others, and not be enough
             return
         self._kept[owner, ident] = answer, now + keeping.ttl
+        share = self._shares.setdefault(owner, _Share())
+        share.idents[ident] = None
+        share.bytes += _size(answer)
         self._bytes += _size(answer)
+        self._make_room(now, keeping)
+
+    def _make_room(self, now: float, keeping: Keeping) -> None:
         while self._kept:
-            oldest, ends = next(iter(self._kept.values()))
-            if len(self._kept) <= keeping.entries and self._bytes <= keeping.bytes and now < ends:
-                break
-            self._kept.popitem(last=False)
-            self._bytes -= _size(oldest)
+            oldest = next(iter(self._kept))
+            if now >= self._kept[oldest][1]:
+                self.delete(*oldest)
+            elif self._bytes > keeping.bytes:
+                self._shorten(max(self._shares, key=lambda owner: self._shares[owner].bytes))
+            elif len(self._kept) > keeping.entries:
+                self._shorten(max(self._shares, key=lambda owner: len(self._shares[owner].idents)))
+            else:
+                return
+
+    def _shorten(self, owner: str) -> None:
+        self.delete(owner, next(iter(self._shares[owner].idents)))
 
     def get(self, owner: str, ident: str, now: float) -> Answer | None:
         answer, ends = self._kept.get((owner, ident), (None, 0.0))
@@ -274,8 +296,14 @@ class MemoryAnswers:
 
     def delete(self, owner: str, ident: str) -> None:
         kept = self._kept.pop((owner, ident), None)
-        if kept is not None:
-            self._bytes -= _size(kept[0])
+        if kept is None:
+            return
+        size, share = _size(kept[0]), self._shares[owner]
+        del share.idents[ident]
+        share.bytes -= size
+        self._bytes -= size
+        if not share.idents:
+            del self._shares[owner]
 
 
 def _size(answer: Answer) -> int:
