@@ -332,7 +332,7 @@ CLIENT_TEXTS = {
     "GET /v1/responses": "`GET /v1/responses/{id}` gives an answer that is kept, to the key that asked for it.",
     "DELETE /v1/responses": "`DELETE /v1/responses/{id}` forgets it.",
     "POST /v1/responses/input_tokens": "Counts the tokens of a request as `count_tokens` does.",
-    "POST /v1/audio/transcriptions": "Turns speech into text: OpenAI's form with a `file` of 25 MiB at most (mp3, mpga, "
+    "POST /v1/audio/transcriptions": "Turns speech into text: OpenAI's form with a `file` (mp3, mpga, "
     "mpeg, wav, m4a, mp4, flac, ogg, webm), answered as `json`, `text`, `srt`, `vtt`, `verbose_json` or `diarized_json`, "
     "as a stream if `stream` is true. How long the audio is stands in JSON answers as `duration`, and of every whole one "
     "in `X-OmniRoute-Audio-Seconds`.",
@@ -388,7 +388,9 @@ def endpoints() -> str:
     page = NOTE + ENDPOINTS
     for name, row in clients.items():
         limit = (
-            "`server.body_limit`"
+            "`server.audio_limit`"
+            if row.form
+            else "`server.body_limit`"
             if row.body_limit is None
             else "none"
             if not row.body_limit

@@ -209,6 +209,7 @@ class Server(Table, frozen=True):
     ping_interval: float
     strict_translation: bool
     answers: Keeping
+    audio_limit: int = 25 * 1024 * 1024
 
 
 class Access(Table, frozen=True):

@@ -348,6 +348,7 @@ def _server(spec: Spec) -> Server:
     return Server(
         require_api_key=spec.auth.require_api_key,
         body_limit=size(spec.server.body_limit),
+        audio_limit=size(spec.server.audio_limit),
         ping_interval=seconds(spec.server.ping_interval),
         strict_translation=spec.server.strict_translation,
         answers=Keeping(

@@ -34,6 +34,10 @@ class ServerSpec(Node, frozen=True, kw_only=True):
         ),
     ] = ()
     body_limit: Annotated[Size, Meta(description="The largest request body that is accepted.")] = "20MiB"
+    audio_limit: Annotated[
+        Size,
+        Meta(description="The largest file of speech that is accepted. It is held in memory while it is asked about."),
+    ] = "25MiB"
     drain_timeout: Annotated[Duration, Meta(description="How long requests may go on after the signal to stop.")] = (
         "30s"
     )
