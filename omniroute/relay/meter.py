@@ -11,6 +11,9 @@ from omniroute.relay.headers import losses
 from omniroute.routing.tables import Target
 from omniroute.state.base import UsageRow
 
+TOKENS = tuple(name for name in Usage.__struct_fields__ if name != "estimated")
+"""The counts of a usage."""
+
 
 def price(target: Target, usage: Usage) -> Decimal | None:
     """USD, by the price of the model that served; None where it is not known."""
@@ -27,6 +30,18 @@ def price(target: Target, usage: Usage) -> Decimal | None:
         reasoning=usage.reasoning,
         audio_input=usage.audio_input,
     )
+
+
+def charge(call: Call, usage: Usage, cost: Decimal | None) -> None:
+    """Adds what one answer took to what the request took before, for an answer that was of no use costs as much. A
+    request of which one part has no known price has none."""
+    before = call.usage
+    if before is None:
+        call.usage, call.cost = usage, cost
+        return
+    numbers = {name: getattr(before, name) + getattr(usage, name) for name in TOKENS}
+    call.usage = Usage(**numbers, estimated=before.estimated or usage.estimated)
+    call.cost = None if call.cost is None or cost is None else call.cost + cost
 
 
 def heard(target: Target, usage: Usage | None, seconds: float | None) -> Decimal | None:

@@ -85,9 +85,14 @@ async def run(call: Call, candidates: list[Candidate], prepare: Prepare, repair:
             return
         if failure is None or latest.fault.code != BUSY:
             failure = latest
-        if latest.kind == "invalid" or call.state.clock.monotonic() >= call.deadline:
+        if _is_hopeless(latest) or call.state.clock.monotonic() >= call.deadline:
             break
     raise failure or nothing_left(candidates)
+
+
+def _is_hopeless(failure: UpstreamError) -> bool:
+    """Whether others would refuse the request too: one that a single provider cannot serve is not wrong."""
+    return failure.kind == "invalid" and failure.fault.code != Unsupported.code
 
 
 async def _try(call: Call, candidate: Candidate, exchange: Exchange) -> UpstreamError | None:
