@@ -40,6 +40,7 @@ from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
 from omniroute.upstream.dial import tls_context
 from omniroute.upstream.fallback import Fallback
+from omniroute.upstream.image import Fetcher
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
@@ -73,7 +74,7 @@ class Service:
             random=random.Random(),
         )
         tls = tls_context()
-        self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()})
+        self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()}, Fetcher(tls=tls))
         self.gate = Gate(self.live, self.state, self.client)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)

@@ -183,6 +183,10 @@ class ChatCodec(ClientCodec, Speaks, Protocol):
 
     def encode_request(self, chat: Chat, model: str) -> tuple[Fields, list[Loss]]: ...
 
+    def reads_address(self, address: str, model: str) -> bool:
+        """Whether an upstream gets an image from this address itself; where not, it takes the image alone."""
+        ...
+
     def limited(self, fields: Fields, limit: int) -> Fields:
         """The request with its answer limited to so many tokens, or to fewer where it says so itself."""
         ...

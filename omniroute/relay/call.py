@@ -6,10 +6,11 @@ from decimal import Decimal
 from math import inf
 from typing import TYPE_CHECKING
 
-from omniroute.errors import Fault
+from omniroute.errors import Fault, Unsupported
 from omniroute.formats.codec import ClientCodec, Head
 from omniroute.formats.ir import Chat, FinishReason, Loss, Usage
 from omniroute.formats.multipart import Part
+from omniroute.formats.pictures import Picture
 from omniroute.relay.asgi import Pairs, Scope, Send
 from omniroute.relay.guard import Guard
 from omniroute.routing import request_id as ids
@@ -26,7 +27,8 @@ class Call:
     is what follows the endpoint's own path, decoded, where it takes all paths below it; there `operation` may turn out
     to be another than the endpoint's. `provider` is the only one that may serve, where the path names one; `asked` is
     the name of the model without the `variant` that it asks for. `form` is what a form holds, where the endpoint takes
-    one. `seconds` are of the audio that was listened to."""
+    one. `pictures` are images that were fetched, by their address, and `unfetched` says why one was not. `seconds` are
+    of the audio that was listened to."""
 
     __slots__ = (
         "asked",
@@ -51,6 +53,7 @@ class Call:
         "losses",
         "operation",
         "path",
+        "pictures",
         "policies",
         "principal",
         "probe",
@@ -66,6 +69,7 @@ class Call:
         "status",
         "target",
         "tries",
+        "unfetched",
         "upstream_time",
         "usage",
         "variant",
@@ -104,6 +108,8 @@ class Call:
         self.route: Route | None = None
         self.variant = PLAIN
         self.chat: Chat | None = None
+        self.pictures: dict[str, Picture] = {}
+        self.unfetched: Unsupported | None = None
         self.target: Target | None = None
         self.connection: Connection | None = None
         self.attempts: list[Attempt] = []

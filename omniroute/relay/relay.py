@@ -29,6 +29,8 @@ Exchange = Callable[[Candidate], Awaitable[UpstreamError | None]]
 """Asks one candidate and answers the client; gives back the failure where there was one."""
 Prepare = Callable[[Target], Exchange]
 """Makes the request for a target. Raises Unsupported where the target cannot carry it."""
+Gather = Callable[[Target], Awaitable[None]]
+"""Has what the request for a target needs and does not hold itself. Raises Unsupported where it cannot be had."""
 Repair = Callable[[Target, UpstreamError], Exchange | None]
 """Another way to ask a target that refused the request, if there is one."""
 
@@ -58,10 +60,17 @@ def converse(call: Call, client: Client) -> Awaitable[None]:
         prepared = attempt.unsealed(call, head, target, failure)
         return None if prepared is None else partial(_exchange, call, client, prepared)
 
-    return run(call, candidates, prepare, repair)
+    fetches = call.gateway.server.fetch_images is not None
+    return run(call, candidates, prepare, repair, partial(attempt.gather, call, client, head) if fetches else None)
 
 
-async def run(call: Call, candidates: list[Candidate], prepare: Prepare, repair: Repair | None = None) -> None:
+async def run(
+    call: Call,
+    candidates: list[Candidate],
+    prepare: Prepare,
+    repair: Repair | None = None,
+    gather: Gather | None = None,
+) -> None:
     """Tries the candidates in their order until one has answered. Raises what went wrong where none did."""
     prepared: dict[str, Exchange] = {}
     failure: UpstreamError | Unsupported | None = None
@@ -69,6 +78,8 @@ async def run(call: Call, candidates: list[Candidate], prepare: Prepare, repair:
         target = candidate.target
         try:
             if target.id not in prepared:
+                if gather is not None:
+                    await gather(target)
                 prepared[target.id] = prepare(target)
         except Unsupported as error:
             call.attempts.append(Attempt(target.id, candidate.connection.id, "skipped", message=error.fault.message))

@@ -201,8 +201,17 @@ class Policy(Table, frozen=True):
     max_output: int | None
 
 
+class Fetching(Table, frozen=True):
+    """Which hosts images may be fetched from (any if there are none), their bytes in a request, and the seconds that it
+    may take."""
+
+    hosts: tuple[Pattern[str], ...]
+    max_bytes: int
+    timeout: float
+
+
 class Server(Table, frozen=True):
-    """The limits and habits of the surfaces."""
+    """The limits and habits of the surfaces. Without `fetch_images` none are fetched."""
 
     require_api_key: bool
     body_limit: int
@@ -210,6 +219,7 @@ class Server(Table, frozen=True):
     strict_translation: bool
     answers: Keeping
     audio_limit: int = 25 * 1024 * 1024
+    fetch_images: Fetching | None = None
 
 
 class Access(Table, frozen=True):

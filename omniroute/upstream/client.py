@@ -17,6 +17,7 @@ from omniroute.errors import Fault, UpstreamError, UpstreamKind
 from omniroute.formats.codec import Refusing, malformed
 from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Upstream
 from omniroute.upstream.auth import conceal, sign
+from omniroute.upstream.image import Fetcher
 from omniroute.upstream.transport import Headers, Reply, Request, Transport
 
 ERROR_LIMIT = 64 * 1024
@@ -45,8 +46,9 @@ QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "bi
 class Client:
     """Owns the transports for the life of the process, so that a reload keeps the open connections."""
 
-    def __init__(self, transports: Mapping[str, Transport]) -> None:
+    def __init__(self, transports: Mapping[str, Transport], images: Fetcher | None = None) -> None:
         self._transports = transports
+        self.images = images or Fetcher()
 
     async def send(
         self,
@@ -74,6 +76,7 @@ class Client:
         return await self._transports[upstream.transport].send(request)
 
     async def close(self) -> None:
+        self.images.close()
         for one in self._transports.values():
             await one.close()
 

@@ -38,6 +38,15 @@ async def dial(origin: Origin, tls: ssl.SSLContext | None, protocol: Callable[[]
     loop = asyncio.get_running_loop()
     host = origin.host.strip("[]")
     addresses = await loop.getaddrinfo(host, origin.port, type=socket.SOCK_STREAM)
+    return await reach(addresses, tls, host, protocol)
+
+
+async def reach(
+    addresses: list[AddressInfo], tls: ssl.SSLContext | None, host: str, protocol: Callable[[], Reached]
+) -> Reached:
+    """A protocol that is connected to one of these addresses, which has shown by TLS that it is the host. Raises
+    OSError."""
+    loop = asyncio.get_running_loop()
     sock = await _first_to_accept([partial(_reach, loop, address) for address in _in_turn(addresses)])
     _, reached = await loop.create_connection(
         protocol, sock=sock, ssl=tls, server_hostname=host if tls is not None else None

@@ -178,6 +178,7 @@ def prepared(of):
         endpoint=SimpleNamespace(format="openai_chat"),
         codec=CHAT["openai_chat"],
         chat=None,
+        pictures={},
         headers=[(b"anthropic-beta", b"x")],
         variant={},
     )
@@ -224,7 +225,7 @@ def test_every_format_that_counts_reads_what_it_writes(form):
 @pytest.mark.parametrize("form", COUNTING)
 def test_what_one_format_counts_can_be_asked_of_every_other(form):
     call: Any = SimpleNamespace(
-        endpoint=SimpleNamespace(format="anthropic"), codec=CHAT["anthropic"], headers=[], variant={}
+        endpoint=SimpleNamespace(format="anthropic"), codec=CHAT["anthropic"], headers=[], variant={}, pictures={}
     )
     call.chat = decode_request(peek_count(msgspec.json.encode(BODY | {"model": "m"})))
     place = Endpoint(origin=Origin("http", "127.0.0.1", 1), base_path="")

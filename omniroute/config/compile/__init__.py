@@ -22,6 +22,7 @@ from omniroute.config.secrets import Resolver
 from omniroute.config.spec import Spec
 from omniroute.config.spec.combos import TargetSpec
 from omniroute.config.spec.providers import ConnectionSpec, ModelSpec, ProviderSpec
+from omniroute.config.spec.server import FetchImagesSpec
 from omniroute.config.spec.words import seconds, size
 from omniroute.document import Place
 from omniroute.formats import CHAT
@@ -36,6 +37,7 @@ from omniroute.routing.tables import (
     Auth,
     Connection,
     Endpoint,
+    Fetching,
     Gateway,
     Listed,
     Origin,
@@ -344,6 +346,14 @@ def _endpoint(url: str) -> Endpoint:
     return Endpoint(origin=Origin(parts.scheme, parts.hostname or "", port), base_path=parts.path.rstrip("/"))
 
 
+def _fetching(spec: FetchImagesSpec) -> Fetching | None:
+    if not spec.enabled:
+        return None
+    return Fetching(
+        hosts=tuple(map(compile_pattern, spec.hosts)), max_bytes=size(spec.max_bytes), timeout=seconds(spec.timeout)
+    )
+
+
 def _server(spec: Spec) -> Server:
     return Server(
         require_api_key=spec.auth.require_api_key,
@@ -351,6 +361,7 @@ def _server(spec: Spec) -> Server:
         audio_limit=size(spec.server.audio_limit),
         ping_interval=seconds(spec.server.ping_interval),
         strict_translation=spec.server.strict_translation,
+        fetch_images=_fetching(spec.server.fetch_images),
         answers=Keeping(
             ttl=seconds(spec.responses.ttl),
             entries=spec.responses.max_entries if spec.responses.store else 0,

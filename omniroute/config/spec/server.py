@@ -9,6 +9,35 @@ from msgspec import Meta
 from omniroute.config.spec.words import Duration, Lasting, Node, PasswordHash, Size, form
 
 
+class FetchImagesSpec(Node, frozen=True, kw_only=True):
+    """Images that a request gives by an address, for a provider that takes only the images themselves (Ollama; Gemini for
+    some addresses and models): whether the gateway fetches them. It connects to public IP addresses only, on the usual
+    ports, follows no redirect, and takes PNG, JPEG, GIF and WebP, 16 a request at most. Where it is off, such a request
+    is refused, or goes to a target that needs no fetching."""
+
+    enabled: Annotated[bool, Meta(description="Whether images are fetched.")] = False
+    hosts: Annotated[
+        tuple[
+            Annotated[
+                str,
+                form(
+                    r"[a-z0-9*._-]{1,253}",
+                    "a host name in small letters without a port, or a pattern with `*`",
+                    "A host name, or a pattern where `*` stands for any text.",
+                    ["*.example.com"],
+                ),
+            ],
+            ...,
+        ],
+        Meta(
+            description="The only hosts to fetch from; any if empty, and then over https alone.",
+            examples=[["images.example.com", "*.cdn.example.com"]],
+        ),
+    ] = ()
+    max_bytes: Annotated[Size, Meta(description="How large the images of one request may be together.")] = "20MiB"
+    timeout: Annotated[Lasting, Meta(description="How long fetching them may take.")] = "10s"
+
+
 class ServerSpec(Node, frozen=True, kw_only=True):
     """Where and how the gateway listens."""
 
@@ -48,6 +77,9 @@ class ServerSpec(Node, frozen=True, kw_only=True):
         bool,
         Meta(description="Refuse with 400 what a translation between formats would lose, instead of reporting it."),
     ] = False
+    fetch_images: Annotated[
+        FetchImagesSpec, Meta(description="Whether the gateway fetches images for providers that do not.")
+    ] = FetchImagesSpec()
 
 
 class AuthSpec(Node, frozen=True, kw_only=True):

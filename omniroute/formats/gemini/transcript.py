@@ -265,15 +265,13 @@ class Transcript:
             raise Unsupported(
                 f"`{place}` is a file of another provider's, which Google cannot read. Send its data.", param=place
             )
-        address = held.url
-        if address is None or address.startswith(media.OWN_FILES):
+        if held.url is None or media.readable(held.url, self._known):
             return
-        if not self._known.addresses or not address.startswith("https://"):
-            raise Unsupported(
-                f"`{place}` is given by an address that Google does not read for this model, and the gateway does not"
-                " fetch it: `server.fetch_images` is not implemented. Send its data.",
-                param=place,
-            )
+        fetched = ", or let the gateway fetch images (`server.fetch_images`)" if isinstance(held, Image) else ""
+        raise Unsupported(
+            f"`{place}` is given by an address that Google does not read for this model. Send its data{fetched}.",
+            param=place,
+        )
 
 
 def _is_plain(block: Block) -> TypeGuard[Text]:

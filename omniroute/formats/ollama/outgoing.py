@@ -305,8 +305,8 @@ class _Writer(Ledger):
             return [image.data]
         if image.url is not None:
             raise Unsupported(
-                f"`{place}` is an image by its address. Ollama takes the image itself, and this version does not fetch "
-                "any (there is no `server.fetch_images`): send its data.",
+                f"`{place}` is an image by its address, and Ollama takes the image itself. Send its data, or let the"
+                " gateway fetch images (`server.fetch_images`).",
                 param=place,
             )
         self.lose("image_file", place, "dropped: the file is another provider's")
