@@ -29,6 +29,7 @@ from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides, overridden
 from omniroute.config.spec.words import reference
 from omniroute.errors import ConfigError, Problem
+from omniroute.formats import tokens
 from omniroute.relay.asgi import Application, Receive, Scope, Send
 from omniroute.relay.ingress import ENDPOINTS, Gate, in_client_shape
 from omniroute.routing.live import Live
@@ -44,7 +45,7 @@ from omniroute.upstream.image import Fetcher
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
-AT_START = ("host", "port", "data_dir", "drain_timeout")
+AT_START = ("host", "port", "data_dir", "drain_timeout", "preload_tokenizers")
 """What of `server` is decided when the process starts, and not again by a reload."""
 SETTLING = 1.0
 """Seconds for requests that were cancelled at the end to write down what became of them."""
@@ -140,7 +141,10 @@ class Service:
 
     @asynccontextmanager
     async def lifespan(self, _app: Litestar) -> AsyncIterator[None]:
-        """Watches the files while the server runs; at its end closes what is open and writes down what is owed."""
+        """Watches the files while the server runs; at its end closes what is open and writes down what is owed. What is
+        loaded here is loaded before the first connection is taken."""
+        if self._started.preload_tokenizers:
+            tokens.load()
         watching = asyncio.create_task(watch.watch(self._watched, self.reload))
         try:
             yield
