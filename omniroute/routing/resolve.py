@@ -26,11 +26,18 @@ PLAIN: Variant = {}
 
 
 def variant(name: str) -> tuple[str, Variant]:
-    """The model's name, and which variant of it is asked for."""
+    """The model's name, and which variant of it is asked for. Raises NotFound where it asks twice."""
     if name.endswith("]"):
         for end, asked in VARIANTS.items():
             if name.endswith(end):
-                return name.removesuffix(end), asked
+                model = name.removesuffix(end)
+                if model.endswith(tuple(VARIANTS)):
+                    raise NotFound(
+                        f"There is no model `{name}` here. Did you mean `{model}`?",
+                        code="model_not_found",
+                        param="model",
+                    )
+                return model, asked
     return name, PLAIN
 
 
