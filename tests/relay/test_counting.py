@@ -133,7 +133,7 @@ def test_a_connection_is_not_ill_because_its_provider_cannot_count(gateway, upst
     assert len(upstream.asked) == 15
 
 
-@pytest.mark.parametrize("said", [b"", b"{}", b'{"input_tokens":"many"}', b"<html>", DEEP])
+@pytest.mark.parametrize("said", [b"", b"{}", b'{"input_tokens":"many"}', b'{"input_tokens":-1}', b"<html>", DEEP])
 def test_an_answer_that_is_no_count_is_stood_in_for(gateway, upstream, said):
     upstream.script = lambda _asked: Script(pieces=[said])
     assert count(gateway, "anthropic/claude-sonnet-4-5").json()["estimated"] is True
@@ -282,6 +282,15 @@ def test_every_format_that_counts_reads_what_it_writes(form):
     for wrong in (b"", b"[]", b"<html>"):
         with pytest.raises(ValueError, match=r"."):
             counter.decode_count(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["-1", "1.5", "1e30", "1000000001", '"17"', "null", "true", "[]", "{}"])
+@pytest.mark.parametrize("form", COUNTING)
+def test_a_count_that_cannot_be_is_none(form, wrong):
+    counter = COUNTING[form]
+    told = counter.encode_count(17, estimated=False).replace(b":17", b":" + wrong.encode())
+    with pytest.raises(ValueError, match=r"."):
+        counter.decode_count(told)
 
 
 @pytest.mark.parametrize("form", COUNTING)
