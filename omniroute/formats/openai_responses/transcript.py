@@ -39,7 +39,7 @@ from omniroute.formats.openai_responses.response import refusal_part
 from omniroute.formats.writing import BETWEEN, EMPTY, ERROR, UNANSWERED, Ledger, code, headed
 
 LONGEST = 64
-"""Characters of the id of a call, or of a user."""
+"""Characters of the id of a call."""
 
 Item = Fields | Raw
 
