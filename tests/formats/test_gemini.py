@@ -241,7 +241,7 @@ def test_a_whole_answer_is_written_as_it_was_understood(path):
 @pytest.mark.parametrize("path", REPLIES, ids=case)
 def test_a_whole_answer_is_handed_on_with_nothing_but_its_model_changed(path):
     body = path.read_bytes()
-    reply = gemini.relabel(body, "coding")
+    reply = gemini.relabel(body, Head("coding", stream=False, fields={}))
     told = gemini.decode_reply(body)
     if told.fault is not None:
         assert reply.fault == told.fault
@@ -320,7 +320,7 @@ def test_an_endless_event_is_cut_off(monkeypatch):
 
 def test_bytes_that_are_not_text_are_not_handed_on():
     with pytest.raises(ValueError, match="UTF-8"):
-        gemini.relabel(b'{"candidates":[{}],"x":"\xff"}', "m")
+        gemini.relabel(b'{"candidates":[{}],"x":"\xff"}', Head("m", stream=False, fields={}))
     bridge = gemini.through(head())
     bridge.feed(chunk_of({"text": "a"}))
     out = bridge.feed(chunk_of({"text": "b"}) + chunk_of({"text": "c"}).replace(b'"c"', b'"\xff"'))
@@ -334,7 +334,7 @@ def test_a_whole_answer_that_is_none_is_a_value_error(body):
     with pytest.raises(ValueError):
         gemini.decode_reply(body)
     with pytest.raises(ValueError):
-        gemini.relabel(body, "m")
+        gemini.relabel(body, Head("m", stream=False, fields={}))
 
 
 @pytest.mark.parametrize("path", STREAMS, ids=case)

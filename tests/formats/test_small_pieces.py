@@ -51,7 +51,7 @@ def test_the_text_of_a_call_is_read_in_linear_time(kind):
 def test_a_backslash_that_escapes_nothing_is_one(wrong):
     """Models forget to escape it in paths and patterns; what comes after it is not dropped."""
     written = wrong.replace(r"\n", "\n").replace(r"\u0041", "A") + " end"
-    arguments = '{"input":"%s end"}' % wrong
+    arguments = '{"input":"' + wrong + ' end"}'
     assert unwrapped(arguments) == by_character(arguments) == written
 
 
