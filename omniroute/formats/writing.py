@@ -21,6 +21,7 @@ from omniroute.formats.ir import (
     Tool,
     ToolCall,
     ToolChoice,
+    ToolResult,
     Turn,
 )
 
@@ -36,10 +37,10 @@ them it would be another conversation. The code is the one by which the format's
 
 
 class Ledger:
-    """What was lost on the way."""
+    """What of a chat was lost on the way, beginning with what was not even read."""
 
-    def __init__(self) -> None:
-        self.losses: list[Loss] = []
+    def __init__(self, chat: Chat) -> None:
+        self.losses: list[Loss] = [*chat.unread]
         self._marked = False
 
     def lose(self, code: str, path: str, what: str) -> None:
@@ -72,6 +73,19 @@ class Ledger:
             return tool.opaque
         self.lose("tool", path, f"dropped: only {tool.format} has the tool {tool.name!r}")
         return None
+
+    def error(self, result: ToolResult, path: str) -> str:
+        """What stands before a result that is an error, where there is no field for it."""
+        if not result.is_error:
+            return ""
+        self.lose("is_error", path, f"told in words: {ERROR!r} before the result")
+        return ERROR
+
+    def names(self, turns: Iterable[Turn]) -> None:
+        """Who speaks, where nobody has a name."""
+        for at, turn in enumerate(turns):
+            if turn.name is not None:
+                self.lose("name", f"turns[{at}].name", "dropped: speakers have no names here")
 
     def vendor_fields(self, chat: Chat, own: str) -> dict[str, Raw]:
         """The fields that only the format `own` has. Raises Unsupported for one that the request means nothing without."""

@@ -40,7 +40,7 @@ from omniroute.formats.ir import (
 from omniroute.formats.openai_chat.chunks import picture, tool_call
 from omniroute.formats.openai_chat.head import NAME, with_usage
 from omniroute.formats.schemas import EMPTIED, fit_openai, is_emptied
-from omniroute.formats.writing import BETWEEN, ERROR, Ledger, code, headed, present
+from omniroute.formats.writing import BETWEEN, Ledger, code, headed, present
 
 Part = dict[str, Any] | Raw
 Message = dict[str, Any]
@@ -100,7 +100,7 @@ def effort_of(asked: Reasoning, ledger: Ledger) -> str | None:
 
 class _Writer(Ledger):
     def __init__(self, chat: Chat) -> None:
-        super().__init__()
+        super().__init__(chat)
         self.chat = chat
         self.own = chat.vendor if chat.vendor_format == NAME else {}
 
@@ -258,9 +258,9 @@ class _Writer(Ledger):
             moved += [_text(f"From the result of {result.id}:"), *elsewhere]
             here = here or [_text("The result is in the message that follows.")]
         content = _content(here)
-        if result.is_error:
-            self.lose("is_error", place, f"told in words: {ERROR!r} before the result")
-            content = ERROR + content if isinstance(content, str) else [_text(ERROR), *content]
+        error = self.error(result, place)
+        if error:
+            content = error + content if isinstance(content, str) else [_text(error), *content]
         return {"role": "tool", "tool_call_id": result.id, "content": content}
 
     def _assistant(self, turn: Turn, place: str) -> Message:

@@ -69,7 +69,7 @@ def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
 
 class _Writer(Ledger):
     def __init__(self, chat: Chat) -> None:
-        super().__init__()
+        super().__init__(chat)
         self.chat = chat
 
     def sampling(self) -> Fields:
