@@ -10,6 +10,8 @@ none of ours: readers carry it whole, and it is told as that.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Any
 
 import msgspec
@@ -59,21 +61,27 @@ class Inventory:
 
     def _walk(self, raw: Raw, expected: inspect.Type, place: str) -> Iterator[str]:
         """The places of the fields that are not listed."""
-        alternatives = expected.types if isinstance(expected, inspect.UnionType) else (expected,)
         opening = bytes(memoryview(raw)[:1])
+        alternatives = _alternatives(expected)
         if opening == b"[":
             within = next((one.item_type for one in alternatives if isinstance(one, inspect.ListType)), None)
             if within is not None:
-                items = patch.read(_items, raw, place)
-                for at, item in enumerate(items):
-                    yield from self._walk(item, within, f"{place}[{at}]")
+                yield from self._list(raw, within, place)
         elif opening == b"{":
             structs = [one for one in alternatives if isinstance(one, inspect.StructType)]
             if structs:
-                members = patch.read(_members, raw, place)
-                yield from self._object(members, structs, place)
+                yield from self._object(patch.read(_members, raw, place), structs, place)
 
-    def _object(self, members: Mapping[str, Raw], structs: list[inspect.StructType], place: str) -> Iterator[str]:
+    def _list(self, raw: Raw, within: inspect.Type, place: str) -> Iterator[str]:
+        """Those of the items; most of them fit, whatever one does not."""
+        structs = [one.cls for one in _alternatives(within) if isinstance(one, inspect.StructType)]
+        decoder = _any_of(*structs)
+        items: list[Raw] = patch.read(_items, raw, place)
+        for at, item in enumerate(items):
+            if not _fits(decoder, item):
+                yield from self._walk(item, within, f"{place}[{at}]")
+
+    def _object(self, members: dict[str, Raw], structs: list[inspect.StructType], place: str) -> Iterator[str]:
         struct = _kind(members, structs)
         if struct is None:
             return
@@ -84,6 +92,16 @@ class Inventory:
                 yield from self._walk(raw, known[name], f"{place}.{name}")
             elif struct.forbid_unknown_fields and name != struct.tag_field and _says(name, raw):
                 yield f"{place}.{name}"
+
+
+def _alternatives(expected: inspect.Type) -> tuple[inspect.Type, ...]:
+    return expected.types if isinstance(expected, inspect.UnionType) else (expected,)
+
+
+@lru_cache(256)
+def _any_of(*structs: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
+    """Of an object of any of these types."""
+    return msgspec.json.Decoder(reduce(or_, structs))
 
 
 def _fits(decoder: msgspec.json.Decoder[Any], raw: Raw) -> bool:
