@@ -1086,7 +1086,7 @@ INLINE = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0K"}}
         (
             Document("application/pdf", "JVBE", name="a.pdf", context="c", citations=True, cache=CacheMark()),
             [{"inlineData": {"mimeType": "application/pdf", "data": "JVBE"}}],
-            ["cache_control", "citations", "document_context"],
+            ["cache_control", "citations", "document_name", "document_context"],
         ),
         (Document(text="body", name="a.txt"), [{"text": "a.txt\n\nbody"}], []),
         (
