@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, reduce
 from operator import or_
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import inspect
@@ -29,6 +29,10 @@ _members = msgspec.json.Decoder(dict[str, Raw])
 _items = msgspec.json.Decoder(list[Raw])
 
 
+Empty = Annotated[list[Raw], msgspec.Meta(max_length=0)] | None
+"""The type of a list that is always there, and is not read where it holds something."""
+
+
 class Known(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """An object all of whose fields are listed. Those that are not looked into are `Raw`."""
 
@@ -43,10 +47,13 @@ def as_it_is(name: str) -> str:
 
 class Inventory:
     """The types of what stands under the top-level fields of a request. `spelled` gives a field's name in the spelling
-    of the types, where a format has several."""
+    of the types, where a format has several; `untagged` is what an item of a list may be whose tag is left out."""
 
-    def __init__(self, spelled: Callable[[str], str] = as_it_is, **types: Any) -> None:
+    def __init__(
+        self, spelled: Callable[[str], str] = as_it_is, untagged: type[msgspec.Struct] | None = None, **types: Any
+    ) -> None:
         self._spelled = spelled
+        self._untagged = None if untagged is None else msgspec.json.Decoder(untagged)
         self._types = {name: (msgspec.json.Decoder(one), inspect.type_info(one)) for name, one in types.items()}
 
     def unread(self, fields: Mapping[str, Raw]) -> tuple[Loss, ...]:
@@ -78,7 +85,7 @@ class Inventory:
         decoder = _any_of(*structs)
         items: list[Raw] = patch.read(_items, raw, place)
         for at, item in enumerate(items):
-            if not _fits(decoder, item):
+            if not _fits(decoder, item) and not (self._untagged and _fits(self._untagged, item)):
                 yield from self._walk(item, within, f"{place}[{at}]")
 
     def _object(self, members: dict[str, Raw], structs: list[inspect.StructType], place: str) -> Iterator[str]:
@@ -88,10 +95,14 @@ class Inventory:
         known = {field.encode_name: field.type for field in struct.fields}
         for given, raw in members.items():
             name = self._spelled(given)
-            if name in known:
+            if name in known and not _always_empty(known[name]):
                 yield from self._walk(raw, known[name], f"{place}.{name}")
             elif struct.forbid_unknown_fields and name != struct.tag_field and _says(name, raw):
                 yield f"{place}.{name}"
+
+
+def _always_empty(expected: inspect.Type) -> bool:
+    return any(isinstance(one, inspect.ListType) and one.max_length == 0 for one in _alternatives(expected))
 
 
 def _alternatives(expected: inspect.Type) -> tuple[inspect.Type, ...]:

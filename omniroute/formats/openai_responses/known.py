@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omniroute.formats.ir import Raw
-from omniroute.formats.unread import Inventory, Known, Partly
+from omniroute.formats.unread import Empty, Inventory, Known, Partly
 
 
 class _Breakpoint(Known):
@@ -22,6 +22,7 @@ class _Said(Known, tag="output_text"):
 
     text: Raw = Raw()
     logprobs: Raw = Raw()
+    annotations: Empty = None
     prompt_cache_breakpoint: _Breakpoint | None = None
 
 
@@ -68,9 +69,15 @@ class _Item(Known):
     status: Raw = Raw()
 
 
-class _Message(_Item, tag="message"):
+class _Untagged(_Item):
+    """A message, which need not say that it is one."""
+
     role: Raw = Raw()
     content: str | _Parts | None = None
+
+
+class _Message(_Untagged, tag="message"):
+    pass
 
 
 class _Thought(Known):
@@ -144,6 +151,7 @@ class _Manner(Partly):
 
 
 INVENTORY = Inventory(
+    untagged=_Untagged,
     input=str | list[_Message | _Reasoning | _Call | _Output | _CustomCall | _CustomOutput] | None,
     tools=list[_Function | _Custom | _Namespace] | None,
     tool_choice=_Choice | str | None,
