@@ -144,9 +144,9 @@ def test_a_key_in_quotes_repeats_one_without():
     ids=lambda value: str(value)[:20],
 )
 def test_what_does_not_belong_into_a_file_is_refused_where_it_stands(text, place):
-    started = time.perf_counter()
+    started = time.process_time()
     assert problems(text) == [place]
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 4
 
 
 def test_bytes_that_are_not_utf8_are_refused_where_they_stand():
