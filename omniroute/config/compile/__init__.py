@@ -24,7 +24,7 @@ from omniroute.config.spec.combos import TargetSpec
 from omniroute.config.spec.providers import ConnectionSpec, ModelSpec, ProviderSpec
 from omniroute.config.spec.server import FetchImagesSpec
 from omniroute.config.spec.words import seconds, size
-from omniroute.document import Place
+from omniroute.document import Place, collector_paused
 from omniroute.formats import CHAT
 from omniroute.routing.patterns import compile_pattern
 from omniroute.routing.resolve import single
@@ -64,6 +64,7 @@ OWN_NODES: Mapping[str, tuple[str, str, Mapping[Operation, Offer]]] = {
 """What an own node speaks, how it takes its key, and what it does besides chat in which format, by its `type`."""
 
 
+@collector_paused()
 def compile_gateway(
     bundle: Bundle, catalog: Catalog, *, generation: int = 1, now: float = 0.0, resolve: bool = True
 ) -> Gateway:
