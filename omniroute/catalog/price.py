@@ -73,6 +73,20 @@ def cost(
     return total.scaleb(-6)
 
 
+def ceiling(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
+    """USD that a request of so many tokens costs at the most, whichever kind they turn out to be: for reserving a budget
+    before it is sent. A price that is not known adds nothing, as it adds nothing to the bill."""
+    if input_tokens > LONG_CONTEXT:
+        price = _long(price, price.input or Decimal(0), price.output or Decimal(0))
+    into = (price.input, price.cache_read, price.cache_write, price.cache_write_1h, price.audio_input)
+    out = (price.output, price.reasoning)
+    return (_dearest(into) * max(0, input_tokens) + _dearest(out) * max(0, output_tokens)).scaleb(-6)
+
+
+def _dearest(prices: tuple[Decimal | None, ...]) -> Decimal:
+    return max((price for price in prices if price is not None), default=Decimal(0))
+
+
 def by_second(price: Price, seconds: float) -> Decimal | None:
     """USD for so much audio, exact to the millisecond; None if the price of a second is not known."""
     return None if price.per_second is None else decimal(seconds) * price.per_second

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from omniroute.catalog.price import Price, by_second, cost, drawn, split_tier
+from omniroute.catalog.price import Price, by_second, ceiling, cost, drawn, split_tier
 
 CLAUDE = Price(
     input=Decimal(3),
@@ -179,3 +179,21 @@ def test_seconds_are_charged_to_the_millisecond():
     assert by_second(LISTENER, 3600) == Decimal("0.36")
     assert by_second(LISTENER, 0.0004) == 0
     assert by_second(PLAIN, 5.0) is None
+
+
+@pytest.mark.parametrize(
+    ("price", "tokens", "dollars"),
+    [
+        (PLAIN, (1_000_000, 1_000_000), "0.75"),
+        (CLAUDE, (1_000_000, 100_000), "7.5"),  # all of it written to a cache for an hour: 6, and 1.5
+        (LISTENER, (1_000_000, 0), "6"),
+        (GEMINI, (200_000, 1_000), "0.26"),
+        (GEMINI, (400_000, 1_000), "1.015"),
+        (Price(), (1_000, 1_000), "0"),
+        (PLAIN, (-5, -5), "0"),
+    ],
+)
+def test_the_most_that_a_request_can_cost_is_by_the_dearest_kind_of_token(
+    price: Price, tokens: tuple[int, int], dollars: str
+) -> None:
+    assert ceiling(price, *tokens) == Decimal(dollars)
