@@ -55,6 +55,7 @@ WORDS = {
     words.SecretRef: "secret reference",
     words.PasswordHash: "hash or secret reference",
     words.Address: "address",
+    words.Network: "address or network",
     words.HeaderName: "header",
 }
 SHORT = {get_args(form)[1].pattern: word for form, word in WORDS.items()}

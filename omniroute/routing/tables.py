@@ -16,6 +16,7 @@ import msgspec
 from omniroute.catalog import Model, Price
 from omniroute.errors import Problem, UpstreamKind
 from omniroute.formats.patch import NONE, Quirks
+from omniroute.routing.caller import NO_NETWORKS, Networks
 from omniroute.secret import Secret
 from omniroute.state.base import Keeping, Profile
 
@@ -220,6 +221,7 @@ class Server(Table, frozen=True):
     answers: Keeping
     audio_limit: int = 25 * 1024 * 1024
     fetch_images: Fetching | None = None
+    trusted_proxies: Networks = NO_NETWORKS
 
 
 class Access(Table, frozen=True):

@@ -26,6 +26,7 @@ from omniroute.config.spec.server import FetchImagesSpec
 from omniroute.config.spec.words import seconds, size
 from omniroute.document import Place
 from omniroute.formats import CHAT
+from omniroute.routing.caller import Networks
 from omniroute.routing.patterns import compile_pattern
 from omniroute.routing.resolve import single
 from omniroute.routing.serving import servable
@@ -362,6 +363,7 @@ def _server(spec: Spec) -> Server:
         ping_interval=seconds(spec.server.ping_interval),
         strict_translation=spec.server.strict_translation,
         fetch_images=_fetching(spec.server.fetch_images),
+        trusted_proxies=Networks(spec.server.trusted_proxies),
         answers=Keeping(
             ttl=seconds(spec.responses.ttl),
             entries=spec.responses.max_entries if spec.responses.store else 0,

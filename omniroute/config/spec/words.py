@@ -105,6 +105,15 @@ PasswordHash = Annotated[
         writeOnly=True,
     ),
 ]
+Network = Annotated[
+    str,
+    form(
+        r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?",
+        "an IP address, or a network as `address/prefix`",
+        "An IP address, or a network as `address/prefix`.",
+        ["10.0.0.0/8", "2001:db8::/32"],
+    ),
+]
 Address = Annotated[
     str,
     form(
