@@ -55,6 +55,10 @@ WORDS = {
     words.SecretRef: "secret reference",
     words.PasswordHash: "hash or secret reference",
     words.Address: "address",
+    words.Network: "address or network",
+    words.ProxyAddress: "proxy address",
+    words.NoProxy: "host, pattern, address or network",
+    words.ConnectionId: "`provider.connection`",
     words.HeaderName: "header",
 }
 SHORT = {get_args(form)[1].pattern: word for form, word in WORDS.items()}

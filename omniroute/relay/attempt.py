@@ -169,7 +169,7 @@ async def ask(
     """The answer of a candidate to a body, opened, whatever the operation is."""
     target = candidate.target
     reply = await client.send(
-        target.upstream,
+        target,
         candidate.connection,
         endpoint,
         path,

@@ -119,7 +119,7 @@ async def _send(
     target = candidate.target
     left = max(ends - call.state.clock.monotonic(), 0.001)
     reply = await client.send(
-        target.upstream,
+        target,
         candidate.connection,
         target.upstream.operations[call.endpoint.operation].endpoint,
         ask.path,

@@ -16,6 +16,7 @@ import msgspec
 from omniroute.catalog import Model, Price
 from omniroute.errors import Problem, UpstreamKind
 from omniroute.formats.patch import NONE, Quirks
+from omniroute.routing.caller import NO_NETWORKS, IpFilter, Networks
 from omniroute.secret import Secret
 from omniroute.state.base import Keeping, Profile
 
@@ -48,6 +49,24 @@ class Auth(Table, frozen=True):
     secret: Secret | None
 
 
+class Proxy(Table, frozen=True):
+    """A proxy on the way to providers. `setting` is where the file says so; `key` stands for its address and
+    credentials, the same after a reload, and tells the pools of connections through it from all others."""
+
+    scheme: Literal["http", "socks5"]
+    host: str
+    port: int
+    username: Secret | None
+    password: Secret | None
+    setting: str
+    key: bytes
+
+    @property
+    def label(self) -> str:
+        """Its address, without credentials."""
+        return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
 class Connection(Table, frozen=True):
     """One account or key at a provider. `id` (`openai.team`) is the key of its health and its counters."""
 
@@ -59,6 +78,7 @@ class Connection(Table, frozen=True):
     max_concurrent: int | None
     profile: Profile
     headers: tuple[tuple[bytes, bytes], ...]
+    proxy: Proxy | None = None
 
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -73,10 +93,11 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Endpoint(Table, frozen=True):
-    """Where a provider speaks one format."""
+    """Where a provider speaks one format; `direct` if no proxy is to be asked."""
 
     origin: Origin
     base_path: str
+    direct: bool = False
 
 
 class Service(Table, frozen=True):
@@ -111,12 +132,13 @@ class Upstream(Table, frozen=True):
     quirks: Quirks
     operations: Mapping[str, Service]
     transport: str
+    proxy: Proxy | None = None
 
 
 class Target(Table, frozen=True):
     """One model at one provider. `id` is `provider/model` as the config says it, `model` what the provider calls it,
     `formats` are the chat formats in which it can be asked, the preferred one first; `tiers` are the prices of an image
-    by quality and size."""
+    by quality and size; `proxy` is that of the combo which it is a target of."""
 
     id: str
     upstream: Upstream
@@ -126,6 +148,11 @@ class Target(Table, frozen=True):
     deadlines: Deadlines
     weight: int = 1
     tiers: Mapping[str, Price] = {}
+    proxy: Proxy | None = None
+
+    def via(self, connection: Connection, endpoint: Endpoint) -> Proxy | None:
+        """The proxy that a call of the endpoint goes through; the most specific setting counts."""
+        return None if endpoint.direct else connection.proxy or self.proxy or self.upstream.proxy
 
 
 # ----------------------------------------------------------------------------------------------------- how to choose
@@ -220,6 +247,7 @@ class Server(Table, frozen=True):
     answers: Keeping
     audio_limit: int = 25 * 1024 * 1024
     fetch_images: Fetching | None = None
+    trusted_proxies: Networks = NO_NETWORKS
 
 
 class Access(Table, frozen=True):
@@ -244,7 +272,8 @@ class Gateway(Table, frozen=True):
 
     `routes` holds combos, exact aliases and every known `provider/model`; `bare` maps a model id without a provider
     to the targets that have it. Both are complete answers: `resolve.py` adds only what cannot be listed. `secrets` is
-    a fingerprint of the values behind all references: a rotated file is a change, though no line of YAML is.
+    a fingerprint of the values behind all references: a rotated file is a change, though no line of YAML is. A session
+    is over `session_ttl` seconds after its last request.
     """
 
     revision: Revision
@@ -260,3 +289,5 @@ class Gateway(Table, frozen=True):
     models: tuple[Listed, ...]
     warnings: tuple[Problem, ...]
     secrets: bytes
+    ip_filter: IpFilter | None = None
+    session_ttl: float = 1800.0

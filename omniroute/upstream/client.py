@@ -15,7 +15,7 @@ import msgspec
 
 from omniroute.errors import Fault, UpstreamError, UpstreamKind
 from omniroute.formats.codec import Refusing, malformed
-from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Upstream
+from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Target
 from omniroute.upstream.auth import conceal, sign
 from omniroute.upstream.image import Fetcher
 from omniroute.upstream.transport import Headers, Reply, Request, Transport
@@ -52,7 +52,7 @@ class Client:
 
     async def send(
         self,
-        upstream: Upstream,
+        target: Target,
         connection: Connection,
         endpoint: Endpoint,
         path: str,
@@ -63,8 +63,9 @@ class Client:
         *,
         method: str = "POST",
     ) -> Reply:
-        """Asks one connection of an upstream, with the format's usual headers and those of the caller that mean
+        """Asks one connection of a target's upstream, with the format's usual headers and those of the caller that mean
         something to it. Raises UpstreamError where there is no answer."""
+        upstream = target.upstream
         request = Request(
             endpoint.origin,
             method,
@@ -72,6 +73,7 @@ class Client:
             (*merged(usual, upstream.headers, connection.headers, callers), *sign(connection.auth)),
             body,
             deadlines,
+            target.via(connection, endpoint),
         )
         return await self._transports[upstream.transport].send(request)
 

@@ -18,6 +18,7 @@ from omniroute.config.compile.facts import in_general, model_facts, quirks_of
 from omniroute.config.compile.keys import digest, principal
 from omniroute.config.compile.patience import deadlines, profile, retry
 from omniroute.config.compile.policies import policies
+from omniroute.config.compile.settings import Proxies, ip_filter
 from omniroute.config.secrets import Resolver
 from omniroute.config.spec import Spec
 from omniroute.config.spec.combos import TargetSpec
@@ -26,6 +27,7 @@ from omniroute.config.spec.server import FetchImagesSpec
 from omniroute.config.spec.words import seconds, size
 from omniroute.document import Place, collector_paused
 from omniroute.formats import CHAT
+from omniroute.routing.caller import Networks
 from omniroute.routing.patterns import compile_pattern
 from omniroute.routing.resolve import single
 from omniroute.routing.serving import servable
@@ -41,6 +43,7 @@ from omniroute.routing.tables import (
     Gateway,
     Listed,
     Origin,
+    Proxy,
     Revision,
     Route,
     Server,
@@ -86,6 +89,7 @@ class _Compiler:
         self.prefixes: dict[str, str] = {}
         self.exact: dict[str, str] = {}
         self.wildcards: tuple[Alias, ...] = ()
+        self.proxies = Proxies(self.spec.settings.proxy, resolver)
 
     def gateway(self, generation: int, now: float) -> Gateway:
         """Everything; the order matters, because routes refer to what was compiled before them."""
@@ -121,6 +125,8 @@ class _Compiler:
             models=self.listed(known),
             warnings=tuple(self.bundle.warnings),
             secrets=self.resolver.fingerprint,
+            ip_filter=ip_filter(spec.settings.ip_filter),
+            session_ttl=seconds(spec.settings.session_ttl),
         )
 
     # ------------------------------------------------------------------------------------------------ where to send
@@ -141,6 +147,7 @@ class _Compiler:
             quirks=quirks_of(row, spec.quirks),
             operations=MappingProxyType(self.operations(name, spec, row)),
             transport="demo" if row is not None and row.type == "demo" else spec.transport,
+            proxy=self.proxies.provider(name),
         )
 
     def row(self, name: str, spec: ProviderSpec) -> Provider | None:
@@ -158,7 +165,7 @@ class _Compiler:
             places = {form: url.format_map(spec.variables) for form, url in known.formats.items()}
             if spec.formats:
                 places = {form: places[form] for form in spec.formats}
-        return {form: _endpoint(url) for form, url in places.items() if form in CHAT}
+        return {form: self.endpoint(url) for form, url in places.items() if form in CHAT}
 
     def operations(self, name: str, spec: ProviderSpec, known: Provider | None) -> dict[str, Service]:
         """What it does besides chat."""
@@ -170,11 +177,17 @@ class _Compiler:
         else:
             assert known is not None
             base = known.base_url
-        endpoint = _endpoint(base.format_map(spec.variables))
+        endpoint = self.endpoint(base.format_map(spec.variables))
         return {
             operation: Service(format=offer.format, endpoint=endpoint, quirks=quirks_of(offer, in_general(spec.quirks)))
             for operation, offer in done.items()
         }
+
+    def endpoint(self, url: str) -> Endpoint:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
+        origin = Origin(parts.scheme, host, port)
+        return Endpoint(origin=origin, base_path=parts.path.rstrip("/"), direct=self.proxies.passes(host))
 
     def connection(self, provider: str, name: str, spec: ConnectionSpec, scheme: str) -> Connection:
         at = ("providers", provider, "connections", name)
@@ -188,6 +201,7 @@ class _Compiler:
             max_concurrent=spec.max_concurrent,
             profile=profile(self.spec.resilience.profiles.api_key),
             headers=self.headers(spec.headers, (*at, "headers")),
+            proxy=self.proxies.connection(f"{provider}.{name}"),
         )
 
     def headers(self, spec: Mapping[str, str], at: Place) -> tuple[tuple[bytes, bytes], ...]:
@@ -236,7 +250,9 @@ class _Compiler:
             steps = tuple(
                 self.step(TargetSpec(model=each) if isinstance(each, str) else each) for each in combo.targets
             )
-            return Route(name=name, strategy=combo.strategy, steps=steps, retry=retry(combo.retry))
+            route = Route(name=name, strategy=combo.strategy, steps=steps, retry=retry(combo.retry))
+            proxy = self.proxies.combo(name)
+            return route if proxy is None else _through(route, proxy)
         target = self.exact.get(name)
         if target is not None:
             return self.named(target)
@@ -308,6 +324,15 @@ def _hurried(route: Route, total: float) -> Route:
     return msgspec.structs.replace(route, steps=steps)
 
 
+def _through(route: Route, proxy: Proxy) -> Route:
+    """The route with a proxy on the way to every target that an inner combo has none for."""
+    steps = tuple(
+        msgspec.structs.replace(step, proxy=step.proxy or proxy) if isinstance(step, Target) else _through(step, proxy)
+        for step in route.steps
+    )
+    return msgspec.structs.replace(route, steps=steps)
+
+
 def _only_target(route: Route) -> Target | None:
     first = route.steps[0]
     return first if len(route.steps) == 1 and isinstance(first, Target) else None
@@ -341,12 +366,6 @@ def _below(known: Provider, form: str) -> str:
     return place.removeprefix(known.base_url) if place.startswith(known.base_url) else ""
 
 
-def _endpoint(url: str) -> Endpoint:
-    parts = urlsplit(url)
-    port = parts.port or DEFAULT_PORTS[parts.scheme]
-    return Endpoint(origin=Origin(parts.scheme, parts.hostname or "", port), base_path=parts.path.rstrip("/"))
-
-
 def _fetching(spec: FetchImagesSpec) -> Fetching | None:
     if not spec.enabled:
         return None
@@ -363,6 +382,7 @@ def _server(spec: Spec) -> Server:
         ping_interval=seconds(spec.server.ping_interval),
         strict_translation=spec.server.strict_translation,
         fetch_images=_fetching(spec.server.fetch_images),
+        trusted_proxies=Networks(spec.server.trusted_proxies),
         answers=Keeping(
             ttl=seconds(spec.responses.ttl),
             entries=spec.responses.max_entries if spec.responses.store else 0,

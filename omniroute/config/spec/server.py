@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from omniroute.config.spec.words import Duration, Lasting, Node, PasswordHash, Size, form
+from omniroute.config.spec.words import Duration, Lasting, Network, Node, PasswordHash, Size, form
 
 
 class FetchImagesSpec(Node, frozen=True, kw_only=True):
@@ -60,6 +60,15 @@ class ServerSpec(Node, frozen=True, kw_only=True):
             description="Host names under which the management plane answers, besides IP addresses, localhost and "
             "*.local; this defeats DNS rebinding.",
             examples=[["gateway.example.com"]],
+        ),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Meta(
+            description="Proxies in front of the gateway that are believed about whom they speak for: from these, and from "
+            "no other peer, `X-Forwarded-For` counts, or `Forwarded` where there is none of it. A proxy that writes "
+            "`Forwarded` has to take the clients' own `X-Forwarded-For` away.",
+            examples=[["10.0.0.0/8"]],
         ),
     ] = ()
     body_limit: Annotated[Size, Meta(description="The largest request body that is accepted.")] = "20MiB"

@@ -22,6 +22,8 @@ _LASTING = r"(?:[1-9][0-9]{0,8}(?:\.[0-9]{1,3})?|0\.[0-9]{0,2}[1-9])(?:ms|s|m|h|
 _SIZE = r"[1-9][0-9]{0,8}(?:B|KiB|MiB|GiB)"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 _PROVIDER_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_PROXY = rf"(?:http|socks5h?)://(?:[A-Za-z0-9._-]{{1,253}}|\[[0-9A-Fa-f:.]{{2,45}}\]):{_PORT}/?"
 _ARGON2ID = r"\$argon2id\$[^\s]+"
 
 
@@ -105,6 +107,15 @@ PasswordHash = Annotated[
         writeOnly=True,
     ),
 ]
+Network = Annotated[
+    str,
+    form(
+        r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?",
+        "an IP address, or a network as `address/prefix`",
+        "An IP address, or a network as `address/prefix`.",
+        ["10.0.0.0/8", "2001:db8::/32"],
+    ),
+]
 Address = Annotated[
     str,
     form(
@@ -112,6 +123,31 @@ Address = Annotated[
         "an http or https address without user, query and fragment, or a reference to one",
         "Where the provider's paths start.",
         ["http://10.0.0.7:8000/v1"],
+    ),
+]
+ProxyAddress = Annotated[
+    str,
+    form(
+        f"{_REFERENCE}|{_PROXY}",
+        "`http://host:port` or `socks5://host:port`, or a reference to one: a user and a password are keys of their own",
+        "Where it is: `http://host:port` for CONNECT, `socks5://host:port` for SOCKS5; names are resolved by the proxy.",
+        ["http://proxy.example.com:3128", "socks5://10.0.0.5:1080"],
+        writeOnly=True,
+    ),
+]
+NoProxy = Annotated[
+    str,
+    form(
+        r"[A-Za-z0-9*._-]{1,253}|[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?",
+        "a host name, a pattern with `*`, an IP address or a network",
+        "A host name, a pattern where `*` stands for any text, an IP address or a network.",
+        ["*.internal", "10.0.0.0/8"],
+    ),
+]
+ConnectionId = Annotated[
+    str,
+    form(
+        rf"{_PROVIDER_NAME}\.{_PROVIDER_NAME}", "`provider.connection`", "A connection of a provider.", ["openai.team"]
     ),
 ]
 HeaderName = Annotated[str, form(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", "the name of an HTTP header", "A header.")]
@@ -148,6 +184,7 @@ _duration = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 _size = re.compile(r"([0-9]+)(B|KiB|MiB|GiB)")
 _name = re.compile(_NAME)
 _address = re.compile(_ADDRESS)
+_proxy = re.compile(_PROXY)
 _whole_value = re.compile(_REFERENCE)
 
 
@@ -183,3 +220,15 @@ def reference(text: str) -> tuple[Literal["env", "file"], str] | None:
 def is_address(text: str) -> bool:
     """Whether this is an address that a provider can have."""
     return _address.fullmatch(text) is not None
+
+
+def is_proxy_address(text: str) -> bool:
+    """Whether this is an address that a proxy can have."""
+    return _proxy.fullmatch(text) is not None
+
+
+def proxy_place(text: str) -> tuple[Literal["http", "socks5"], str, int]:
+    """`socks5://10.0.0.5:1080` → ("socks5", "10.0.0.5", 1080)."""
+    scheme, _, place = text.rstrip("/").partition("://")
+    host, _, port = place.rpartition(":")
+    return ("http" if scheme == "http" else "socks5"), host.strip("[]"), int(port)
