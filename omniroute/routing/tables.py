@@ -211,6 +211,14 @@ class Server(Table, frozen=True):
     answers: Keeping
 
 
+class Queue(Table, frozen=True):
+    """How many upstream requests the gateway has under way at most (None: no limit), and how many seconds a request
+    may wait for a place, here or at a connection."""
+
+    max_wait: float
+    concurrent: int | None
+
+
 class Access(Table, frozen=True):
     """Who may use the management plane, and under which host names it answers."""
 
@@ -249,3 +257,4 @@ class Gateway(Table, frozen=True):
     models: tuple[Listed, ...]
     warnings: tuple[Problem, ...]
     secrets: bytes
+    queue: Queue | None = None
