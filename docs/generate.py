@@ -252,6 +252,7 @@ REMEDIES = {
     "OR405": "Check the spelling. If the model is newer than the catalogue, describe it under the provider's `models`.",
     "OR406": "Correct the pattern or delete it: as it stands, it allows or denies nothing.",
     "OR408": "Delete it, or correct its name.",
+    "OR420": "Make the wait shorter than `timeouts.total`, or leave it: the deadline ends the wait.",
 }
 
 

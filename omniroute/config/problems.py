@@ -64,6 +64,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR405": "a model that the catalogue does not know",
         "OR406": "a pattern that matches nothing",
         "OR408": "a variable that nothing uses",
+        "OR420": "a wait that no request can last for",
     }
 )
 

@@ -13,6 +13,7 @@ from omniroute.formats.multipart import Part
 from omniroute.formats.pictures import Picture
 from omniroute.relay.asgi import Pairs, Scope, Send
 from omniroute.relay.guard import Guard
+from omniroute.relay.health import GO
 from omniroute.routing import request_id as ids
 from omniroute.routing.resolve import PLAIN
 from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Route, Target
@@ -50,13 +51,13 @@ class Call:
         "headers",
         "id",
         "last",
+        "leave",
         "losses",
         "operation",
         "path",
         "pictures",
         "policies",
         "principal",
-        "probe",
         "provider",
         "request_id",
         "route",
@@ -122,7 +123,7 @@ class Call:
         self.cost: Decimal | None = None
         self.committed = False
         self.last = False
-        self.probe = False
+        self.leave = GO
         self.tries = 0
         self.deadline = inf
         self.upstream_time = 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omniroute.errors import BadRequest, Forbidden, LimitReached, Unavailable
+from omniroute.errors import BadRequest, Forbidden, LimitReached, NotFound, Unavailable
 from omniroute.relay.admit import check_model
 from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate, Turn, applicable, plan
@@ -54,6 +54,11 @@ def _unusable(call: Call, candidates: list[Candidate], now: float) -> Exception:
     wait = max(1.0, soonest.until - now)
     reasons = ", ".join(f"`{candidate.connection.id}` ({candidate.skip})" for candidate in waiting[:4])
     message = f"Nothing can serve this now: {reasons}. Try again in {wait:.0f} s."
+    if all(candidate.kind == "no_model" for candidate in waiting):
+        names = ", ".join(f"`{candidate.target.id}`" for candidate in waiting[:4])
+        return NotFound(
+            f"The provider does not have {names}, as it has just said.", code="model_not_found", param="model"
+        )
     if all(candidate.kind == "rate_limited" for candidate in waiting):
         return LimitReached(message, code="all_connections_cooling", retry_after=wait)
     return Unavailable(message, code="all_connections_cooling", retry_after=wait)

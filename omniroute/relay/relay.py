@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from omniroute.errors import Fault, Unsupported, UpstreamError
-from omniroute.relay import attempt, estimate, meter, pump
+from omniroute.relay import attempt, estimate, health, meter, pump
 from omniroute.relay.attempt import Opened, Prepared
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide, nothing_left
@@ -125,13 +125,13 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     own failure began is the one that has just been waited for."""
     state, connection = call.state, candidate.connection
     began = state.clock.monotonic()
-    permit = "go" if again else state.breakers.admit(connection.id, began)
-    call.probe = permit == "probe"
-    if permit is None or not state.counters.acquire(connection.id, connection.max_concurrent):
-        if call.probe:
-            state.breakers.note(connection.id, "abandoned", began, None, connection.profile, probe=True)
+    given = health.GO if again else health.leave(state, candidate, began)
+    if given is None or not state.counters.acquire(connection.id, connection.max_concurrent):
+        if given:
+            health.report(state, candidate, given, "abandoned", None, began)
         call.attempts.append(Attempt(candidate.target.id, connection.id, "skipped", message="blocked meanwhile"))
         return _busy(connection.id)
+    call.leave = given
     call.target, call.connection = candidate.target, connection
     call.tries += 1
     outcome: Outcome = "abandoned"
@@ -142,8 +142,7 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     finally:
         now = state.clock.monotonic()
         state.counters.release(connection.id)
-        wait = failure.fault.retry_after if failure else None
-        state.breakers.note(connection.id, outcome, now, wait, connection.profile, probe=call.probe)
+        health.report(state, candidate, call.leave, outcome, failure, now)
         call.upstream_time += now - began
         call.attempts.append(_attempt(candidate, outcome, failure, (now - began) * 1e3))
     return failure if not call.committed else None
@@ -203,9 +202,6 @@ async def _stream(call: Call, opened: Opened, prepared: Prepared, candidate: Can
 
 def speaks(call: Call, candidate: Candidate) -> None:
     """A stream has begun: where it was to show whether the connection works again, others need not wait for its end."""
-    if call.probe:
-        connection = candidate.connection
-        call.state.breakers.note(
-            connection.id, "success", call.state.clock.monotonic(), None, connection.profile, probe=True
-        )
-        call.probe = False
+    if call.leave:
+        health.report(call.state, candidate, call.leave, "success", None, call.state.clock.monotonic())
+        call.leave = health.GO

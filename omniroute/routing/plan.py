@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from omniroute.errors import UpstreamKind
+from omniroute.routing.availability import obstacle
 from omniroute.routing.serving import misfit
 from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Retry, Route, Subject, Target, Upstream
 from omniroute.state.base import State
@@ -93,13 +94,10 @@ def _judge(
 ) -> Candidate:
     if denial is not None:
         return Candidate(target, connection, retry, denial[1], denied=denial[0])
-    health = state.breakers.view(connection.id, now)
-    if health is not None and health.blocked:
-        return Candidate(target, connection, retry, health.reason, health.until, health.kind)
-    limit = connection.max_concurrent
-    if limit is not None and state.counters.in_flight(connection.id) >= limit:
-        return Candidate(target, connection, retry, f"busy: {limit} requests under way", now + 1)
-    return Candidate(target, connection, retry)
+    hindered = obstacle(target, connection, state, now)
+    if hindered is None:
+        return Candidate(target, connection, retry)
+    return Candidate(target, connection, retry, hindered.reason, hindered.until, hindered.kind)
 
 
 def _denial(target: Target, asked: str, operation: str, policies: Sequence[Policy]) -> tuple[Denial, str] | None:

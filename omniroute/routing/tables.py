@@ -250,6 +250,14 @@ class Server(Table, frozen=True):
     trusted_proxies: Networks = NO_NETWORKS
 
 
+class Queue(Table, frozen=True):
+    """How many upstream requests the gateway has under way at most (None: no limit), and how many seconds a request
+    may wait for a place, here or at a connection."""
+
+    max_wait: float
+    concurrent: int | None
+
+
 class Access(Table, frozen=True):
     """Who may use the management plane, and under which host names it answers."""
 
@@ -291,3 +299,4 @@ class Gateway(Table, frozen=True):
     secrets: bytes
     ip_filter: IpFilter | None = None
     session_ttl: float = 1800.0
+    queue: Queue | None = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal, Protocol
 
@@ -55,8 +55,18 @@ class View(msgspec.Struct, frozen=True):
     failures: int
 
 
+def on(connection: str, model: str) -> str:
+    """The name of one model on a connection, for whatever is known of it alone: `openai.team|gpt-5-mini`."""
+    return f"{connection}{MODEL}{model}"
+
+
+MODEL = "|"
+"""Stands in no connection's id, and so tells the names of models from those of connections."""
+
+
 class Breakers(Protocol):
-    """The health of connections, by id (`openai.team`). A connection that nothing is known against is not listed.
+    """The health of connections, by id (`openai.team`), and of single models on them (see `on`). What nothing is known
+    against is not listed.
 
     A call goes through `admit`, and what it was given is handed back with `note`, once, however the call ends.
     """
@@ -81,6 +91,10 @@ class Breakers(Protocol):
     ) -> None:
         """What became of a call; `probe` if that is what `admit` had given. `invalid` and `abandoned` tell nothing
         about the connection and only give the probe back."""
+        ...
+
+    def known(self, now: float) -> Mapping[str, View]:
+        """All that is known against anything, by name."""
         ...
 
 

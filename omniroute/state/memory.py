@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -15,6 +15,7 @@ import msgspec
 
 from omniroute.errors import UpstreamKind
 from omniroute.state.base import (
+    MODEL,
     Answer,
     Clock,
     Keeping,
@@ -28,7 +29,7 @@ from omniroute.state.base import (
     View,
 )
 
-COOLING: frozenset[UpstreamKind] = frozenset({"rate_limited", "overloaded", "auth", "quota"})
+COOLING: frozenset[UpstreamKind] = frozenset({"rate_limited", "overloaded", "auth", "quota", "no_model"})
 """Failures after which the provider is left alone for a while, from the first one on."""
 
 ACCOUNT: frozenset[UpstreamKind] = frozenset({"auth", "quota"})
@@ -45,6 +46,9 @@ PROBE_WAIT = 1.0
 
 FORGET_AFTER = 3600.0
 """What is known against a connection that is no longer called, perhaps because its name is gone."""
+
+MODELS = 1024
+"""Scores of single models that are kept. Callers may ask for any name at a provider, and each could leave one."""
 
 
 class Score(msgspec.Struct):
@@ -74,8 +78,9 @@ class MemoryBreakers:
     failures, the echo of what started it, do not lengthen it. Only a provider's `Retry-After` moves its end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, models: int = MODELS) -> None:
         self._scores: dict[str, Score] = {}
+        self._models = models
 
     def view(self, connection: str, now: float) -> View | None:
         score = self._scores.get(connection)
@@ -118,6 +123,10 @@ class MemoryBreakers:
                     score = self._scores[connection] = Score(outcome)
                 _failed(score, outcome, now, retry_after, profile)
 
+    def known(self, now: float) -> Mapping[str, View]:
+        views = ((name, self.view(name, now)) for name in self._scores)
+        return {name: view for name, view in views if view is not None}
+
     def _succeeded(self, connection: str, score: Score, now: float) -> None:
         if now >= score.until:
             del self._scores[connection]
@@ -126,7 +135,11 @@ class MemoryBreakers:
             score.cooldown = 0.0
 
     def _forget(self, now: float) -> None:
-        """Drop scores that are old and block nothing: what changes on the list is the time to look through it."""
+        """Drop scores that are old and block nothing: what changes on the list is the time to look through it. Of too
+        many models, the one that has been told the longest ago makes room."""
+        models = [name for name in self._scores if MODEL in name]
+        if len(models) >= self._models:
+            del self._scores[min(models, key=lambda name: self._scores[name].noted)]
         old = [name for name, score in self._scores.items() if now - max(score.noted, score.until) > FORGET_AFTER]
         for name in old:
             del self._scores[name]

@@ -18,6 +18,7 @@ from omniroute.formats.codec import Refusing, malformed
 from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Target
 from omniroute.upstream.auth import conceal, sign
 from omniroute.upstream.image import Fetcher
+from omniroute.upstream.scope import is_absent
 from omniroute.upstream.transport import Headers, Reply, Request, Transport
 
 ERROR_LIMIT = 64 * 1024
@@ -122,7 +123,7 @@ def classify(fault: Fault, provider: str, wait: float | None = None) -> Upstream
     told = retold(fault, provider)
     if wait is not None:
         told = msgspec.structs.replace(told, retry_after=wait)
-    return UpstreamError(kind_of(told), told)
+    return UpstreamError(kind_of(fault), told)
 
 
 def retold(fault: Fault, provider: str, auth: Auth | None = None) -> Fault:
@@ -152,6 +153,8 @@ def named(error: UpstreamError, provider: str, auth: Auth | None = None) -> Upst
 def kind_of(fault: Fault) -> UpstreamKind:
     if fault.status == 429 and (fault.code in QUOTA_CODES or fault.type in QUOTA_CODES):
         return "quota"
+    if is_absent(fault):
+        return "no_model"
     kind = OWN_CODES.get(fault.code) or KINDS.get(fault.status)
     if kind is not None:
         return kind

@@ -16,7 +16,7 @@ from omniroute.catalog import Catalog, Model, Offer, Operation, Provider, split_
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile.facts import in_general, model_facts, quirks_of
 from omniroute.config.compile.keys import digest, principal
-from omniroute.config.compile.patience import deadlines, profile, retry
+from omniroute.config.compile.patience import deadlines, profile, queue, retry
 from omniroute.config.compile.policies import policies
 from omniroute.config.compile.settings import Proxies, ip_filter
 from omniroute.config.secrets import Resolver
@@ -122,6 +122,7 @@ class _Compiler:
             prefixes=MappingProxyType(self.prefixes),
             principals=MappingProxyType({digest(key): principal(name, key) for name, key in spec.keys.items()}),
             policies=tuple(policies(spec.policies)),
+            queue=queue(spec.resilience.queue),
             models=self.listed(known),
             warnings=tuple(self.bundle.warnings),
             secrets=self.resolver.fingerprint,
@@ -199,7 +200,7 @@ class _Compiler:
             priority=spec.priority,
             weight=spec.weight,
             max_concurrent=spec.max_concurrent,
-            profile=profile(self.spec.resilience.profiles.api_key),
+            profile=profile(self.spec.resilience.profiles, scheme),
             headers=self.headers(spec.headers, (*at, "headers")),
             proxy=self.proxies.connection(f"{provider}.{name}"),
         )
