@@ -8,6 +8,7 @@ stable names that stand here, and outlive the snapshot.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network
 from re import Pattern
 from typing import Literal
 
@@ -18,6 +19,10 @@ from omniroute.errors import Problem, UpstreamKind
 from omniroute.formats.patch import NONE, Quirks
 from omniroute.secret import Secret
 from omniroute.state.base import Keeping, Profile
+from omniroute.state.budgets import Budget
+from omniroute.state.limits import Limit
+
+Network = IPv4Network | IPv6Network
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,14 +174,29 @@ class Alias(Table, frozen=True):
         return first + "".join(part + text for part, text in zip(caught.groups(), rest, strict=False))
 
 
+class LimitSet(Table, frozen=True):
+    """Limits by what their exhaustion means: those of `callers` refuse the request, those of `candidates` have the plan
+    skip one."""
+
+    callers: tuple[Limit, ...] = ()
+    candidates: tuple[Limit, ...] = ()
+
+
+UNLIMITED = LimitSet()
+"""The one that is empty, so that `is` tells."""
+
+
 class Principal(Table, frozen=True):
-    """Who calls. `allow` is None where everything is allowed; `expires` is a UNIX time."""
+    """Who calls. `allow` is None where everything is allowed; `expires` is a UNIX time; `limits` are its own and those
+    that always hold."""
 
     name: str
     roles: frozenset[str]
     allow: tuple[Pattern[str], ...] | None
     expires: float | None
     tags: Mapping[str, str]
+    limits: LimitSet = UNLIMITED
+    budgets: tuple[Budget, ...] = ()
 
 
 ANONYMOUS = Principal(name="", roles=frozenset({"client"}), allow=None, expires=None, tags={})
@@ -199,6 +219,7 @@ class Policy(Table, frozen=True):
     concerns: Callable[[str, str], bool]
     refuse: tuple[Callable[[str], str | None], ...]
     max_output: int | None
+    limits: LimitSet = UNLIMITED
 
 
 class Server(Table, frozen=True):
@@ -209,6 +230,7 @@ class Server(Table, frozen=True):
     ping_interval: float
     strict_translation: bool
     answers: Keeping
+    trusted_proxies: tuple[Network, ...] = ()
 
 
 class Access(Table, frozen=True):
@@ -232,7 +254,8 @@ class Gateway(Table, frozen=True):
     """One compiled configuration.
 
     `routes` holds combos, exact aliases and every known `provider/model`; `bare` maps a model id without a provider
-    to the targets that have it. Both are complete answers: `resolve.py` adds only what cannot be listed. `secrets` is
+    to the targets that have it. Both are complete answers: `resolve.py` adds only what cannot be listed. `limits` are those
+    that hold for everybody. `secrets` is
     a fingerprint of the values behind all references: a rotated file is a change, though no line of YAML is.
     """
 
@@ -246,6 +269,8 @@ class Gateway(Table, frozen=True):
     prefixes: Mapping[str, str]
     principals: Mapping[bytes, Principal]
     policies: tuple[Policy, ...]
+    limits: LimitSet
+    budgets: Mapping[str, Budget]
     models: tuple[Listed, ...]
     warnings: tuple[Problem, ...]
     secrets: bytes

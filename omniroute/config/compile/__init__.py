@@ -7,6 +7,7 @@ string is looked up twice when a request comes.  Secrets are handed through as t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_network
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from omniroute.catalog import Catalog, Model, Offer, Operation, Provider, split_
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile.facts import in_general, model_facts, quirks_of
 from omniroute.config.compile.keys import digest, principal
+from omniroute.config.compile.limits import Limited, budgets
 from omniroute.config.compile.patience import deadlines, profile, retry
 from omniroute.config.compile.policies import policies
 from omniroute.config.secrets import Resolver
@@ -101,6 +103,7 @@ class _Compiler:
         for name in (*spec.combos, *self.exact):
             self.named(name)
         access = self.access()
+        limited, spending = Limited(spec.limits), budgets(spec.budgets)
         self.resolver.check()
         return Gateway(
             revision=Revision(
@@ -113,8 +116,12 @@ class _Compiler:
             aliases=self.wildcards,
             upstreams=MappingProxyType(self.upstreams),
             prefixes=MappingProxyType(self.prefixes),
-            principals=MappingProxyType({digest(key): principal(name, key) for name, key in spec.keys.items()}),
-            policies=tuple(policies(spec.policies)),
+            principals=MappingProxyType(
+                {digest(key): principal(name, key, limited, spending) for name, key in spec.keys.items()}
+            ),
+            policies=tuple(policies(spec.policies, limited)),
+            limits=limited.always,
+            budgets=MappingProxyType(spending),
             models=self.listed(known),
             warnings=tuple(self.bundle.warnings),
             secrets=self.resolver.fingerprint,
@@ -350,6 +357,7 @@ def _server(spec: Spec) -> Server:
         body_limit=size(spec.server.body_limit),
         ping_interval=seconds(spec.server.ping_interval),
         strict_translation=spec.server.strict_translation,
+        trusted_proxies=tuple(ip_network(each, strict=False) for each in spec.server.trusted_proxies),
         answers=Keeping(
             ttl=seconds(spec.responses.ttl),
             entries=spec.responses.max_entries if spec.responses.store else 0,

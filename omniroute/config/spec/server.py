@@ -33,6 +33,24 @@ class ServerSpec(Node, frozen=True, kw_only=True):
             examples=[["gateway.example.com"]],
         ),
     ] = ()
+    trusted_proxies: Annotated[
+        tuple[
+            Annotated[
+                str,
+                form(
+                    r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?",
+                    "an address or a network, such as `10.0.0.0/8`",
+                    "A network.",
+                ),
+            ],
+            ...,
+        ],
+        Meta(
+            description="Networks of proxies whose `X-Forwarded-For` counts: the client is the last address in it that "
+            "is none of them. For limits by address and for policies, never for access.",
+            examples=[["10.0.0.0/8"]],
+        ),
+    ] = ()
     body_limit: Annotated[Size, Meta(description="The largest request body that is accepted.")] = "20MiB"
     drain_timeout: Annotated[Duration, Meta(description="How long requests may go on after the signal to stop.")] = (
         "30s"
