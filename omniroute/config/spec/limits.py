@@ -69,10 +69,13 @@ class BudgetSpec(Node, frozen=True, kw_only=True):
         str,
         Meta(min_length=1, description="The zone of that time, as in the IANA database.", examples=["Europe/Berlin"]),
     ] = "UTC"
-    on_exhausted: (
+    on_exhausted: Annotated[
         Annotated[
             str,
             form("refuse", "`refuse`, or a map with `route_to`", "Refuses with 429 until the next period.", ["refuse"]),
         ]
-        | ExhaustedSpec
-    ) = "refuse"
+        | ExhaustedSpec,
+        Meta(
+            description="What becomes of requests once all is spent: `refuse`, until the next period, or another route."
+        ),
+    ] = "refuse"
