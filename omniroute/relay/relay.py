@@ -13,13 +13,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from omniroute.errors import Fault, Unsupported, UpstreamError
-from omniroute.relay import attempt, estimate, meter, pump
+from omniroute.relay import admission, attempt, demand, estimate, meter, pump
 from omniroute.relay.attempt import Opened, Prepared
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide, nothing_left
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Target
 from omniroute.state.base import Attempt, Outcome
+from omniroute.state.limits import Denied
 from omniroute.upstream.client import Client, named
 from omniroute.upstream.transport import Reply
 
@@ -45,6 +46,7 @@ def converse(call: Call, client: Client) -> Awaitable[None]:
     assert head is not None
     head.elapsed = call.elapsed
     decide(call)
+    admission.admit(call, demand.of_chat)
     candidates = choose(call, call.state.counters.next)
     if head.at_once is not None and call.endpoint.format not in candidates[0].target.formats:
         call.status = 200
@@ -111,7 +113,10 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     began = state.clock.monotonic()
     permit = "go" if again else state.breakers.admit(connection.id, began)
     call.probe = permit == "probe"
-    if permit is None or not state.counters.acquire(connection.id, connection.max_concurrent):
+    taken = admission.lease(call, candidate) if permit is not None and candidate.limits else None
+    free = permit is not None and not isinstance(taken, Denied)
+    if not free or not state.counters.acquire(connection.id, connection.max_concurrent):
+        admission.give_back(call, taken)
         if call.probe:
             state.breakers.note(connection.id, "abandoned", began, None, connection.profile, probe=True)
         call.attempts.append(Attempt(candidate.target.id, connection.id, "skipped", message="blocked meanwhile"))
@@ -126,6 +131,7 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     finally:
         now = state.clock.monotonic()
         state.counters.release(connection.id)
+        admission.give_back(call, taken)
         wait = failure.fault.retry_after if failure else None
         state.breakers.note(connection.id, outcome, now, wait, connection.profile, probe=call.probe)
         call.upstream_time += now - began

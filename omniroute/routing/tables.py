@@ -269,8 +269,8 @@ class Gateway(Table, frozen=True):
     prefixes: Mapping[str, str]
     principals: Mapping[bytes, Principal]
     policies: tuple[Policy, ...]
-    limits: LimitSet
-    budgets: Mapping[str, Budget]
     models: tuple[Listed, ...]
     warnings: tuple[Problem, ...]
     secrets: bytes
+    limits: LimitSet = UNLIMITED
+    budgets: Mapping[str, Budget] = {}
