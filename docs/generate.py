@@ -51,6 +51,9 @@ WORDS = {
     words.Duration: "duration",
     words.Lasting: "duration above 0",
     words.Size: "size",
+    words.Frequency: "number in a time, `60/1m`",
+    words.Percent: "share, `80%`",
+    words.TimeOfDay: "time of the day, `09:30`",
     words.Day: "day",
     words.SecretRef: "secret reference",
     words.PasswordHash: "hash or secret reference",
@@ -232,6 +235,7 @@ REMEDIES = {
     "OR205": "Take the name of a key under `keys`, or match by `tags`.",
     "OR206": "Fill it in under `variables`.",
     "OR207": "Say which one: `provider/model`.",
+    "OR220": "Take the name of one under `limits` or `budgets`.",
     "OR301": "Rename one of them; callers would never reach the alias.",
     "OR302": "Add a connection with an `api_key`.",
     "OR303": "Make another key: `omniroute key new`.",
@@ -245,6 +249,11 @@ REMEDIES = {
     "OR311": "Leave it out: the gateway sets it itself, for every request.",
     "OR312": "Exchange the two.",
     "OR313": "Make the nesting flatter; what is 17 deep, nobody can follow in an incident.",
+    "OR320": "Say how many `requests` or `tokens` there may be in a time, or how many `concurrent` requests.",
+    "OR321": "Take a name of the IANA database, such as `Europe/Berlin`. Where the machine has none, install `tzdata`.",
+    "OR322": "Say what it costs, under `pricing` or with the model of your own node; `{input: 0, output: 0}` where it "
+    "costs nothing. Without a price a budget could not be kept.",
+    "OR323": "Write it as an address or a network: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.",
     "OR401": "Delete it or rename it: something else always comes first.",
     "OR402": "Delete it: what stands before it is always taken.",
     "OR403": "Delete the key, or extend it.",
@@ -253,6 +262,7 @@ REMEDIES = {
     "OR406": "Correct the pattern or delete it: as it stands, it allows or denies nothing.",
     "OR408": "Delete it, or correct its name.",
     "OR420": "Make the wait shorter than `timeouts.total`, or leave it: the deadline ends the wait.",
+    "OR421": "Name it where it is to hold, or delete it.",
 }
 
 

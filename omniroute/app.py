@@ -35,6 +35,8 @@ from omniroute.relay.ingress import ENDPOINTS, Gate, in_client_shape
 from omniroute.routing.live import Live
 from omniroute.routing.tables import Gateway
 from omniroute.state.base import Clock, State
+from omniroute.state.budgets import MemoryBudgets
+from omniroute.state.limits import MemoryLimits
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters
 from omniroute.state.sqlite import SqliteLedger
 from omniroute.upstream.client import Client
@@ -70,6 +72,8 @@ class Service:
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),
             answers=MemoryAnswers(),
+            limits=MemoryLimits(),
+            budgets=MemoryBudgets(),
             ledger=SqliteLedger(Path(self.bundle.spec.server.data_dir) / "omniroute.sqlite"),
             clock=clock,
             random=random.Random(),

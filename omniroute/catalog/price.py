@@ -159,6 +159,38 @@ def _dearest(rates: Rates, parent: str, kinds: tuple[str, ...]) -> Decimal:
     return max((price for price in prices if price is not None), default=Decimal(0))
 
 
+def most(
+    price: Price,
+    *,
+    input: int,  # noqa: A002 - the term of the field
+    output: int,
+    images: int = 0,
+    pixels: int = 0,
+    seconds: float | None = None,
+    tiers: Mapping[str, Price] = {},
+) -> Decimal | None:
+    """USD that a call costs at the most; None where its price is not known. Every token counts as the dearest of its
+    side, whichever part of a prompt or an answer it is, and every image as the dearest size and quality; `pixels` are
+    those of one image."""
+    spoken = _most_tokens(price, input, output)
+    if images:
+        known = [each.per_image for each in (price, *tiers.values()) if each.per_image is not None]
+        if price.per_pixel is not None:
+            known.append(pixels * price.per_pixel)
+        if known:
+            return images * max(known) + (_most_tokens(price, input, 0) or 0)
+    if seconds is None or price.per_second is None:
+        return spoken
+    heard = decimal(seconds) * price.per_second
+    return heard if spoken is None else max(heard, spoken)
+
+
+def _most_tokens(price: Price, tokens: int, produced: int) -> Decimal | None:
+    if price.input is None or (price.output is None and produced):
+        return None
+    return ceiling(price, tokens, produced)
+
+
 def by_second(price: Price, seconds: float) -> Decimal | None:
     """USD for so much audio, exact to the millisecond; None if the price of a second is not known."""
     return None if price.per_second is None else decimal(seconds) * price.per_second

@@ -43,6 +43,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR205": "unknown key in a policy",
         "OR206": "a part of a provider's address that no variable fills in",
         "OR207": "a model name that several providers have",
+        "OR220": "unknown limit or budget",
         # Meaning
         "OR301": "an alias and a combo of the same name",
         "OR302": "a provider that needs a key and has no connection with one",
@@ -56,6 +57,10 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR311": "a header that is not for setting",
         "OR312": "limits the wrong way round",
         "OR313": "combos and aliases nested too deeply",
+        "OR320": "a limit that limits nothing",
+        "OR321": "no such time zone",
+        "OR322": "a model without a price under a budget",
+        "OR323": "no such network",
         # Warnings
         "OR401": "an alias that never applies",
         "OR402": "a target that is never reached",
@@ -65,6 +70,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR406": "a pattern that matches nothing",
         "OR408": "a variable that nothing uses",
         "OR420": "a wait that no request can last for",
+        "OR421": "a limit or budget that holds for nobody",
     }
 )
 

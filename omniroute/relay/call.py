@@ -20,6 +20,7 @@ from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Rou
 from omniroute.state.base import Attempt, State
 
 if TYPE_CHECKING:
+    from omniroute.relay.admission import Hold
     from omniroute.relay.ingress import Endpoint
 
 
@@ -27,9 +28,9 @@ class Call:
     """What is known so far, and what will stand in the ledger. Times are of the monotonic clock, in seconds. `path`
     is what follows the endpoint's own path, decoded, where it takes all paths below it; there `operation` may turn out
     to be another than the endpoint's. `provider` is the only one that may serve, where the path names one; `asked` is
-    the name of the model without the `variant` that it asks for. `form` is what a form holds, where the endpoint takes
-    one. `pictures` are images that were fetched, by their address, and `unfetched` says why one was not. `seconds` are
-    of the audio that was listened to."""
+    the name of the model without the `variant` that it asks for. `hold` is what limits and budgets let it in with.
+    `form` is what a form holds, where the endpoint takes one. `pictures` are images that were fetched, by their
+    address, and `unfetched` says why one was not. `seconds` are of the audio that was listened to."""
 
     __slots__ = (
         "asked",
@@ -49,6 +50,7 @@ class Call:
         "guard",
         "head",
         "headers",
+        "hold",
         "id",
         "last",
         "leave",
@@ -105,6 +107,7 @@ class Call:
         self.principal: Principal | None = None
         self.policies: tuple[Policy, ...] = ()
         self.head: Head | None = None
+        self.hold: Hold | None = None
         self.asked = ""
         self.route: Route | None = None
         self.variant = PLAIN

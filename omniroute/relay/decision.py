@@ -30,7 +30,15 @@ def choose(call: Call, turn: Turn) -> list[Candidate]:
     assert route is not None
     now = call.state.clock.monotonic()
     candidates = plan(
-        route, call.state, now, turn=turn, asked=call.asked, operation=call.operation, policies=call.policies
+        route,
+        call.state,
+        now,
+        turn=turn,
+        asked=call.asked,
+        operation=call.operation,
+        policies=call.policies,
+        limits=call.hold.candidates if call.hold is not None else (),
+        tokens=call.hold.tokens if call.hold is not None else 0,
     )
     usable = [candidate for candidate in candidates if not candidate.skip]
     if not usable:
@@ -59,6 +67,8 @@ def _unusable(call: Call, candidates: list[Candidate], now: float) -> Exception:
         return NotFound(
             f"The provider does not have {names}, as it has just said.", code="model_not_found", param="model"
         )
+    if all(candidate.limited for candidate in waiting):
+        return LimitReached(message, retry_after=wait)
     if all(candidate.kind == "rate_limited" for candidate in waiting):
         return LimitReached(message, code="all_connections_cooling", retry_after=wait)
     return Unavailable(message, code="all_connections_cooling", retry_after=wait)

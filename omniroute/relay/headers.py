@@ -6,6 +6,7 @@ import re
 
 from omniroute.catalog.price import decimal
 from omniroute.formats.ir import Loss, Usage
+from omniroute.relay import admission
 from omniroute.relay.asgi import Pairs
 from omniroute.relay.call import Call
 
@@ -28,6 +29,8 @@ def common(call: Call) -> Pairs:
             (b"x-omniroute-model", call.target.model.encode()),
             (b"x-omniroute-attempts", b"%d" % call.tries),
         )
+    if call.hold is not None:
+        pairs += admission.headers(call)
     if call.losses:
         pairs.append((b"x-omniroute-losses", ", ".join(losses(call.losses)).encode()))
     return pairs

@@ -30,6 +30,7 @@ from omniroute.formats import CLIENTS
 from omniroute.formats.multipart import Limits, Multipart, Part, boundary_of
 from omniroute.relay import (
     actions,
+    admission,
     admit,
     counting,
     headers,
@@ -54,6 +55,9 @@ from omniroute.upstream.client import Client
 log = logging.getLogger("omniroute.relay")
 
 Serve = Callable[[Call, Client, bytes], Awaitable[None]]
+LONG = 60.0
+"""Seconds. Longer than this, no official SDK waits for a refusal to end; those of OpenAI and Anthropic try again at once
+instead, unless they are told not to."""
 MEBIBYTE = 1024 * 1024
 FORM_TOO_LARGE = "The form is larger than the {:g} MiB that are taken here (`server.audio_limit`, and its fields)."
 FORM_FIELDS = 5 * MEBIBYTE
@@ -216,6 +220,7 @@ class Gate:
             await _refuse(call, _OURS)
         finally:
             guard.release()
+            admission.settle(call)
             if (
                 endpoint.metered and call.operation not in UNMETERED and call.principal is not None
             ):  # strangers cannot make the ledger grow
@@ -333,6 +338,8 @@ async def _refuse(call: Call, fault: Fault, allow: tuple[str, ...] = ()) -> None
     pairs = [(b"content-type", headers.JSON), (b"content-length", b"%d" % len(body)), *headers.common(call)]
     if fault.retry_after is not None:
         pairs.append((b"retry-after", b"%d" % max(1, round(fault.retry_after + 0.4999))))
+        if fault.retry_after > LONG and call.target is None:  # SDKs would wait, and ask again for nothing
+            pairs.append((b"x-should-retry", b"false"))
     if allow:
         pairs.append((b"allow", ", ".join(allow).encode()))
     if fault.status == 401 and call.target is None:  # a provider's 401 is about our credential

@@ -13,13 +13,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from omniroute.errors import Fault, Unsupported, UpstreamError
-from omniroute.relay import attempt, estimate, health, meter, pump
+from omniroute.relay import admission, attempt, demand, estimate, health, meter, pump
 from omniroute.relay.attempt import Opened, Prepared
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide, nothing_left
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Target
 from omniroute.state.base import Attempt, Outcome
+from omniroute.state.limits import Denied
 from omniroute.upstream.client import Client, named
 from omniroute.upstream.transport import Reply
 
@@ -47,6 +48,7 @@ def converse(call: Call, client: Client) -> Awaitable[None]:
     assert head is not None
     head.elapsed = call.elapsed
     decide(call)
+    admission.admit(call, demand.of_chat)
     candidates = choose(call, call.state.counters.next)
     if head.at_once is not None and call.endpoint.format not in candidates[0].target.formats:
         call.status = 200
@@ -126,7 +128,10 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     state, connection = call.state, candidate.connection
     began = state.clock.monotonic()
     given = health.GO if again else health.leave(state, candidate, began)
-    if given is None or not state.counters.acquire(connection.id, connection.max_concurrent):
+    taken = admission.lease(call, candidate) if given is not None and candidate.limits else None
+    free = given is not None and not isinstance(taken, Denied)
+    if given is None or not free or not state.counters.acquire(connection.id, connection.max_concurrent):
+        admission.give_back(call, taken)
         if given:
             health.report(state, candidate, given, "abandoned", None, began)
         call.attempts.append(Attempt(candidate.target.id, connection.id, "skipped", message="blocked meanwhile"))
@@ -142,6 +147,7 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     finally:
         now = state.clock.monotonic()
         state.counters.release(connection.id)
+        admission.give_back(call, taken)
         health.report(state, candidate, call.leave, outcome, failure, now)
         call.upstream_time += now - began
         call.attempts.append(_attempt(candidate, outcome, failure, (now - began) * 1e3))

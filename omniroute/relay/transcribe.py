@@ -22,10 +22,11 @@ from omniroute.formats.transcription import request as requests
 from omniroute.formats.transcription.codec import Answered, Ask, TranscriptionCodec
 from omniroute.formats.transcription.stream import Through
 from omniroute.formats.transcription.values import Transcript, Transcription
-from omniroute.relay import attempt, meter, pump
+from omniroute.relay import admission, attempt, meter, pump
 from omniroute.relay.attempt import Opened
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide
+from omniroute.relay.demand import SLOWEST_SOUND, Demand
 from omniroute.relay.relay import Exchange, run, speaks
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Target
@@ -60,7 +61,14 @@ async def transcribe(call: Call, client: Client, _body: bytes) -> None:
         return partial(_exchange, call, client, Prepared(codec, request, losses))
 
     decide(call)
+    admission.admit(call, partial(_demand, request))
     await run(call, choose(call, call.state.counters.next), prepare)
+
+
+def _demand(request: Transcription, call: Call) -> Demand:
+    assert call.head is not None
+    seconds = sound.duration(request.audio)
+    return Demand(call.head, seconds=len(request.audio) / SLOWEST_SOUND if seconds is None else seconds)
 
 
 async def _exchange(call: Call, client: Client, prepared: Prepared, candidate: Candidate) -> UpstreamError | None:

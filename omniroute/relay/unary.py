@@ -22,10 +22,11 @@ from omniroute.formats.embeddings import EMBEDDINGS, Embed, Embedded, vectors
 from omniroute.formats.images import IMAGES, Draw, Drawn
 from omniroute.formats.ir import Loss, Usage
 from omniroute.formats.unary import A, Made, Moment, Q, UnaryClient, UnaryCodec, UnaryUpstream
-from omniroute.relay import estimate, meter, pump
+from omniroute.relay import admission, estimate, meter, pump
 from omniroute.relay.attempt import REPLY_LIMIT, ask, lossy
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide
+from omniroute.relay.demand import LARGEST_PICTURE, Demand
 from omniroute.relay.relay import Exchange, run
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Target
@@ -34,13 +35,14 @@ from omniroute.upstream.client import Client, classify, named
 
 class Operation(msgspec.Struct, Generic[Q, A], frozen=True):
     """What the operations have each for itself: the formats of upstreams, a guess at the tokens of a request, what an
-    answer costs, and why one is not what was asked for though it is well-formed."""
+    answer costs, why one is not what was asked for though it is well-formed, and what a request may take."""
 
     name: str
     upstreams: Mapping[str, UnaryUpstream[Q, A]]
     tokens: Callable[[Q], int]
     price: Callable[[Target, Q, A, Usage], Decimal | None]
     amiss: Callable[[Q, A], str]
+    demand: Callable[[Head, Q], Demand]
 
 
 async def serve(operation: Operation[Q, A], codec: UnaryClient[Q, A], call: Call, client: Client, body: bytes) -> None:
@@ -54,6 +56,7 @@ async def answer(operation: Operation[Q, A], codec: UnaryClient[Q, A], call: Cal
     call.head = head
     asking = _Asking(operation, codec, call, client, head)
     decide(call)
+    admission.admit(call, asking.demand)
     await run(call, choose(call, call.state.counters.next), asking.prepare)
 
 
@@ -69,6 +72,10 @@ class _Asking(Generic[Q, A]):
         self.client = client
         self.head = head
         self.asked = codec.decode_request(head)
+
+    def demand(self, _call: Call) -> Demand:
+        """What limits and budgets reserve."""
+        return self.operation.demand(self.head, self.asked)
 
     def prepare(self, target: Target) -> Exchange:
         """The request for a target. Raises Unsupported where the target cannot carry it."""
@@ -190,8 +197,21 @@ def _image_amiss(_asked: Draw, _answer: Drawn) -> str:
     return ""
 
 
-EMBED = Operation("embeddings", EMBEDDINGS, _texts, _embedding_price, _length_amiss)
-DRAW = Operation("images", IMAGES, lambda asked: estimate.text(asked.prompt), _image_price, _image_amiss)
+def _embedding_demand(head: Head, _asked: Embed) -> Demand:
+    return Demand(head, spoken=False)
+
+
+def _image_demand(head: Head, asked: Draw) -> Demand:
+    size = patch.sides(asked.size) if asked.size is not None else None
+    return Demand(head, images=asked.n, pixels=size[0] * size[1] if size is not None else LARGEST_PICTURE)
+
+
+def _prompt_tokens(asked: Draw) -> int:
+    return estimate.text(asked.prompt)
+
+
+EMBED = Operation("embeddings", EMBEDDINGS, _texts, _embedding_price, _length_amiss, _embedding_demand)
+DRAW = Operation("images", IMAGES, _prompt_tokens, _image_price, _image_amiss, _image_demand)
 
 embed_openai = partial(serve, EMBED, EMBEDDINGS["openai"])
 embed_gemini = partial(serve, EMBED, EMBEDDINGS["gemini"])

@@ -16,6 +16,7 @@ from omniroute.errors import Forbidden
 
 Headers = Iterable[tuple[bytes, bytes]]
 Network = IPv4Network | IPv6Network
+IPV4 = 4
 MAPPED = 96
 """How much of an IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) is not the IPv4 address that it means."""
 
@@ -78,6 +79,16 @@ class Networks:
 
 
 NO_NETWORKS = Networks()
+NEIGHBOURS = 64
+"""Bits of an IPv6 address that tell one customer from another: the rest is theirs to choose."""
+
+
+def customer(text: str) -> str:
+    """Whom a limit by address counts: one IPv4 address, or one network of a customer in IPv6."""
+    found = address(text)
+    if found is None or found.version == IPV4:
+        return text
+    return str(IPv6Network((found.number >> NEIGHBOURS << NEIGHBOURS, NEIGHBOURS)))
 
 
 def client_ip(peer: str, headers: Headers, trusted: Networks) -> str:

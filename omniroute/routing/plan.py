@@ -13,9 +13,11 @@ import msgspec
 
 from omniroute.errors import UpstreamKind
 from omniroute.routing.availability import obstacle
+from omniroute.routing.limiting import exhausted, for_target, targets, told
 from omniroute.routing.serving import misfit
 from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Retry, Route, Subject, Target, Upstream
 from omniroute.state.base import State
+from omniroute.state.limits import Limit
 
 T = TypeVar("T")
 Weighty = TypeVar("Weighty", Target | Route, Connection)
@@ -27,7 +29,8 @@ Denial = Literal["policy", "operation"]
 class Candidate(msgspec.Struct, frozen=True):
     """One connection of one target, in its place in the order. `skip` says why it may not be tried now, `until` when
     that ends (on the clock of `now`, 0 if it does not end by itself), `kind` the failure that was the reason. `denied`
-    is set where no waiting helps."""
+    is set where no waiting helps. `limits` are those that a try counts on, `limited` says that one of them is the
+    reason."""
 
     target: Target
     connection: Connection
@@ -36,6 +39,8 @@ class Candidate(msgspec.Struct, frozen=True):
     until: float = 0.0
     kind: UpstreamKind | None = None
     denied: Denial | None = None
+    limits: Sequence[Limit] = ()
+    limited: bool = False
 
 
 Turn = Callable[[str], int]
@@ -70,13 +75,17 @@ def plan(
     asked: str = "",
     operation: str = "chat",
     policies: Sequence[Policy] = (),
+    limits: Sequence[Limit] = (),
+    tokens: int = 0,
 ) -> list[Candidate]:
-    """All candidates of the route in the order of trial, those that are out of the question among them."""
+    """All candidates of the route in the order of trial, those that are out of the question among them. `limits` are
+    those that hold for every candidate, besides those of policies; a try reserves `tokens` from them."""
     candidates = []
     seen = set()
     orders: dict[str, Sequence[Connection]] = {}  # a request is one turn, however many models of a provider it may use
     for target, retry in _targets(route, state, turn, route.retry):
         denial = _denial(target, asked, operation, policies)
+        holding = for_target(limits, policies, asked, target)
         upstream = target.upstream
         if upstream.name not in orders:
             orders[upstream.name] = _connections(upstream, state, turn)
@@ -85,7 +94,8 @@ def plan(
             if key in seen:
                 continue
             seen.add(key)
-            candidates.append(_judge(target, connection, retry, denial, state, now))
+            candidate = _judge(target, connection, retry, denial, state, now)
+            candidates.append(_counted(candidate, holding, tokens, state, now) if holding else candidate)
     return candidates
 
 
@@ -98,6 +108,22 @@ def _judge(
     if hindered is None:
         return Candidate(target, connection, retry)
     return Candidate(target, connection, retry, hindered.reason, hindered.until, hindered.kind)
+
+
+def _counted(candidate: Candidate, limits: Sequence[Limit], tokens: int, state: State, now: float) -> Candidate:
+    """The candidate with the limits that a try of it counts on, skipped where one of them has nothing left."""
+    if candidate.skip:
+        return candidate
+    target, connection = candidate.target, candidate.connection
+    denied = exhausted(limits, state.limits, target, connection, tokens, now)
+    if denied is None:
+        return Candidate(target, connection, candidate.retry, limits=limits)
+    return Candidate(target, connection, candidate.retry, told(denied), now + denied.wait, "rate_limited", limited=True)
+
+
+def usable(route: Route, asked: str, operation: str, policies: Sequence[Policy]) -> Iterator[Target]:
+    """The targets that are not out of the question, in no order that matters."""
+    return (target for target in targets(route) if _denial(target, asked, operation, policies) is None)
 
 
 def _denial(target: Target, asked: str, operation: str, policies: Sequence[Policy]) -> tuple[Denial, str] | None:

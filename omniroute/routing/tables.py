@@ -19,6 +19,8 @@ from omniroute.formats.patch import NONE, Quirks
 from omniroute.routing.caller import NO_NETWORKS, IpFilter, Networks
 from omniroute.secret import Secret
 from omniroute.state.base import Keeping, Profile
+from omniroute.state.budgets import Budget
+from omniroute.state.limits import Limit
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,14 +198,29 @@ class Alias(Table, frozen=True):
         return first + "".join(part + text for part, text in zip(caught.groups(), rest, strict=False))
 
 
+class LimitSet(Table, frozen=True):
+    """Limits by what their exhaustion means: those of `callers` refuse the request, those of `candidates` have the plan
+    skip one."""
+
+    callers: tuple[Limit, ...] = ()
+    candidates: tuple[Limit, ...] = ()
+
+
+UNLIMITED = LimitSet()
+"""The one that is empty, so that `is` tells."""
+
+
 class Principal(Table, frozen=True):
-    """Who calls. `allow` is None where everything is allowed; `expires` is a UNIX time."""
+    """Who calls. `allow` is None where everything is allowed; `expires` is a UNIX time; `limits` are its own and those
+    that always hold."""
 
     name: str
     roles: frozenset[str]
     allow: tuple[Pattern[str], ...] | None
     expires: float | None
     tags: Mapping[str, str]
+    limits: LimitSet = UNLIMITED
+    budgets: tuple[Budget, ...] = ()
 
 
 ANONYMOUS = Principal(name="", roles=frozenset({"client"}), allow=None, expires=None, tags={})
@@ -226,6 +243,7 @@ class Policy(Table, frozen=True):
     concerns: Callable[[str, str], bool]
     refuse: tuple[Callable[[str], str | None], ...]
     max_output: int | None
+    limits: LimitSet = UNLIMITED
 
 
 class Fetching(Table, frozen=True):
@@ -279,9 +297,9 @@ class Gateway(Table, frozen=True):
     """One compiled configuration.
 
     `routes` holds combos, exact aliases and every known `provider/model`; `bare` maps a model id without a provider
-    to the targets that have it. Both are complete answers: `resolve.py` adds only what cannot be listed. `secrets` is
-    a fingerprint of the values behind all references: a rotated file is a change, though no line of YAML is. A session
-    is over `session_ttl` seconds after its last request.
+    to the targets that have it. Both are complete answers: `resolve.py` adds only what cannot be listed. `limits` are
+    those that hold for everybody. `secrets` is a fingerprint of the values behind all references: a rotated file is a
+    change, though no line of YAML is. A session is over `session_ttl` seconds after its last request.
     """
 
     revision: Revision
@@ -300,3 +318,5 @@ class Gateway(Table, frozen=True):
     ip_filter: IpFilter | None = None
     session_ttl: float = 1800.0
     queue: Queue | None = None
+    limits: LimitSet = UNLIMITED
+    budgets: Mapping[str, Budget] = {}

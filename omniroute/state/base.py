@@ -18,6 +18,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from omniroute.errors import UpstreamKind
+from omniroute.state.budgets import Budgets
+from omniroute.state.limits import Limits
 
 # ---------------------------------------------------------------------------------------------------------- health
 
@@ -264,5 +266,7 @@ class State(msgspec.Struct, frozen=True):
     counters: Counters
     ledger: Ledger
     answers: Answers
+    limits: Limits
+    budgets: Budgets
     clock: Clock
     random: random.Random

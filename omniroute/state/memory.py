@@ -28,6 +28,8 @@ from omniroute.state.base import (
     UsageRow,
     View,
 )
+from omniroute.state.budgets import MemoryBudgets
+from omniroute.state.limits import MemoryLimits
 
 COOLING: frozenset[UpstreamKind] = frozenset({"rate_limited", "overloaded", "auth", "quota", "no_model"})
 """Failures after which the provider is left alone for a while, from the first one on."""
@@ -330,6 +332,8 @@ def memory_state() -> State:
         counters=MemoryCounters(),
         ledger=MemoryLedger(),
         answers=MemoryAnswers(),
+        limits=MemoryLimits(),
+        budgets=MemoryBudgets(),
         clock=Clock(),
         random=random.Random(),
     )

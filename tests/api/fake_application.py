@@ -29,6 +29,8 @@ from omniroute.routing.tables import (
     Upstream,
 )
 from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile, State
+from omniroute.state.budgets import MemoryBudgets
+from omniroute.state.limits import MemoryLimits
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
 
 PASSWORD = "correct horse"
@@ -138,6 +140,8 @@ class Application:
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),
             answers=MemoryAnswers(),
+            limits=MemoryLimits(),
+            budgets=MemoryBudgets(),
             ledger=self.ledger,
             clock=Clock(now=lambda: self.time.now, monotonic=lambda: self.time.monotonic),
             random=random.Random(1),

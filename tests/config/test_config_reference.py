@@ -22,7 +22,7 @@ def in_full():
     head, rest = REFERENCE.read_text().split("version: 1\n", 1)
     rest = re.sub(r'(?m)^( +)# (?=[ ]*[a-z"\-])', r"\1", rest)
     rest = re.sub(r"(?m)^#(?=  +[a-z])", "", rest)
-    return f"{head}version: 1\n{rest}".replace("keys: {}", "keys:").replace("pricing: {}", "pricing:")
+    return re.sub(r"(?m)^(keys|limits|budgets|pricing): \{\}$", r"\1:", f"{head}version: 1\n{rest}")
 
 
 def write_in_full(folder):

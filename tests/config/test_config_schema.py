@@ -52,9 +52,12 @@ def test_every_example_and_default_is_itself_valid(name, node):
         validator.validate(node["default"])
 
 
-def test_the_schema_offers_alternatives_only_for_the_targets_of_a_combo():
+def test_the_schema_offers_alternatives_only_where_a_word_may_become_a_map():
     places = [path for path, node in nodes(schema()) if "anyOf" in node]
-    assert places == [("$defs", "ComboSpec", "properties", "targets", "items")]
+    assert places == [
+        ("$defs", "BudgetSpec", "properties", "on_exhausted"),
+        ("$defs", "ComboSpec", "properties", "targets", "items"),
+    ]
 
 
 def test_nothing_in_the_schema_may_be_null():

@@ -22,6 +22,8 @@ from omniroute.config.compile import compile_gateway
 from omniroute.relay.ingress import ENDPOINTS, Gate
 from omniroute.routing.live import Live
 from omniroute.state.base import Clock, State
+from omniroute.state.budgets import MemoryBudgets
+from omniroute.state.limits import MemoryLimits
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
 from omniroute.upstream.client import Client
 
@@ -147,6 +149,8 @@ def cost(tmp_path):
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),
             answers=MemoryAnswers(),
+            limits=MemoryLimits(),
+            budgets=MemoryBudgets(),
             ledger=MemoryLedger(100),
             clock=Clock(),
             random=random.Random(1),

@@ -18,6 +18,8 @@ from omniroute.relay import relay
 from omniroute.relay.ingress import Endpoint, Gate
 from omniroute.routing.live import Live
 from omniroute.state.base import Clock, State
+from omniroute.state.budgets import MemoryBudgets
+from omniroute.state.limits import MemoryLimits
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
 from omniroute.upstream.client import Client
 
@@ -101,6 +103,8 @@ def call(tmp_path, transport: Transport, spoken: str, body: dict[str, Any]) -> t
         counters=MemoryCounters(),
         ledger=MemoryLedger(100),
         answers=MemoryAnswers(),
+        limits=MemoryLimits(),
+        budgets=MemoryBudgets(),
         clock=Clock(now=lambda: 1700000000.0, monotonic=lambda: float(next(ticks))),
         random=random.Random(1),
     )

@@ -9,6 +9,8 @@ from omniroute.catalog import Model
 from omniroute.formats.patch import NONE
 from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Origin, Retry, Route, Target, Upstream
 from omniroute.state.base import Clock, Profile, State
+from omniroute.state.budgets import MemoryBudgets
+from omniroute.state.limits import MemoryLimits
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
 
 DEADLINES = Deadlines(connect=1, first_byte=2, idle=2, total=5)
@@ -58,6 +60,8 @@ def state(seed: int = 1, now: float = 1000.0) -> State:
         breakers=MemoryBreakers(),
         counters=MemoryCounters(),
         answers=MemoryAnswers(),
+        limits=MemoryLimits(),
+        budgets=MemoryBudgets(),
         ledger=MemoryLedger(),
         clock=Clock(now=lambda: now, monotonic=lambda: now),
         random=random.Random(seed),

@@ -16,6 +16,7 @@ from omniroute.catalog import Catalog, Model, Offer, Operation, Provider, split_
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile.facts import in_general, model_facts, quirks_of
 from omniroute.config.compile.keys import digest, principal
+from omniroute.config.compile.limits import Limited, budgets
 from omniroute.config.compile.patience import deadlines, profile, queue, retry
 from omniroute.config.compile.policies import policies
 from omniroute.config.compile.settings import Proxies, ip_filter
@@ -108,6 +109,7 @@ class _Compiler:
         for name in (*spec.combos, *self.exact):
             self.named(name)
         access = self.access()
+        limited, spending = Limited(spec.limits), budgets(spec.budgets)
         self.resolver.check()
         return Gateway(
             revision=Revision(
@@ -120,9 +122,13 @@ class _Compiler:
             aliases=self.wildcards,
             upstreams=MappingProxyType(self.upstreams),
             prefixes=MappingProxyType(self.prefixes),
-            principals=MappingProxyType({digest(key): principal(name, key) for name, key in spec.keys.items()}),
-            policies=tuple(policies(spec.policies)),
+            principals=MappingProxyType(
+                {digest(key): principal(name, key, limited, spending) for name, key in spec.keys.items()}
+            ),
+            policies=tuple(policies(spec.policies, limited)),
             queue=queue(spec.resilience.queue),
+            limits=limited.always,
+            budgets=MappingProxyType(spending),
             models=self.listed(known),
             warnings=tuple(self.bundle.warnings),
             secrets=self.resolver.fingerprint,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from omniroute.config.compile.limits import Limited
 from omniroute.config.spec.policies import MatchSpec, PolicySpec
 from omniroute.routing.patterns import compile_pattern
 from omniroute.routing.tables import (
@@ -12,7 +13,7 @@ from omniroute.routing.tables import (
 )
 
 
-def policies(specs: Mapping[str, PolicySpec]) -> Iterator[Policy]:
+def policies(specs: Mapping[str, PolicySpec], limited: Limited) -> Iterator[Policy]:
     for name, spec in sorted(specs.items(), key=lambda item: (item[1].priority, item[0])):
         limits = [rule.max_tokens.output for rule in spec.rules if rule.max_tokens is not None]
         models = [rule.deny_models or rule.allow_models for rule in spec.rules]
@@ -22,6 +23,7 @@ def policies(specs: Mapping[str, PolicySpec]) -> Iterator[Policy]:
             concerns=_concern(spec.match),
             refuse=tuple(rule.refuse() for rule in models if rule is not None),
             max_output=min(limits, default=None),
+            limits=limited.named((rule.limit for rule in spec.rules if rule.limit is not None), always=False),
         )
 
 

@@ -10,14 +10,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omniroute.catalog import Catalog
-from omniroute.config.lint import access, providers, resilience, routes
+from omniroute.config.lint import access, limits, providers, resilience, routes
 from omniroute.config.lint.subject import Rule, Subject
 from omniroute.errors import Problem
 
 if TYPE_CHECKING:
     from omniroute.config.bundle import Bundle
 
-RULES: tuple[Rule, ...] = (*providers.RULES, *routes.RULES, *access.RULES, *resilience.RULES)
+RULES: tuple[Rule, ...] = (
+    *providers.RULES,
+    *routes.RULES,
+    *access.RULES,
+    *resilience.RULES,
+    *limits.RULES,
+)
 
 
 def findings(bundle: Bundle, catalog: Catalog, *, insecure: bool = False) -> list[Problem]:

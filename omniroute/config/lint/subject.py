@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from omniroute.catalog import Catalog, Provider
 from omniroute.config.spec.combos import ComboSpec, TargetSpec
+from omniroute.config.spec.limits import ExhaustedSpec
 from omniroute.config.spec.providers import ProviderSpec
 from omniroute.document import Place
 from omniroute.errors import Problem
@@ -44,6 +45,9 @@ class Subject:
                 yield ("aliases", name), target
         for name, combo in self.spec.combos.items():
             yield from targets(name, combo)
+        for name, budget in self.spec.budgets.items():
+            if isinstance(budget.on_exhausted, ExhaustedSpec):
+                yield ("budgets", name, "on_exhausted", "route_to"), budget.on_exhausted.route_to
         for name, key in self.spec.keys.items():
             for index, pattern in enumerate(key.allow):
                 if "*" not in pattern:

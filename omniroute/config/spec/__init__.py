@@ -19,6 +19,7 @@ from msgspec import Meta, field
 
 from omniroute.config.spec.combos import ComboSpec
 from omniroute.config.spec.keys import KeySpec
+from omniroute.config.spec.limits import BudgetSpec, LimitSpec
 from omniroute.config.spec.policies import PolicySpec
 from omniroute.config.spec.providers import PriceSpec, ProviderSpec
 from omniroute.config.spec.resilience import ResilienceSpec
@@ -53,6 +54,8 @@ class Spec(Node, frozen=True, kw_only=True):
     ] = {}
     combos: Annotated[Mapping[Name, ComboSpec], Meta(description="Several models behind one name.")] = {}
     keys: Annotated[Mapping[Name, KeySpec], Meta(description="Who may call, by name.")] = {}
+    limits: Annotated[Mapping[Name, LimitSpec], Meta(description="How much may be asked, by name.")] = {}
+    budgets: Annotated[Mapping[Name, BudgetSpec], Meta(description="How much may be spent, by name.")] = {}
     policies: Annotated[Mapping[Name, PolicySpec], Meta(description="Rules, by name.")] = {}
     settings: Annotated[SettingsSpec, Meta(description="What counts for every request.")] = SettingsSpec()
     resilience: Annotated[ResilienceSpec, Meta(description="How failing providers are dealt with.")] = ResilienceSpec()

@@ -29,6 +29,11 @@ class KeySpec(Node, frozen=True, kw_only=True):
     ] = ()
     roles: Annotated[tuple[Role, ...], Meta(min_length=1, description="What it may do.")] = ("client",)
     expires: Annotated[Day, Meta(description="The last day on which it works (UTC).")] | None = None
+    limits: Annotated[tuple[Name, ...], Meta(description="Limits that hold for it.", examples=[["standard"]])] = ()
+    budgets: Annotated[
+        tuple[Name, ...],
+        Meta(description="Budgets that pay for it, all of them; other keys may name the same.", examples=[["team-a"]]),
+    ] = ()
     tags: Annotated[
         Mapping[Name, str], Meta(description="What policies and usage can tell it by.", examples=[{"team": "a"}])
     ] = {}

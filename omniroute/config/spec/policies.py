@@ -31,6 +31,8 @@ class RuleSpec(Node, frozen=True, kw_only=True):
     allow_models: Annotated[AllowModels | None, Meta(description="The only models that may serve.")] = None
     max_tokens: Annotated[MaxTokens | None, Meta(description="How much may be produced.")] = None
 
+    limit: Annotated[Name | None, Meta(description="A limit that holds, by its name under `limits`.")] = None
+
     def __post_init__(self) -> None:
         if sum(getattr(self, name) is not None for name in self.__struct_fields__) != 1:
             raise ValueError("a rule has exactly one key")

@@ -19,6 +19,9 @@ _REFERENCE = r"\$\{(?:env:[A-Za-z_][A-Za-z0-9_]*|file:/[^}\r\n]+)\}"
 _ADDRESS = r"https?://[^\s/?#@{}\\]+(?:/[^\s?#{}\\]*)?"
 _DURATION = r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,3})?(?:ms|s|m|h|d)"
 _LASTING = r"(?:[1-9][0-9]{0,8}(?:\.[0-9]{1,3})?|0\.[0-9]{0,2}[1-9])(?:ms|s|m|h|d)"
+_FREQUENCY = rf"[1-9][0-9]{{0,11}}/{_LASTING}"
+_PERCENT = r"(?:100|[1-9]?[0-9](?:\.[0-9]{1,2})?)%"
+_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _SIZE = r"[1-9][0-9]{0,8}(?:B|KiB|MiB|GiB)"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 _PROVIDER_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
@@ -86,6 +89,12 @@ Lasting = Annotated[
     form(_LASTING, "a duration above zero with its unit, such as `500ms`, `30s` or `5m`", "A duration.", ["30s"]),
 ]
 Size = Annotated[str, form(_SIZE, "a size with its unit, such as `64KiB` or `20MiB`", "A size.", ["20MiB"])]
+Frequency = Annotated[
+    str,
+    form(_FREQUENCY, "a number in a time, such as `60/1m` or `200000/1m`", "So many in a time.", ["60/1m"]),
+]
+Percent = Annotated[str, form(_PERCENT, "a share such as `80%`", "A share.", ["80%"])]
+TimeOfDay = Annotated[str, form(_TIME, "a time of the day, such as `09:30`", "A time of the day.", ["00:00"])]
 Day = Annotated[str, form(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "a day as YYYY-MM-DD", "A day (UTC).", ["2027-06-30"])]
 SecretRef = Annotated[
     str,
@@ -194,6 +203,12 @@ def seconds(text: str) -> float:
     if match is None:
         raise ValueError(f"{text!r} is no duration")
     return round(float(match[1]) * _UNITS[match[2]], 6)
+
+
+def frequency(text: str) -> tuple[int, float]:
+    """`60/1m` → 60 in 60.0 seconds."""
+    amount, _, time = text.partition("/")
+    return int(amount), seconds(time)
 
 
 def size(text: str) -> int:
