@@ -232,6 +232,7 @@ REMEDIES = {
     "OR205": "Take the name of a key under `keys`, or match by `tags`.",
     "OR206": "Fill it in under `variables`.",
     "OR207": "Say which one: `provider/model`.",
+    "OR230": "Take a name that is in the files; a connection is `provider.connection`.",
     "OR301": "Rename one of them; callers would never reach the alias.",
     "OR302": "Add a connection with an `api_key`.",
     "OR303": "Make another key: `omniroute key new`.",
@@ -245,6 +246,11 @@ REMEDIES = {
     "OR311": "Leave it out: the gateway sets it itself, for every request.",
     "OR312": "Exchange the two.",
     "OR313": "Make the nesting flatter; what is 17 deep, nobody can follow in an incident.",
+    "OR330": "Write an address, or a network with no bit set beyond its prefix: `10.0.0.0/8`, not `10.0.0.1/8`.",
+    "OR331": "List who may use the client API, or leave the filter `off`.",
+    "OR332": "Add the `username`, or take the password away.",
+    "OR333": "Leave `transport` out, so that the provider is called by the client that knows proxies; or add its host to "
+    "`no_proxy`, where it is to be called directly.",
     "OR401": "Delete it or rename it: something else always comes first.",
     "OR402": "Delete it: what stands before it is always taken.",
     "OR403": "Delete the key, or extend it.",
@@ -252,6 +258,10 @@ REMEDIES = {
     "OR405": "Check the spelling. If the model is newer than the catalogue, describe it under the provider's `models`.",
     "OR406": "Correct the pattern or delete it: as it stands, it allows or denies nothing.",
     "OR408": "Delete it, or correct its name.",
+    "OR430": "Delete it: the wider one has all of its addresses.",
+    "OR431": "Delete the list, or change the `mode`.",
+    "OR432": "If programs on this machine are to use the gateway, allow `127.0.0.1` and `::1`. But mind that behind a "
+    "proxy on this machine that is not in `server.trusted_proxies` everybody has that address.",
 }
 
 

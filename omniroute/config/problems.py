@@ -43,6 +43,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR205": "unknown key in a policy",
         "OR206": "a part of a provider's address that no variable fills in",
         "OR207": "a model name that several providers have",
+        "OR230": "a proxy for something that is not there",
         # Meaning
         "OR301": "an alias and a combo of the same name",
         "OR302": "a provider that needs a key and has no connection with one",
@@ -56,6 +57,10 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR311": "a header that is not for setting",
         "OR312": "limits the wrong way round",
         "OR313": "combos and aliases nested too deeply",
+        "OR330": "neither an IP address nor a network",
+        "OR331": "a filter that lets nobody in",
+        "OR332": "a password without a user",
+        "OR333": "a provider that cannot be called through a proxy",
         # Warnings
         "OR401": "an alias that never applies",
         "OR402": "a target that is never reached",
@@ -64,6 +69,9 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR405": "a model that the catalogue does not know",
         "OR406": "a pattern that matches nothing",
         "OR408": "a variable that nothing uses",
+        "OR430": "a network inside another of its list",
+        "OR431": "a list of addresses that is not read, or without effect",
+        "OR432": "a filter that shuts this machine itself out",
     }
 )
 
