@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from omniroute.errors import UpstreamKind
+from omniroute.state.roster import MemoryRoster, Roster
 
 # ---------------------------------------------------------------------------------------------------------- health
 
@@ -252,3 +253,4 @@ class State(msgspec.Struct, frozen=True):
     answers: Answers
     clock: Clock
     random: random.Random
+    roster: Roster = msgspec.field(default_factory=MemoryRoster)
