@@ -236,6 +236,7 @@ REMEDIES = {
     "OR206": "Fill it in under `variables`.",
     "OR207": "Say which one: `provider/model`.",
     "OR220": "Take the name of one under `limits` or `budgets`.",
+    "OR230": "Take a name that is in the files; a connection is `provider.connection`.",
     "OR301": "Rename one of them; callers would never reach the alias.",
     "OR302": "Add a connection with an `api_key`.",
     "OR303": "Make another key: `omniroute key new`.",
@@ -253,7 +254,11 @@ REMEDIES = {
     "OR321": "Take a name of the IANA database, such as `Europe/Berlin`. Where the machine has none, install `tzdata`.",
     "OR322": "Say what it costs, under `pricing` or with the model of your own node; `{input: 0, output: 0}` where it "
     "costs nothing. Without a price a budget could not be kept.",
-    "OR323": "Write it as an address or a network: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.",
+    "OR330": "Write an address, or a network with no bit set beyond its prefix: `10.0.0.0/8`, not `10.0.0.1/8`.",
+    "OR331": "List who may use the client API, or leave the filter `off`.",
+    "OR332": "Add the `username`, or take the password away.",
+    "OR333": "Leave `transport` out, so that the provider is called by the client that knows proxies; or add its host to "
+    "`no_proxy`, where it is to be called directly.",
     "OR401": "Delete it or rename it: something else always comes first.",
     "OR402": "Delete it: what stands before it is always taken.",
     "OR403": "Delete the key, or extend it.",
@@ -263,6 +268,10 @@ REMEDIES = {
     "OR408": "Delete it, or correct its name.",
     "OR420": "Make the wait shorter than `timeouts.total`, or leave it: the deadline ends the wait.",
     "OR421": "Name it where it is to hold, or delete it.",
+    "OR430": "Delete it: the wider one has all of its addresses.",
+    "OR431": "Delete the list, or change the `mode`.",
+    "OR432": "If programs on this machine are to use the gateway, allow `127.0.0.1` and `::1`. But mind that behind a "
+    "proxy on this machine that is not in `server.trusted_proxies` everybody has that address.",
 }
 
 

@@ -228,6 +228,8 @@ class Gate:
 
     async def _answer(self, call: Call, scope: Scope, receive: Receive, guard: Guard) -> None:
         endpoint, gateway = call.endpoint, call.gateway
+        if gateway.ip_filter is not None:
+            gateway.ip_filter.check(admit.client(scope, gateway.server.trusted_proxies))
         now = self.state.clock.now()
         call.principal = admit.identify(gateway, call.headers, scope["query_string"], now)
         admit.check_role(call.principal, endpoint.access)

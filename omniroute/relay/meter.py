@@ -8,6 +8,7 @@ from omniroute.catalog.price import by_second, cost
 from omniroute.formats.ir import Usage
 from omniroute.relay.call import Call
 from omniroute.relay.headers import losses
+from omniroute.relay.session import remember
 from omniroute.routing.tables import Target
 from omniroute.state.base import UsageRow
 
@@ -56,6 +57,7 @@ def heard(target: Target, usage: Usage | None, seconds: float | None) -> Decimal
 
 def settle(call: Call) -> None:
     """Writes the request down, once, whatever became of it."""
+    remember(call)
     total = call.state.clock.monotonic() - call.started
     usage = call.usage or Usage()
     target, fault = call.target, call.fault

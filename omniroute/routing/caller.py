@@ -155,5 +155,9 @@ class IpFilter:
     def check(self, caller: str) -> None:
         """Raises Forbidden."""
         if not self.admits(caller):
-            message = f"Requests from `{caller}` are not taken here (`settings.ip_filter`)."
-            raise Forbidden(message, code="ip_not_allowed")
+            raise Forbidden(self.verdict(caller), code="ip_not_allowed")
+
+    def verdict(self, caller: str) -> str:
+        """What becomes of a caller, in words."""
+        taken = "taken" if self.admits(caller) else "not taken"
+        return f"Requests from `{caller}` are {taken} here (`settings.ip_filter`)."

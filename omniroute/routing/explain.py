@@ -17,7 +17,8 @@ from omniroute.state.base import State
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A candidate in its place. `accepted` says whether it would be tried now, `reason` why not."""
+    """A candidate in its place. `accepted` says whether it would be tried now, `reason` why not; `proxy` which one it
+    would be called through, without credentials, and `proxy_setting` where the file says so."""
 
     target: str
     connection: str
@@ -26,12 +27,15 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     upstream_model: str = ""
     format: str = ""
     translated: bool = False
+    proxy: str = ""
+    proxy_setting: str = ""
     context: int | None = None
     usd_per_million: Price | None = None
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What would happen to a request for `model`."""
+    """What would happen to a request for `model`. `ip_filter` tells whether it would be let in from the caller's
+    address; empty where there is no filter, or nobody asked."""
 
     model: str
     route: str
@@ -39,10 +43,16 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     revision: str
     steps: tuple[Step, ...]
     policies: tuple[str, ...] = ()
+    ip_filter: str = ""
 
 
 def explain(
-    gateway: Gateway, state: State, model: str, client_format: str, policies: Sequence[Policy] = ()
+    gateway: Gateway,
+    state: State,
+    model: str,
+    client_format: str,
+    policies: Sequence[Policy] = (),
+    caller: str = "",
 ) -> Explanation:
     """Raises what the request itself would raise: NotFound, BadRequest."""
     name, _ = variant(model)
@@ -51,6 +61,7 @@ def explain(
     for candidate in plan(route, state, state.clock.monotonic(), asked=name, policies=policies):
         target = candidate.target
         spoken = client_format if client_format in target.formats else next(iter(target.formats), "")
+        proxy = target.via(candidate.connection, target.upstream.endpoints[spoken]) if spoken else None
         steps.append(
             Step(
                 target=target.id,
@@ -60,9 +71,12 @@ def explain(
                 upstream_model=target.model,
                 format=spoken,
                 translated=spoken != client_format,
+                proxy=proxy.label if proxy else "",
+                proxy_setting=proxy.setting if proxy else "",
                 context=target.facts.context,
                 usd_per_million=target.facts.price,
             )
         )
     names = tuple(policy.name for policy in policies)
-    return Explanation(model, route.name, route.strategy, gateway.revision.digest, tuple(steps), names)
+    verdict = gateway.ip_filter.verdict(caller) if gateway.ip_filter is not None and caller else ""
+    return Explanation(model, route.name, route.strategy, gateway.revision.digest, tuple(steps), names, verdict)

@@ -20,6 +20,7 @@ import msgspec
 from omniroute.errors import UpstreamKind
 from omniroute.state.budgets import Budgets
 from omniroute.state.limits import Limits
+from omniroute.state.roster import MemoryRoster, Roster
 
 # ---------------------------------------------------------------------------------------------------------- health
 
@@ -270,3 +271,4 @@ class State(msgspec.Struct, frozen=True):
     budgets: Budgets
     clock: Clock
     random: random.Random
+    roster: Roster = msgspec.field(default_factory=MemoryRoster)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_network
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -60,16 +59,6 @@ def no_such_zone(subject: Subject) -> Iterator[Problem]:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             message = f"there is no time zone {quoted(budget.timezone)} on this machine"
             yield subject.error("OR321", ("budgets", name, "timezone"), message, "names are such as `Europe/Berlin`")
-
-
-def no_such_network(subject: Subject) -> Iterator[Problem]:
-    """OR323"""
-    for index, network in enumerate(subject.spec.server.trusted_proxies):
-        try:
-            ip_network(network, strict=False)
-        except ValueError:
-            place = ("server", "trusted_proxies", index)
-            yield subject.error("OR323", place, f"{quoted(network)} is no network", "such as `10.0.0.0/8`")
 
 
 def unpriced(subject: Subject) -> Iterator[Problem]:
@@ -154,4 +143,4 @@ def unused(subject: Subject) -> Iterator[Problem]:
             yield subject.warning("OR421", ("budgets", name), "holds for nobody", hint, key=True)
 
 
-RULES: tuple[Rule, ...] = (unknown_limit, limits_nothing, no_such_zone, no_such_network, unpriced, unused)
+RULES: tuple[Rule, ...] = (unknown_limit, limits_nothing, no_such_zone, unpriced, unused)
