@@ -51,6 +51,7 @@ WORDS = {
     words.Duration: "duration",
     words.Lasting: "duration above 0",
     words.Size: "size",
+    words.Percent: "percentage",
     words.Day: "day",
     words.SecretRef: "secret reference",
     words.PasswordHash: "hash or secret reference",
@@ -248,6 +249,10 @@ REMEDIES = {
     "OR405": "Check the spelling. If the model is newer than the catalogue, describe it under the provider's `models`.",
     "OR406": "Correct the pattern or delete it: as it stands, it allows or denies nothing.",
     "OR408": "Delete it, or correct its name.",
+    "OR441": "Add a target, or delete `hedge`.",
+    "OR442": "Describe the model, or order by something else: what is not known goes last.",
+    "OR443": "Give the others the same `quota_group`, or delete it.",
+    "OR444": "Leave one target without `when`, so that no request is refused for want of one.",
 }
 
 

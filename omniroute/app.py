@@ -35,6 +35,8 @@ from omniroute.routing.live import Live
 from omniroute.routing.tables import Gateway
 from omniroute.state.base import Clock, State
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 from omniroute.state.sqlite import SqliteLedger
 from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
@@ -68,6 +70,8 @@ class Service:
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),
             answers=MemoryAnswers(),
+            scores=MemoryScores(),
+            sessions=MemorySessions(),
             ledger=SqliteLedger(Path(self.bundle.spec.server.data_dir) / "omniroute.sqlite"),
             clock=clock,
             random=random.Random(),

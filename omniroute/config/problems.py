@@ -64,6 +64,10 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR405": "a model that the catalogue does not know",
         "OR406": "a pattern that matches nothing",
         "OR408": "a variable that nothing uses",
+        "OR441": "a combo with nothing to hedge with",
+        "OR442": "an order by what is not known",
+        "OR443": "a quota that is shared with nobody",
+        "OR444": "requests that no target takes",
     }
 )
 

@@ -7,12 +7,13 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from omniroute.errors import Fault
-from omniroute.formats.codec import ClientCodec, Head
+from omniroute.formats.codec import Bridge, ClientCodec, Head
 from omniroute.formats.ir import Chat, FinishReason, Loss, Usage
 from omniroute.formats.multipart import Part
 from omniroute.relay.asgi import Pairs, Scope, Send
 from omniroute.relay.guard import Guard
 from omniroute.routing import request_id as ids
+from omniroute.routing.conditions import NO_FACTS, Facts
 from omniroute.routing.resolve import PLAIN
 from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Route, Target
 from omniroute.state.base import Attempt, State
@@ -26,11 +27,13 @@ class Call:
     is what follows the endpoint's own path, decoded, where it takes all paths below it; there `operation` may turn out
     to be another than the endpoint's. `provider` is the only one that may serve, where the path names one; `asked` is
     the name of the model without the `variant` that it asks for. `form` is what a form holds, where the endpoint takes
-    one. `seconds` are of the audio that was listened to."""
+    one. `seconds` are of the audio that was listened to. `bridge` is the stream that is being opened; `lost` says that
+    another try of the same request was faster."""
 
     __slots__ = (
         "asked",
         "attempts",
+        "bridge",
         "chat",
         "codec",
         "committed",
@@ -38,6 +41,7 @@ class Call:
         "cost",
         "deadline",
         "endpoint",
+        "facts",
         "fault",
         "finish",
         "first_byte",
@@ -49,6 +53,7 @@ class Call:
         "id",
         "last",
         "losses",
+        "lost",
         "operation",
         "path",
         "policies",
@@ -102,6 +107,7 @@ class Call:
         self.head: Head | None = None
         self.asked = ""
         self.route: Route | None = None
+        self.facts: Facts = NO_FACTS
         self.variant = PLAIN
         self.chat: Chat | None = None
         self.target: Target | None = None
@@ -115,7 +121,9 @@ class Call:
         self.status = 0
         self.cost: Decimal | None = None
         self.committed = False
+        self.bridge: Bridge | None = None
         self.last = False
+        self.lost = False
         self.probe = False
         self.tries = 0
         self.deadline = inf

@@ -18,6 +18,8 @@ from typing import Literal, Protocol
 import msgspec
 
 from omniroute.errors import UpstreamKind
+from omniroute.state.scores import Scores
+from omniroute.state.sessions import Sessions
 
 # ---------------------------------------------------------------------------------------------------------- health
 
@@ -99,12 +101,17 @@ class Counters(Protocol):
         """0, 1, 2, …: the turns of a rotation, counted over reloads."""
         ...
 
+    def peek(self, name: str) -> int:
+        """What `next` would tell, without taking the turn."""
+        ...
+
 
 # ---------------------------------------------------------------------------------------------------------- ledger
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One try on one connection. `outcome` is `success`, an upstream kind, or why it was not called."""
+    """One try on one connection. `outcome` is `success`, an upstream kind, or why it was not called. `cost` is of a try
+    that was given up because another one answered first: what its provider will charge for all the same, in USD."""
 
     target: str
     connection: str
@@ -112,6 +119,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     status: int | None = None
     ms: float = 0.0
     message: str = ""
+    cost: Decimal | None = None
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -250,5 +258,7 @@ class State(msgspec.Struct, frozen=True):
     counters: Counters
     ledger: Ledger
     answers: Answers
+    scores: Scores
+    sessions: Sessions
     clock: Clock
     random: random.Random

@@ -27,6 +27,8 @@ from omniroute.state.base import (
     UsageRow,
     View,
 )
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 
 COOLING: frozenset[UpstreamKind] = frozenset({"rate_limited", "overloaded", "auth", "quota"})
 """Failures after which the provider is left alone for a while, from the first one on."""
@@ -197,6 +199,9 @@ class MemoryCounters:
         self._turns[name] = turn + 1
         return turn
 
+    def peek(self, name: str) -> int:
+        return self._turns.get(name, 0)
+
 
 class MemoryLedger:
     """The latest rows, for tests and for a gateway that is to leave nothing on a disk. Older ones make room."""
@@ -289,6 +294,8 @@ def memory_state() -> State:
         counters=MemoryCounters(),
         ledger=MemoryLedger(),
         answers=MemoryAnswers(),
+        scores=MemoryScores(),
+        sessions=MemorySessions(),
         clock=Clock(),
         random=random.Random(),
     )

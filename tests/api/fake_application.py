@@ -30,6 +30,8 @@ from omniroute.routing.tables import (
 )
 from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile, State
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 
 PASSWORD = "correct horse"
 _hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -138,6 +140,8 @@ class Application:
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),
             answers=MemoryAnswers(),
+            scores=MemoryScores(),
+            sessions=MemorySessions(),
             ledger=self.ledger,
             clock=Clock(now=lambda: self.time.now, monotonic=lambda: self.time.monotonic),
             random=random.Random(1),

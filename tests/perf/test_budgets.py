@@ -23,6 +23,8 @@ from omniroute.relay.ingress import ENDPOINTS, Gate
 from omniroute.routing.live import Live
 from omniroute.state.base import Clock, State
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 from omniroute.upstream.client import Client
 
 ROUNDS = 7
@@ -147,6 +149,8 @@ def cost(tmp_path):
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),
             answers=MemoryAnswers(),
+            scores=MemoryScores(),
+            sessions=MemorySessions(),
             ledger=MemoryLedger(100),
             clock=Clock(),
             random=random.Random(1),

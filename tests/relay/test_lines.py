@@ -19,6 +19,8 @@ from omniroute.relay.ingress import Endpoint, Gate
 from omniroute.routing.live import Live
 from omniroute.state.base import Clock, State
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 from omniroute.upstream.client import Client
 
 CONFIG = """\
@@ -101,6 +103,8 @@ def call(tmp_path, transport: Transport, spoken: str, body: dict[str, Any]) -> t
         counters=MemoryCounters(),
         ledger=MemoryLedger(100),
         answers=MemoryAnswers(),
+        scores=MemoryScores(),
+        sessions=MemorySessions(),
         clock=Clock(now=lambda: 1700000000.0, monotonic=lambda: float(next(ticks))),
         random=random.Random(1),
     )

@@ -10,6 +10,8 @@ from omniroute.formats.patch import NONE
 from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Origin, Retry, Route, Target, Upstream
 from omniroute.state.base import Clock, Profile, State
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 
 DEADLINES = Deadlines(connect=1, first_byte=2, idle=2, total=5)
 PROFILE = Profile(failure_threshold=12, reset_timeout=30, cooldown=3, max_cooldown=60)
@@ -58,6 +60,8 @@ def state(seed: int = 1, now: float = 1000.0) -> State:
         breakers=MemoryBreakers(),
         counters=MemoryCounters(),
         answers=MemoryAnswers(),
+        scores=MemoryScores(),
+        sessions=MemorySessions(),
         ledger=MemoryLedger(),
         clock=Clock(now=lambda: now, monotonic=lambda: now),
         random=random.Random(seed),

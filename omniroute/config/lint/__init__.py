@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omniroute.catalog import Catalog
-from omniroute.config.lint import access, providers, routes
+from omniroute.config.lint import access, combos, providers, routes
 from omniroute.config.lint.subject import Rule, Subject
 from omniroute.errors import Problem
 
 if TYPE_CHECKING:
     from omniroute.config.bundle import Bundle
 
-RULES: tuple[Rule, ...] = (*providers.RULES, *routes.RULES, *access.RULES)
+RULES: tuple[Rule, ...] = (*providers.RULES, *routes.RULES, *combos.RULES, *access.RULES)
 
 
 def findings(bundle: Bundle, catalog: Catalog, *, insecure: bool = False) -> list[Problem]:

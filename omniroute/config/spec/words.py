@@ -19,6 +19,7 @@ _REFERENCE = r"\$\{(?:env:[A-Za-z_][A-Za-z0-9_]*|file:/[^}\r\n]+)\}"
 _ADDRESS = r"https?://[^\s/?#@{}\\]+(?:/[^\s?#{}\\]*)?"
 _DURATION = r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,3})?(?:ms|s|m|h|d)"
 _LASTING = r"(?:[1-9][0-9]{0,8}(?:\.[0-9]{1,3})?|0\.[0-9]{0,2}[1-9])(?:ms|s|m|h|d)"
+_PERCENT = r"(?:100|[1-9]?[0-9](?:\.[0-9]{1,2})?)%"
 _SIZE = r"[1-9][0-9]{0,8}(?:B|KiB|MiB|GiB)"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 _PROVIDER_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
@@ -84,6 +85,7 @@ Lasting = Annotated[
     form(_LASTING, "a duration above zero with its unit, such as `500ms`, `30s` or `5m`", "A duration.", ["30s"]),
 ]
 Size = Annotated[str, form(_SIZE, "a size with its unit, such as `64KiB` or `20MiB`", "A size.", ["20MiB"])]
+Percent = Annotated[str, form(_PERCENT, "a share in percent, such as `5%`", "A share.", ["5%"])]
 Day = Annotated[str, form(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "a day as YYYY-MM-DD", "A day (UTC).", ["2027-06-30"])]
 SecretRef = Annotated[
     str,
@@ -130,8 +132,22 @@ Headers = Annotated[
 
 Format = Literal["openai_chat", "anthropic", "openai_responses", "gemini", "ollama"]
 ProviderType = Literal["openai-compatible", "anthropic-compatible", "gemini-compatible", "ollama-compatible", "demo"]
-Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used"]
-Strategy = Literal["priority", "weighted", "round-robin", "random"]
+Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used", "p2c"]
+Strategy = Literal[
+    "priority",
+    "fill-first",
+    "weighted",
+    "round-robin",
+    "random",
+    "strict-random",
+    "cost-optimized",
+    "context",
+    "least-used",
+    "latency",
+    "p2c",
+    "lkgp",
+]
+Content = Literal["tools", "images", "documents", "audio", "reasoning"]
 Capability = Literal["tools", "vision", "pdf", "audio_in", "json_schema", "reasoning", "prompt_cache", "web_search"]
 Role = Literal["client", "admin.read", "admin.write"]
 Operation = Literal["chat", "count_tokens", "embeddings", "images", "transcriptions"]
@@ -157,6 +173,11 @@ def seconds(text: str) -> float:
     if match is None:
         raise ValueError(f"{text!r} is no duration")
     return round(float(match[1]) * _UNITS[match[2]], 6)
+
+
+def share(text: str) -> float:
+    """`5%` → 0.05."""
+    return float(text.removesuffix("%")) / 100
 
 
 def size(text: str) -> int:
