@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from math import inf
 from typing import TYPE_CHECKING
@@ -27,14 +28,15 @@ class Call:
     is what follows the endpoint's own path, decoded, where it takes all paths below it; there `operation` may turn out
     to be another than the endpoint's. `provider` is the only one that may serve, where the path names one; `asked` is
     the name of the model without the `variant` that it asks for. `form` is what a form holds, where the endpoint takes
-    one. `seconds` are of the audio that was listened to. `bridge` is the stream that is being opened; `lost` says that
-    another try of the same request was faster."""
+    one. `seconds` are of the audio that was listened to. `bridge` is the stream that is being opened. Of a try that
+    races another one, `claim` is called before the first byte goes to the client; `lost` says that the other was faster."""
 
     __slots__ = (
         "asked",
         "attempts",
         "bridge",
         "chat",
+        "claim",
         "codec",
         "committed",
         "connection",
@@ -123,6 +125,7 @@ class Call:
         self.committed = False
         self.bridge: Bridge | None = None
         self.last = False
+        self.claim: Callable[[], None] | None = None
         self.lost = False
         self.probe = False
         self.tries = 0

@@ -1,7 +1,7 @@
 """Hedging: two candidates are asked the same, and the one that answers first answers the client.
 
 Each runs with a `Call` of its own, a copy, so that neither sees what the other notes; what the winner noted becomes
-part of the request's own `Call`.  The race is decided by the first byte that either of them sends to the client, which
+part of the request's own `Call`.  The race is decided by who is the first with something to send to the client, which
 is the commit point of a stream and the whole of any other answer: from then on the other is cancelled, which closes its
 connection, and what its provider will charge for is noted with its try.
 """
@@ -12,10 +12,10 @@ import asyncio
 import copy
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from omniroute.errors import UpstreamError
-from omniroute.relay.asgi import Message
 from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate
 
@@ -50,13 +50,8 @@ class _Lane:
         self.call.tries = 0
         self.call.upstream_time = 0.0
         self.call.last = False  # it must not commit before it has content
-        self.call.send = self._send
-        self._race = race
+        self.call.claim = partial(race.claim, self)
         self.task = asyncio.get_running_loop().create_task(race.ask(self.call, candidate))
-
-    async def _send(self, message: Message) -> None:
-        self._race.decide(self)
-        await self._race.call.send(message)
 
 
 class Race:
@@ -80,10 +75,8 @@ class Race:
         finally:
             await self._end()
 
-    def decide(self, lane: _Lane) -> None:
+    def claim(self, lane: _Lane) -> None:
         """The first to say something to the client wins. Raises CancelledError in one that comes later."""
-        if self._winner is lane:
-            return
         if self._winner is not None:
             raise asyncio.CancelledError
         self._winner = lane

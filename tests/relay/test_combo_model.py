@@ -71,7 +71,8 @@ class World:
             kind = self.does[to.id]
             if kind is None:
                 call.committed = True
-                await call.send({"type": "http.response.start"})
+                if call.claim is not None:
+                    call.claim()
                 return None
             self.clock.now += self.patience
             return UpstreamError(kind, Fault(kind="server", status=500, message=f"{to.id}: {kind}"))
