@@ -272,6 +272,10 @@ REMEDIES = {
     "OR431": "Delete the list, or change the `mode`.",
     "OR432": "If programs on this machine are to use the gateway, allow `127.0.0.1` and `::1`. But mind that behind a "
     "proxy on this machine that is not in `server.trusted_proxies` everybody has that address.",
+    "OR441": "Add a target, or delete `hedge`.",
+    "OR442": "Describe the model, or order by something else: what is not known goes last.",
+    "OR443": "Give the others the same `quota_group`, or delete it.",
+    "OR444": "Leave one target without `when`, so that no request is refused for want of one.",
 }
 
 

@@ -38,6 +38,8 @@ from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.limits import MemoryLimits
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 from omniroute.state.sqlite import SqliteLedger
 from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
@@ -74,6 +76,8 @@ class Service:
             answers=MemoryAnswers(),
             limits=MemoryLimits(),
             budgets=MemoryBudgets(),
+            scores=MemoryScores(),
+            sessions=MemorySessions(),
             ledger=SqliteLedger(Path(self.bundle.spec.server.data_dir) / "omniroute.sqlite"),
             clock=clock,
             random=random.Random(),

@@ -78,6 +78,10 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR430": "a network inside another of its list",
         "OR431": "a list of addresses that is not read, or without effect",
         "OR432": "a filter that shuts this machine itself out",
+        "OR441": "a combo with nothing to hedge with",
+        "OR442": "an order by what is not known",
+        "OR443": "a quota that is shared with nobody",
+        "OR444": "requests that no target takes",
     }
 )
 

@@ -224,6 +224,7 @@ async def stream(
     provider = candidate.target.upstream.name
     way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at), tagged=tagged)
     way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
+    call.bridge = way
     return await opened(reply, way, provider, last=last)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from math import inf
 from typing import TYPE_CHECKING
 
 from omniroute.errors import Fault, Unsupported
-from omniroute.formats.codec import ClientCodec, Head
+from omniroute.formats.codec import Bridge, ClientCodec, Head
 from omniroute.formats.ir import Chat, FinishReason, Loss, Usage
 from omniroute.formats.multipart import Part
 from omniroute.formats.pictures import Picture
@@ -15,6 +16,7 @@ from omniroute.relay.asgi import Pairs, Scope, Send
 from omniroute.relay.guard import Guard
 from omniroute.relay.health import GO
 from omniroute.routing import request_id as ids
+from omniroute.routing.conditions import NO_FACTS, Facts
 from omniroute.routing.resolve import PLAIN
 from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Route, Target
 from omniroute.state.base import Attempt, State
@@ -30,18 +32,23 @@ class Call:
     to be another than the endpoint's. `provider` is the only one that may serve, where the path names one; `asked` is
     the name of the model without the `variant` that it asks for. `hold` is what limits and budgets let it in with.
     `form` is what a form holds, where the endpoint takes one. `pictures` are images that were fetched, by their
-    address, and `unfetched` says why one was not. `seconds` are of the audio that was listened to."""
+    address, and `unfetched` says why one was not. `seconds` are of the audio that was listened to. `bridge` is the
+    stream that is being opened. Of a try that races another one, `claim` is called before the first byte goes to the
+    client; `lost` says that the other was faster."""
 
     __slots__ = (
         "asked",
         "attempts",
+        "bridge",
         "chat",
+        "claim",
         "codec",
         "committed",
         "connection",
         "cost",
         "deadline",
         "endpoint",
+        "facts",
         "fault",
         "finish",
         "first_byte",
@@ -55,6 +62,7 @@ class Call:
         "last",
         "leave",
         "losses",
+        "lost",
         "operation",
         "path",
         "pictures",
@@ -110,6 +118,7 @@ class Call:
         self.hold: Hold | None = None
         self.asked = ""
         self.route: Route | None = None
+        self.facts: Facts = NO_FACTS
         self.variant = PLAIN
         self.chat: Chat | None = None
         self.pictures: dict[str, Picture] = {}
@@ -125,8 +134,11 @@ class Call:
         self.status = 0
         self.cost: Decimal | None = None
         self.committed = False
+        self.bridge: Bridge | None = None
         self.last = False
         self.leave = GO
+        self.claim: Callable[[], None] | None = None
+        self.lost = False
         self.tries = 0
         self.deadline = inf
         self.upstream_time = 0.0

@@ -56,7 +56,7 @@ async def _ask(call: Call, client: Client, head: Head, candidates: list[Candidat
         if call.endpoint.format != form:
             await images.gather(call, client, decoded(call, head), CHAT[form], candidate.target.model)
         prepared = _prepare(call, head, candidate.target, form)
-        failure = await once(call, candidate, partial(_exchange, call, client, prepared, counted))
+        failure = await once(call, candidate, partial(_exchange, client, prepared, counted))
         if failure is None:
             return counted[0]
         if failure.kind == "invalid" and failure.fault.status not in NO_COUNTING:
@@ -65,7 +65,7 @@ async def _ask(call: Call, client: Client, head: Head, candidates: list[Candidat
 
 
 async def _exchange(
-    call: Call, client: Client, prepared: Prepared, counted: list[int], candidate: Candidate
+    client: Client, prepared: Prepared, counted: list[int], call: Call, candidate: Candidate
 ) -> UpstreamError | None:
     provider = candidate.target.upstream.name
     try:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from omniroute.catalog.price import by_second, cost
 from omniroute.formats.ir import Usage
+from omniroute.relay import estimate
 from omniroute.relay.call import Call
 from omniroute.relay.headers import losses
 from omniroute.relay.session import remember
@@ -53,6 +54,16 @@ def heard(target: Target, usage: Usage | None, seconds: float | None) -> Decimal
     if by_token is not None or known is None or seconds is None:
         return by_token
     return by_second(known, seconds)
+
+
+def forgone(call: Call, target: Target) -> Decimal | None:
+    """USD that a try costs which was given up for a faster one: by what its provider has told of it, or else by the
+    prompt, which it has."""
+    if call.cost is not None:
+        return call.cost
+    way = call.bridge
+    usage = way.usage if way is not None and way.usage is not None else estimate.usage(call, way.produced if way else 0)
+    return price(target, usage)
 
 
 def settle(call: Call) -> None:

@@ -101,12 +101,18 @@ class _Asking(Generic[Q, A]):
         return cast("UnaryCodec[Q, A]", self.codec) if same else None
 
     async def exchange(
-        self, upstream: UnaryUpstream[Q, A], path: str, body: bytes, losses: list[Loss], candidate: Candidate
+        self,
+        upstream: UnaryUpstream[Q, A],
+        path: str,
+        body: bytes,
+        losses: list[Loss],
+        call: Call,
+        candidate: Candidate,
     ) -> UpstreamError | None:
         """Asks one candidate and answers the client; gives back the failure where there was one."""
-        call, provider = self.call, candidate.target.upstream.name
+        provider = candidate.target.upstream.name
         try:
-            said = await self.fetch(upstream, path, body, candidate)
+            said = await self.fetch(upstream, path, body, call, candidate)
             heard = upstream.decode_reply(said, self.asked)
             if heard.fault is not None:
                 raise classify(heard.fault, provider)
@@ -126,10 +132,12 @@ class _Asking(Generic[Q, A]):
         await pump.send_whole(call, made.body)
         return None
 
-    async def fetch(self, upstream: UnaryUpstream[Q, A], path: str, body: bytes, candidate: Candidate) -> bytes:
+    async def fetch(
+        self, upstream: UnaryUpstream[Q, A], path: str, body: bytes, call: Call, candidate: Candidate
+    ) -> bytes:
         """All that the candidate says."""
         endpoint = candidate.target.upstream.operations[self.operation.name].endpoint
-        reply = await ask(self.call, self.client, candidate, upstream, endpoint, path, body)
+        reply = await ask(call, self.client, candidate, upstream, endpoint, path, body)
         try:
             return await reply.read(REPLY_LIMIT)
         finally:

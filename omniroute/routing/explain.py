@@ -5,25 +5,29 @@ For the command line, and for whoever asks "why did it go there?" before it does
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from omniroute.catalog import Price
-from omniroute.routing.plan import plan
+from omniroute.routing.conditions import NO_FACTS, Facts
+from omniroute.routing.plan import Candidate, plan
 from omniroute.routing.resolve import resolve, variant
+from omniroute.routing.strategies import STRATEGIES, Moment, name
 from omniroute.routing.tables import Gateway, Policy
 from omniroute.state.base import State
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A candidate in its place. `accepted` says whether it would be tried now, `reason` why not; `proxy` which one it
-    would be called through, without credentials, and `proxy_setting` where the file says so."""
+    """A candidate in its place. `accepted` says whether it would be tried now, `reason` why not; `order` why each combo on
+    the way to it put it where it is; `proxy` which one it would be called through, without credentials, and
+    `proxy_setting` where the file says so."""
 
     target: str
     connection: str
     accepted: bool
     reason: str = ""
+    order: tuple[str, ...] = ()
     upstream_model: str = ""
     format: str = ""
     translated: bool = False
@@ -53,12 +57,15 @@ def explain(
     client_format: str,
     policies: Sequence[Policy] = (),
     caller: str = "",
+    facts: Facts = NO_FACTS,
 ) -> Explanation:
     """Raises what the request itself would raise: NotFound, BadRequest."""
-    name, _ = variant(model)
-    route = resolve(gateway, name)
+    asked, _ = variant(model)
+    route = resolve(gateway, asked)
+    now, turn = state.clock.monotonic(), state.counters.peek
+    moment = Moment(state.scores, turn, state.random, now, facts.stream)
     steps = []
-    for candidate in plan(route, state, state.clock.monotonic(), asked=name, policies=policies):
+    for candidate in plan(route, state, now, turn=turn, asked=asked, policies=policies, facts=facts):
         target = candidate.target
         spoken = client_format if client_format in target.formats else next(iter(target.formats), "")
         proxy = target.via(candidate.connection, target.upstream.endpoints[spoken]) if spoken else None
@@ -68,6 +75,7 @@ def explain(
                 connection=candidate.connection.id,
                 accepted=not candidate.skip,
                 reason=candidate.skip,
+                order=tuple(_order(candidate, state, moment, facts)),
                 upstream_model=target.model,
                 format=spoken,
                 translated=spoken != client_format,
@@ -80,3 +88,15 @@ def explain(
     names = tuple(policy.name for policy in policies)
     verdict = gateway.ip_filter.verdict(caller) if gateway.ip_filter is not None and caller else ""
     return Explanation(model, route.name, route.strategy, gateway.revision.digest, tuple(steps), names, verdict)
+
+
+def _order(candidate: Candidate, state: State, moment: Moment, facts: Facts) -> Iterator[str]:
+    """Why each combo on the way to a candidate put it where it is; a combo of one has nothing to tell."""
+    sticky = False
+    for route, step in candidate.steps():
+        sticky = sticky or route.sticky
+        home = state.sessions.home(route.name, facts.session, moment.now) if sticky and facts.session else None
+        if home is not None and home.step == name(step):
+            yield f"{route.name}: the session is at home here"
+        elif len(route.steps) > 1:
+            yield f"{route.name} ({route.strategy}): {STRATEGIES[route.strategy].why(route, step, moment)}"

@@ -8,8 +8,9 @@ stable names that stand here, and outlive the snapshot.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import inf
 from re import Pattern
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -17,6 +18,7 @@ from omniroute.catalog import Model, Price
 from omniroute.errors import Problem, UpstreamKind
 from omniroute.formats.patch import NONE, Quirks
 from omniroute.routing.caller import NO_NETWORKS, IpFilter, Networks
+from omniroute.routing.conditions import Condition
 from omniroute.secret import Secret
 from omniroute.state.base import Keeping, Profile
 from omniroute.state.budgets import Budget
@@ -70,7 +72,8 @@ class Proxy(Table, frozen=True):
 
 
 class Connection(Table, frozen=True):
-    """One account or key at a provider. `id` (`openai.team`) is the key of its health and its counters."""
+    """One account or key at a provider. `id` (`openai.team`) is the key of its health and its counters; `siblings` are
+    the ids of those that have the same quota."""
 
     id: str
     name: str
@@ -81,6 +84,7 @@ class Connection(Table, frozen=True):
     profile: Profile
     headers: tuple[tuple[bytes, bytes], ...]
     proxy: Proxy | None = None
+    siblings: tuple[str, ...] = ()
 
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -119,7 +123,7 @@ class Deadlines(msgspec.Struct, frozen=True):
     total: float = 900.0
 
 
-Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used"]
+Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used", "p2c"]
 
 
 class Upstream(Table, frozen=True):
@@ -140,7 +144,8 @@ class Upstream(Table, frozen=True):
 class Target(Table, frozen=True):
     """One model at one provider. `id` is `provider/model` as the config says it, `model` what the provider calls it,
     `formats` are the chat formats in which it can be asked, the preferred one first; `tiers` are the prices of an image
-    by quality and size; `proxy` is that of the combo which it is a target of."""
+    by quality and size; `proxy` is that of the combo which it is a target of; `when` says for which requests it is, where
+    not for all."""
 
     id: str
     upstream: Upstream
@@ -151,6 +156,7 @@ class Target(Table, frozen=True):
     weight: int = 1
     tiers: Mapping[str, Price] = {}
     proxy: Proxy | None = None
+    when: Condition | None = None
 
     def via(self, connection: Connection, endpoint: Endpoint) -> Proxy | None:
         """The proxy that a call of the endpoint goes through; the most specific setting counts."""
@@ -169,17 +175,59 @@ class Retry(Table, frozen=True):
 
 
 NO_RETRY = Retry()
-Strategy = Literal["priority", "weighted", "round-robin", "random"]
+Strategy = Literal[
+    "priority",
+    "fill-first",
+    "weighted",
+    "round-robin",
+    "random",
+    "strict-random",
+    "cost-optimized",
+    "context",
+    "least-used",
+    "latency",
+    "p2c",
+    "lkgp",
+]
+ONWARD: frozenset[UpstreamKind] = frozenset(get_args(UpstreamKind)) - {"invalid"}
+"""After which failures the next target is tried: all but what the caller has to mend."""
+
+
+class Hedge(Table, frozen=True):
+    """When the next target is asked too: the first has not begun to answer `after` so many seconds. `budget` is the
+    share of requests that may do so."""
+
+    after: float
+    budget: float
+
+
+class Needs(Table, frozen=True):
+    """What a route must know of a request besides its name, nested combos included: whether the `prompt` is looked into,
+    or only when it has more bytes than this; whether its `session` matters."""
+
+    prompt: bool = False
+    roomy: float = inf
+    session: bool = False
+
+
+NO_NEEDS = Needs()
 
 
 class Route(Table, frozen=True):
-    """What a name leads to. A combo inside a combo keeps its own strategy; `weight` is its share in the outer one."""
+    """What a name leads to. A combo inside a combo keeps its own strategy and all else that is said here; `weight` is its
+    share in the outer one, `when` for which requests it is there. `on` are the failures after which the next step is
+    tried. In a `sticky` one a session stays where it is."""
 
     name: str
     strategy: Strategy
     steps: tuple[Target | Route, ...]
     retry: Retry = NO_RETRY
     weight: int = 1
+    when: Condition | None = None
+    on: frozenset[UpstreamKind] = ONWARD
+    hedge: Hedge | None = None
+    sticky: bool = False
+    needs: Needs = NO_NEEDS
 
 
 class Alias(Table, frozen=True):

@@ -21,6 +21,8 @@ from omniroute.errors import UpstreamKind
 from omniroute.state.budgets import Budgets
 from omniroute.state.limits import Limits
 from omniroute.state.roster import MemoryRoster, Roster
+from omniroute.state.scores import Scores
+from omniroute.state.sessions import Sessions
 
 # ---------------------------------------------------------------------------------------------------------- health
 
@@ -116,12 +118,17 @@ class Counters(Protocol):
         """0, 1, 2, …: the turns of a rotation, counted over reloads."""
         ...
 
+    def peek(self, name: str) -> int:
+        """What `next` would tell, without taking the turn."""
+        ...
+
 
 # ---------------------------------------------------------------------------------------------------------- ledger
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One try on one connection. `outcome` is `success`, an upstream kind, or why it was not called."""
+    """One try on one connection. `outcome` is `success`, an upstream kind, or why it was not called. `cost` is of a try
+    that was given up because another one answered first: what its provider will charge for all the same, in USD."""
 
     target: str
     connection: str
@@ -129,6 +136,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     status: int | None = None
     ms: float = 0.0
     message: str = ""
+    cost: Decimal | None = None
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -269,6 +277,8 @@ class State(msgspec.Struct, frozen=True):
     answers: Answers
     limits: Limits
     budgets: Budgets
+    scores: Scores
+    sessions: Sessions
     clock: Clock
     random: random.Random
     roster: Roster = msgspec.field(default_factory=MemoryRoster)

@@ -30,6 +30,8 @@ from omniroute.state.base import (
 )
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.limits import MemoryLimits
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 
 COOLING: frozenset[UpstreamKind] = frozenset({"rate_limited", "overloaded", "auth", "quota", "no_model"})
 """Failures after which the provider is left alone for a while, from the first one on."""
@@ -212,6 +214,9 @@ class MemoryCounters:
         self._turns[name] = turn + 1
         return turn
 
+    def peek(self, name: str) -> int:
+        return self._turns.get(name, 0)
+
 
 class MemoryLedger:
     """The latest rows, for tests and for a gateway that is to leave nothing on a disk. Older ones make room."""
@@ -334,6 +339,8 @@ def memory_state() -> State:
         answers=MemoryAnswers(),
         limits=MemoryLimits(),
         budgets=MemoryBudgets(),
+        scores=MemoryScores(),
+        sessions=MemorySessions(),
         clock=Clock(),
         random=random.Random(),
     )

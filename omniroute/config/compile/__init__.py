@@ -14,6 +14,7 @@ import msgspec
 
 from omniroute.catalog import Catalog, Model, Offer, Operation, Provider, split_tier
 from omniroute.config.bundle import Bundle
+from omniroute.config.compile.combos import condition, hedge, needs
 from omniroute.config.compile.facts import in_general, model_facts, quirks_of
 from omniroute.config.compile.keys import digest, principal
 from omniroute.config.compile.limits import Limited, budgets
@@ -34,7 +35,7 @@ from omniroute.routing.resolve import single
 from omniroute.routing.serving import servable
 from omniroute.routing.tables import (
     DEFAULT_PORTS,
-    NO_RETRY,
+    ONWARD,
     Access,
     Alias,
     Auth,
@@ -209,6 +210,16 @@ class _Compiler:
             profile=profile(self.spec.resilience.profiles, scheme),
             headers=self.headers(spec.headers, (*at, "headers")),
             proxy=self.proxies.connection(f"{provider}.{name}"),
+            siblings=self.siblings(provider, name, spec.quota_group),
+        )
+
+    def siblings(self, provider: str, name: str, group: str | None) -> tuple[str, ...]:
+        """The other connections of a quota group."""
+        if group is None:
+            return ()
+        connections = self.spec.providers[provider].connections
+        return tuple(
+            f"{provider}.{other}" for other, spec in connections.items() if spec.quota_group == group and other != name
         )
 
     def headers(self, spec: Mapping[str, str], at: Place) -> tuple[tuple[bytes, bytes], ...]:
@@ -257,7 +268,16 @@ class _Compiler:
             steps = tuple(
                 self.step(TargetSpec(model=each) if isinstance(each, str) else each) for each in combo.targets
             )
-            route = Route(name=name, strategy=combo.strategy, steps=steps, retry=retry(combo.retry))
+            route = Route(
+                name=name,
+                strategy=combo.strategy,
+                steps=steps,
+                retry=retry(combo.retry),
+                on=ONWARD if combo.on is None else frozenset(combo.on),
+                hedge=hedge(combo.hedge),
+                sticky=combo.sticky is not None,
+            )
+            route = msgspec.structs.replace(route, needs=needs(route))
             proxy = self.proxies.combo(name)
             return route if proxy is None else _through(route, proxy)
         target = self.exact.get(name)
@@ -284,8 +304,8 @@ class _Compiler:
         route = self.named(spec.model)
         if spec.timeout is not None:
             route = _hurried(route, seconds(spec.timeout))
-        target = _only_target(route) if route.retry is NO_RETRY else None
-        return msgspec.structs.replace(target or route, weight=spec.weight)
+        target = _only_target(route) if route.name not in self.spec.combos else None
+        return msgspec.structs.replace(target or route, weight=spec.weight, when=condition(spec.when))
 
     def shorts(self) -> dict[str, str]:
         """Other names of configured providers, where no provider has that name itself."""

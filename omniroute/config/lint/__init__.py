@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omniroute.catalog import Catalog
-from omniroute.config.lint import access, limits, providers, resilience, routes, settings
+from omniroute.config.lint import access, combos, limits, providers, resilience, routes, settings
 from omniroute.config.lint.subject import Rule, Subject
 from omniroute.errors import Problem
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RULES: tuple[Rule, ...] = (
     *providers.RULES,
     *routes.RULES,
+    *combos.RULES,
     *access.RULES,
     *resilience.RULES,
     *limits.RULES,

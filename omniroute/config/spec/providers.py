@@ -34,6 +34,16 @@ class ConnectionSpec(Node, frozen=True, kw_only=True):
     max_concurrent: (
         Annotated[int, Meta(ge=1, description="Calls at the same time; the next connection takes what is more.")] | None
     ) = None
+    quota_group: (
+        Annotated[
+            Name,
+            Meta(
+                description="Connections of one group share a quota: where one has used it up, all of them pause.",
+                examples=["org-1"],
+            ),
+        ]
+        | None
+    ) = None
     headers: Headers = {}  # noqa: RUF012 - a Mapping, as everywhere here
 
 

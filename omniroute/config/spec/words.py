@@ -175,8 +175,22 @@ Headers = Annotated[
 
 Format = Literal["openai_chat", "anthropic", "openai_responses", "gemini", "ollama"]
 ProviderType = Literal["openai-compatible", "anthropic-compatible", "gemini-compatible", "ollama-compatible", "demo"]
-Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used"]
-Strategy = Literal["priority", "weighted", "round-robin", "random"]
+Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used", "p2c"]
+Strategy = Literal[
+    "priority",
+    "fill-first",
+    "weighted",
+    "round-robin",
+    "random",
+    "strict-random",
+    "cost-optimized",
+    "context",
+    "least-used",
+    "latency",
+    "p2c",
+    "lkgp",
+]
+Content = Literal["tools", "images", "documents", "audio", "reasoning"]
 Capability = Literal["tools", "vision", "pdf", "audio_in", "json_schema", "reasoning", "prompt_cache", "web_search"]
 Role = Literal["client", "admin.read", "admin.write"]
 Operation = Literal["chat", "count_tokens", "embeddings", "images", "transcriptions"]
@@ -209,6 +223,11 @@ def frequency(text: str) -> tuple[int, float]:
     """`60/1m` → 60 in 60.0 seconds."""
     amount, _, time = text.partition("/")
     return int(amount), seconds(time)
+
+
+def share(text: str) -> float:
+    """`5%` → 0.05."""
+    return float(text.removesuffix("%")) / 100
 
 
 def size(text: str) -> int:
