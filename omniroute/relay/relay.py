@@ -180,6 +180,8 @@ class _Line:
             return False
         if failure.fault.code == BUSY or (self._too_long and self._too_long[-1] is failed):
             return True
+        if failure.fault.code == Unsupported.code:  # one that a single provider cannot serve is not wrong
+            return candidate.target.id != failed.target.id
         return follows(failed, failure.kind, candidate)
 
     async def _carries(self, candidate: Candidate) -> bool:
