@@ -133,15 +133,20 @@ def _spent(call: Call, exhausted: Exhausted, amount: Decimal) -> LimitReached | 
         message = f"What is spent of the budget `{budget.name}` is not known yet: the ledger cannot be read."
         return Unavailable(message, code="budget_unknown", retry_after=SOON)
     left = max(NOTHING, budget.limit - exhausted.spent)
-    message = f"The budget `{budget.name}` ({budget.limit:f} USD, {budget.period}) has {left:f} USD left"
+    message = f"The budget `{budget.name}` ({usd(budget.limit)} USD, {budget.period}) has {usd(left)} USD left"
     if amount <= left:
-        held = f"{exhausted.reserved:f} USD of it are reserved for requests under way"
+        held = f"{usd(exhausted.reserved)} USD of it are reserved for requests under way"
         message = f"{message}, and {held}. Try again soon."
         return LimitReached(message, code="budget_exhausted", retry_after=SOON)
     resets = f"It resets at {moment(exhausted.resets)}" if exhausted.resets < inf else "It does not reset"
-    message = f"{message}, and this request may cost up to {amount:f} USD. {resets}."
+    message = f"{message}, and this request may cost up to {usd(amount)} USD. {resets}."
     wait = min(LONGEST_WAIT, exhausted.resets - call.started_at)
     return LimitReached(message, code="budget_exhausted", retry_after=max(SOON, wait))
+
+
+def usd(amount: Decimal) -> str:
+    """Without zeros that say nothing."""
+    return format(amount.normalize(), "f")
 
 
 def moment(at: float) -> str:
@@ -187,7 +192,7 @@ def _tokens(call: Call) -> int:
 
 def _figures(balance: Balance) -> tuple[str, str, str, int]:
     share = int(balance.spent * 100 / balance.limit) if balance.limit else 100
-    return balance.name, f"{balance.spent:f}", f"{balance.limit:f}", share
+    return balance.name, usd(balance.spent), usd(balance.limit), share
 
 
 # ---------------------------------------------------------------------------------------------------------- headers

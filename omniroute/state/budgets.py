@@ -116,9 +116,9 @@ class Budgets(Protocol):
         """How the budget stands."""
         ...
 
-    def expect(self, budget: Budget, now: float) -> Span | None:
-        """The period of the moment, if it is new here: the ledger may know more of it, and until `restore` has told
-        that, nothing may be spent in it."""
+    def expect(self, budget: Budget, now: float) -> None:
+        """The ledger knows more of the moment's period than is known here: until `restore` has told that, nothing may be
+        spent in it."""
         ...
 
     def restore(self, budget: Budget, now: float, spent: Decimal) -> None:
@@ -166,12 +166,12 @@ class MemoryBudgets:
     def balance(self, budget: Budget, now: float) -> Balance:
         return _balance(budget, self._account(budget, now))
 
-    def expect(self, budget: Budget, now: float) -> Span | None:
-        if self._find(budget, now) is not None:
-            return None
-        account = self._account(budget, now)
-        account.known = False
-        return account.span
+    def expect(self, budget: Budget, now: float) -> None:
+        accounts = self._accounts.setdefault(budget.name, [])
+        old = self._find(budget, now)
+        if old is not None:
+            accounts.remove(old)
+        self._account(budget, now).known = False
 
     def restore(self, budget: Budget, now: float, spent: Decimal) -> None:
         account = self._account(budget, now)
@@ -194,7 +194,7 @@ class MemoryBudgets:
         the oldest there is counts for it."""
         oldest: Account | None = None
         for account in reversed(self._accounts.get(budget.name, ())):
-            if account.budget is not budget and not _same_periods(account.budget, budget):
+            if account.budget is not budget and not same_periods(account.budget, budget):
                 continue
             if account.span.start <= now < account.span.end:
                 return account
@@ -203,7 +203,8 @@ class MemoryBudgets:
         return oldest
 
 
-def _same_periods(one: Budget, other: Budget) -> bool:
+def same_periods(one: Budget, other: Budget) -> bool:
+    """Whether the periods of one budget are those of the other."""
     return one.period == other.period and one.reset == other.reset and one.zone == other.zone
 
 
