@@ -166,6 +166,10 @@ class Limits(Protocol):
         """What is left of the rates that a request was counted on."""
         ...
 
+    def stand(self, charges: Sequence[Charge], now: float) -> list[Standing]:
+        """What is left of all measures of what a request would be counted on; takes nothing."""
+        ...
+
     def view(self, now: float) -> list[Standing]:
         """What is left of everything that is in use."""
         ...
@@ -228,17 +232,25 @@ class MemoryLimits:
             found += _standings(charge.subject, counter)
         return found
 
+    def stand(self, charges: Sequence[Charge], now: float) -> list[Standing]:
+        moment = round(now * SECOND)
+        found: list[Standing] = []
+        for charge in charges:
+            subjects = self._counters.get(charge.limit.name)
+            counter = None if subjects is None else subjects.get(charge.subject)
+            if counter is None:
+                counter = Counter(charge.limit, moment)
+            counter.advance(charge.limit, moment)
+            found += _all_standings(charge.subject, counter)
+        return found
+
     def view(self, now: float) -> list[Standing]:
         moment = round(now * SECOND)
         found: list[Standing] = []
         for subjects in self._counters.values():
             for subject, counter in subjects.items():
                 counter.advance(counter.limit, moment)
-                found += _standings(subject, counter)
-                concurrent = counter.limit.concurrent
-                if concurrent is not None:
-                    left = max(0, concurrent - counter.under_way)
-                    found.append(Standing(counter.limit.name, subject, "concurrent", concurrent, left, 0.0))
+                found += _all_standings(subject, counter)
         return found
 
     def _counter(self, charge: Charge, moment: int) -> Counter:
@@ -269,6 +281,14 @@ def _reservation(charge: Charge) -> int:
     """A request that may take more than there ever is goes when all of it is there, and owes the rest at its end."""
     rate = charge.limit.tokens
     return 0 if rate is None else min(charge.tokens, rate.amount)
+
+
+def _all_standings(subject: str, counter: Counter) -> Iterator[Standing]:
+    yield from _standings(subject, counter)
+    concurrent = counter.limit.concurrent
+    if concurrent is not None:
+        left = max(0, concurrent - counter.under_way)
+        yield Standing(counter.limit.name, subject, "concurrent", concurrent, left, 0.0)
 
 
 def _standings(subject: str, counter: Counter) -> Iterator[Standing]:
