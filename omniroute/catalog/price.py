@@ -6,7 +6,7 @@ Money is never a float here: sums over a month of calls must equal the sum of th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -73,45 +73,85 @@ def cost(
     return total.scaleb(-6)
 
 
-def most(
-    price: Price,
-    *,
-    input: int,  # noqa: A002 - the term of the field
-    output: int,
-    images: int = 0,
-    pixels: int = 0,
-    seconds: float | None = None,
-    tiers: Mapping[str, Price] = {},
-) -> Decimal | None:
-    """USD that a call costs at the most; None where its price is not known. Every token counts as the dearest of its
-    side, whichever part of a prompt or an answer it is, and every image as the dearest size and quality; `pixels` are
-    those of one image."""
-    spoken = _most_tokens(price, input, output)
-    if images:
-        known = [each.per_image for each in (price, *tiers.values()) if each.per_image is not None]
-        if price.per_pixel is not None:
-            known.append(pixels * price.per_pixel)
-        if known:
-            return images * max(known) + (_most_tokens(price, input, 0) or 0)
-    if seconds is None or price.per_second is None:
-        return spoken
-    heard = decimal(seconds) * price.per_second
-    return heard if spoken is None else max(heard, spoken)
+class Ceiling(msgspec.Struct, frozen=True):
+    """What a model costs at the most, USD per token: `read` is the dearest that any token of a prompt is, `written` of an
+    answer, and `long_read` and `long_written` those where the prompt is long; USD per image, pixel and second. What is
+    None has no price that is known."""
+
+    read: Decimal | None
+    written: Decimal | None
+    long_read: Decimal | None
+    long_written: Decimal | None
+    per_image: Decimal | None
+    per_pixel: Decimal | None
+    per_second: Decimal | None
+
+    def most(
+        self,
+        *,
+        input: int,  # noqa: A002 - the term of the field
+        output: int,
+        images: int = 0,
+        pixels: int = 0,
+        seconds: float | None = None,
+    ) -> Decimal | None:
+        """USD that a call costs at the most; None where its price is not known. Every token counts as the dearest of its
+        side, whichever part of a prompt or an answer it is, and every image as the dearest size and quality; `pixels`
+        are those of one image."""
+        long = input > LONG_CONTEXT
+        read, written = (self.long_read, self.long_written) if long else (self.read, self.written)
+        if images:
+            known = [self.per_image] if self.per_image is not None else []
+            if self.per_pixel is not None:
+                known.append(self.per_pixel * pixels)
+            if known:
+                return images * max(known) + (Decimal(0) if read is None else read * input)
+        spoken = None
+        if read is not None and not (written is None and output):
+            spoken = read * input if not output or written is None else read * input + written * output
+        if seconds is None or self.per_second is None:
+            return spoken
+        heard = decimal(seconds) * self.per_second
+        return heard if spoken is None else max(heard, spoken)
 
 
-def _most_tokens(price: Price, tokens: int, produced: int) -> Decimal | None:
-    if price.input is None or (price.output is None and produced):
-        return None
-    tiers = [price]
-    if tokens > LONG_CONTEXT:
-        tiers.append(_long(price, price.input, _first(price.output, price.input)))
-    read = max(rate for tier in tiers for rate in _reading(tier) if rate is not None)
-    written = max((rate for tier in tiers for rate in (tier.output, tier.reasoning) if rate is not None), default=0)
-    return (tokens * read + produced * written).scaleb(-6)
+UNPRICED = Ceiling(None, None, None, None, None, None, None)
 
 
-def _reading(price: Price) -> tuple[Decimal | None, ...]:
-    return price.input, price.cache_read, price.cache_write, price.cache_write_1h, price.audio_input
+def ceiling(price: Price | None, tiers: Mapping[str, Price]) -> Ceiling:
+    """What calls of a model with these prices cost at the most."""
+    known = price or Price()
+    read, written = _dearest([known])
+    long_read, long_written = read, written
+    if known.input is not None:
+        long_read, long_written = _dearest([known, _long(known, known.input, _first(known.output, known.input))])
+        long_written = None if written is None else long_written
+    images = [each.per_image for each in (known, *tiers.values()) if each.per_image is not None]
+    return Ceiling(
+        read=None if known.input is None else read,
+        written=written,
+        long_read=None if known.input is None else long_read,
+        long_written=long_written,
+        per_image=max(images, default=None),
+        per_pixel=known.per_pixel,
+        per_second=known.per_second,
+    )
+
+
+def _dearest(prices: Sequence[Price]) -> tuple[Decimal | None, Decimal | None]:
+    """The dearest token of a prompt and of an answer, each by itself."""
+    read = [
+        rate
+        for price in prices
+        for rate in (price.input, price.cache_read, price.cache_write, price.cache_write_1h, price.audio_input)
+        if rate is not None
+    ]
+    written = [rate for price in prices for rate in (price.output, price.reasoning) if rate is not None]
+    unknown = prices[0].output is None
+    return (
+        max(read).scaleb(-6) if read else None,
+        max(written).scaleb(-6) if written and not unknown else None,
+    )
 
 
 def by_second(price: Price, seconds: float) -> Decimal | None:

@@ -31,6 +31,7 @@ def client_address(scope: Scope, headers: Iterable[tuple[bytes, bytes]], trusted
     return found
 
 
+@lru_cache(maxsize=4096)
 def subject(address: Address | None) -> str:
     """Whom a limit by address counts: one IPv4 address, or one network of a customer in IPv6."""
     if address is None:

@@ -113,7 +113,7 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     began = state.clock.monotonic()
     permit = "go" if again else state.breakers.admit(connection.id, began)
     call.probe = permit == "probe"
-    taken = admission.lease(call, candidate) if permit is not None and candidate.limits else None
+    taken = admission.lease(call, candidate) if permit is not None and candidate.charges else None
     free = permit is not None and not isinstance(taken, Denied)
     if not free or not state.counters.acquire(connection.id, connection.max_concurrent):
         admission.give_back(call, taken)

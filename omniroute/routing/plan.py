@@ -12,11 +12,11 @@ from typing import Literal, TypeVar
 import msgspec
 
 from omniroute.errors import UpstreamKind
-from omniroute.routing.limiting import exhausted, for_target, targets, told
+from omniroute.routing.limiting import exhausted, for_target, of_candidate, targets, told
 from omniroute.routing.serving import misfit
 from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Retry, Route, Subject, Target, Upstream
 from omniroute.state.base import State
-from omniroute.state.limits import Limit
+from omniroute.state.limits import Charge, Limit
 
 T = TypeVar("T")
 Weighty = TypeVar("Weighty", Target | Route, Connection)
@@ -28,8 +28,8 @@ Denial = Literal["policy", "operation"]
 class Candidate(msgspec.Struct, frozen=True):
     """One connection of one target, in its place in the order. `skip` says why it may not be tried now, `until` when
     that ends (on the clock of `now`, 0 if it does not end by itself), `kind` the failure that was the reason. `denied`
-    is set where no waiting helps. `limits` are those that a try counts on, `limited` says that one of them is the
-    reason."""
+    is set where no waiting helps. `charges` are what a try counts as on the limits that hold for it, `limited` says that
+    one of these is the reason."""
 
     target: Target
     connection: Connection
@@ -38,7 +38,7 @@ class Candidate(msgspec.Struct, frozen=True):
     until: float = 0.0
     kind: UpstreamKind | None = None
     denied: Denial | None = None
-    limits: Sequence[Limit] = ()
+    charges: Sequence[Charge] = ()
     limited: bool = False
 
 
@@ -84,7 +84,7 @@ def plan(
     orders: dict[str, Sequence[Connection]] = {}  # a request is one turn, however many models of a provider it may use
     for target, retry in _targets(route, state, turn, route.retry):
         denial = _denial(target, asked, operation, policies)
-        holding = for_target(limits, policies, asked, target)
+        holding = for_target(limits, policies, asked, target) if policies else limits
         upstream = target.upstream
         if upstream.name not in orders:
             orders[upstream.name] = _connections(upstream, state, turn)
@@ -117,9 +117,10 @@ def _counted(candidate: Candidate, limits: Sequence[Limit], tokens: int, state: 
     if candidate.skip:
         return candidate
     target, connection = candidate.target, candidate.connection
-    denied = exhausted(limits, state.limits, target, connection, tokens, now)
+    charges = of_candidate(limits, target, connection, tokens)
+    denied = exhausted(charges, state.limits, now)
     if denied is None:
-        return Candidate(target, connection, candidate.retry, limits=limits)
+        return Candidate(target, connection, candidate.retry, charges=charges)
     return Candidate(target, connection, candidate.retry, told(denied), now + denied.wait, "rate_limited", limited=True)
 
 

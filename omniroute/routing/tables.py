@@ -14,7 +14,8 @@ from typing import Literal
 
 import msgspec
 
-from omniroute.catalog import Model, Price
+from omniroute.catalog import Ceiling, Model, Price
+from omniroute.catalog.price import UNPRICED
 from omniroute.errors import Problem, UpstreamKind
 from omniroute.formats.patch import NONE, Quirks
 from omniroute.secret import Secret
@@ -121,7 +122,7 @@ class Upstream(Table, frozen=True):
 class Target(Table, frozen=True):
     """One model at one provider. `id` is `provider/model` as the config says it, `model` what the provider calls it,
     `formats` are the chat formats in which it can be asked, the preferred one first; `tiers` are the prices of an image
-    by quality and size."""
+    by quality and size; `ceiling` is what a call costs at the most."""
 
     id: str
     upstream: Upstream
@@ -131,6 +132,7 @@ class Target(Table, frozen=True):
     deadlines: Deadlines
     weight: int = 1
     tiers: Mapping[str, Price] = {}
+    ceiling: Ceiling = UNPRICED
 
 
 # ----------------------------------------------------------------------------------------------------- how to choose

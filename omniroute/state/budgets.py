@@ -35,7 +35,7 @@ ALWAYS = Span(0.0, inf)
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """A budget of the configuration. `limit` is USD, `warn_at` a share of it, `reset` minutes after midnight in `zone`,
+    """A budget of the configuration. `limit` and `warn_at` are USD, `reset` minutes after midnight in `zone`,
     and `route_to` the name that requests are sent to once all is spent; where there is none, they are refused."""
 
     name: str
@@ -158,7 +158,7 @@ class MemoryBudgets:
         for budget, account in reservation.accounts:
             account.reserved -= reservation.amount
             account.spent += cost
-            if not account.told and _warns(budget, account):
+            if not account.told and warns(budget, account):
                 account.told = True
                 reached.append(_balance(budget, account))
         return reached
@@ -177,7 +177,7 @@ class MemoryBudgets:
         account = self._account(budget, now)
         account.spent += spent
         account.known = True
-        account.told = _warns(budget, account)
+        account.told = warns(budget, account)
 
     def _account(self, budget: Budget, now: float) -> Account:
         """The account of the moment's period, opened where there is none."""
@@ -208,8 +208,9 @@ def same_periods(one: Budget, other: Budget) -> bool:
     return one.period == other.period and one.reset == other.reset and one.zone == other.zone
 
 
-def _warns(budget: Budget, account: Account) -> bool:
-    return budget.warn_at is not None and account.spent >= budget.limit * budget.warn_at
+def warns(budget: Budget, account: Account) -> bool:
+    """Whether so much is spent that it is told."""
+    return budget.warn_at is not None and account.spent >= budget.warn_at
 
 
 def _balance(budget: Budget, account: Account) -> Balance:
@@ -222,7 +223,7 @@ def _balance(budget: Budget, account: Account) -> Balance:
         remaining=max(NOTHING, budget.limit - account.spent - account.reserved),
         starts=account.span.start,
         resets=account.span.end,
-        warned=_warns(budget, account),
+        warned=warns(budget, account),
         known=account.known,
     )
 

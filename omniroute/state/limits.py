@@ -162,8 +162,8 @@ class Limits(Protocol):
         """The request is over and took so many tokens. A second time does nothing."""
         ...
 
-    def standings(self, lease: Lease, now: float) -> list[Standing]:
-        """What is left of the rates that a request was counted on."""
+    def tightest(self, lease: Lease, now: float) -> list[Standing]:
+        """Of the requests and of the tokens that a request was counted on, the limit with the least left."""
         ...
 
     def stand(self, charges: Sequence[Charge], now: float) -> list[Standing]:
@@ -224,13 +224,21 @@ class MemoryLimits:
             if rate is not None:
                 counter.tokens += tokens * rate.period
 
-    def standings(self, lease: Lease, now: float) -> list[Standing]:
+    def tightest(self, lease: Lease, now: float) -> list[Standing]:
         moment = round(now * SECOND)
-        found: list[Standing] = []
+        tight: dict[Measure, tuple[int, Charge, Rate, int]] = {}
         for charge, counter in lease.taken:
             counter.advance(counter.limit, moment)
-            found += _standings(charge.subject, counter)
-        return found
+            limit = counter.limit
+            if limit.requests is not None:
+                _tighten(tight, "requests", charge, limit.requests, counter.requests)
+            if limit.tokens is not None:
+                used = counter.tokens + counter.reserved * limit.tokens.period
+                _tighten(tight, "tokens", charge, limit.tokens, used)
+        return [
+            Standing(charge.limit.name, charge.subject, measure, rate.amount, left, used / rate.amount / SECOND)
+            for measure, (left, charge, rate, used) in tight.items()
+        ]
 
     def stand(self, charges: Sequence[Charge], now: float) -> list[Standing]:
         moment = round(now * SECOND)
@@ -281,6 +289,15 @@ def _reservation(charge: Charge) -> int:
     """A request that may take more than there ever is goes when all of it is there, and owes the rest at its end."""
     rate = charge.limit.tokens
     return 0 if rate is None else min(charge.tokens, rate.amount)
+
+
+def _tighten(
+    tight: dict[Measure, tuple[int, Charge, Rate, int]], measure: Measure, charge: Charge, rate: Rate, used: int
+) -> None:
+    left = max(0, rate.amount * rate.period - used) // rate.period
+    there = tight.get(measure)
+    if there is None or left < there[0]:
+        tight[measure] = left, charge, rate, used
 
 
 def _all_standings(subject: str, counter: Counter) -> Iterator[Standing]:

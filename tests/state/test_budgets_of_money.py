@@ -95,7 +95,7 @@ def test_only_a_few_periods_are_remembered() -> None:
 
 
 def test_a_warning_is_given_once_a_period() -> None:
-    budgets, one = MemoryBudgets(), budget("10", warn_at=Decimal("0.8"))
+    budgets, one = MemoryBudgets(), budget("10", warn_at=Decimal(8))
     heard = [budgets.settle(reserved(budgets, [one], "1"), Decimal(1)) for _ in range(10)]
     assert [len(each) for each in heard] == [0] * 7 + [1] + [0] * 2
     assert heard[7][0].spent == 8
@@ -104,7 +104,7 @@ def test_a_warning_is_given_once_a_period() -> None:
 
 
 def test_nothing_is_spent_before_the_ledger_has_told() -> None:
-    budgets, one = MemoryBudgets(), budget("10", warn_at=Decimal("0.8"))
+    budgets, one = MemoryBudgets(), budget("10", warn_at=Decimal(8))
     budgets.expect(one, NOON)
     assert not refused(budgets, [one], "0").known
     budgets.restore(one, NOON, Decimal("9.5"))
