@@ -30,15 +30,15 @@ SOON = 1.0
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """So much in `period` nanoseconds."""
+    """So much in `period` nanoseconds. A unit weighs `period`, `amount` leaks in a nanosecond, and the bucket holds
+    `capacity`."""
 
     amount: int
     period: int
+    capacity: int = 0
 
-    @property
-    def capacity(self) -> int:
-        """What the bucket holds. A unit weighs `period`, and `amount` leaks in a nanosecond."""
-        return self.amount * self.period
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "capacity", self.amount * self.period)
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,9 +141,9 @@ def _rescaled(level: int, old: Rate | None, new: Rate | None) -> int:
 
 
 class Lease(msgspec.Struct):
-    """What was taken for one request; to be settled once."""
+    """What was taken for one request, with the tokens reserved of each counter; to be settled once."""
 
-    taken: list[tuple[Charge, Counter]]
+    taken: list[tuple[Charge, Counter, int]]
     open: bool = True
 
 
@@ -187,18 +187,20 @@ class MemoryLimits:
         taken = []
         denied: Denied | None = None
         for charge in charges:
-            counter = self._counter(charge, moment)
+            limit = charge.limit
+            counter = self._counter(limit, charge.subject, moment)
             refusal = counter.refusal(charge.tokens)
             if refusal is not None and (denied is None or refusal[1] > denied.wait):
-                denied = Denied(charge.limit, charge.subject, *refusal)
-            taken.append((charge, counter))
+                denied = Denied(limit, charge.subject, *refusal)
+            rate = limit.tokens  # one that may take more than there ever is goes when all is there, and owes the rest
+            taken.append((charge, counter, 0 if rate is None else min(charge.tokens, rate.amount)))
         if denied is not None:
             return denied
-        for charge, counter in taken:
+        for charge, counter, reserved in taken:
             rate = charge.limit.requests
             if rate is not None:
                 counter.requests += rate.period
-            counter.reserved += _reservation(charge)
+            counter.reserved += reserved
             counter.under_way += 1
         return Lease(taken)
 
@@ -216,20 +218,20 @@ class MemoryLimits:
             return
         lease.open = False
         moment = round(now * SECOND)
-        for charge, counter in lease.taken:
-            counter.advance(counter.limit, moment)  # which a reload may have changed meanwhile
+        for _, counter, reserved in lease.taken:
             counter.under_way -= 1
-            counter.reserved -= _reservation(charge)
-            rate = counter.limit.tokens
+            counter.reserved -= reserved
+            rate = counter.limit.tokens  # which a reload may have changed meanwhile
             if rate is not None:
+                counter.advance(counter.limit, moment)
                 counter.tokens += tokens * rate.period
 
     def tightest(self, lease: Lease, now: float) -> list[Standing]:
         moment = round(now * SECOND)
         tight: dict[Measure, tuple[int, Charge, Rate, int]] = {}
-        for charge, counter in lease.taken:
-            counter.advance(counter.limit, moment)
+        for charge, counter, _ in lease.taken:
             limit = counter.limit
+            counter.advance(limit, moment)
             if limit.requests is not None:
                 _tighten(tight, "requests", charge, limit.requests, counter.requests)
             if limit.tokens is not None:
@@ -261,17 +263,17 @@ class MemoryLimits:
                 found += _all_standings(subject, counter)
         return found
 
-    def _counter(self, charge: Charge, moment: int) -> Counter:
-        subjects = self._counters.get(charge.limit.name)
+    def _counter(self, limit: Limit, subject: str, moment: int) -> Counter:
+        subjects = self._counters.get(limit.name)
         if subjects is None:
-            subjects = self._counters[charge.limit.name] = OrderedDict()
-        counter = subjects.get(charge.subject)
+            subjects = self._counters[limit.name] = OrderedDict()
+        counter = subjects.get(subject)
         if counter is None:
             self._forget(subjects, moment)
-            counter = subjects[charge.subject] = Counter(charge.limit, moment)
+            counter = subjects[subject] = Counter(limit, moment)
         else:
-            subjects.move_to_end(charge.subject)
-            counter.advance(charge.limit, moment)
+            subjects.move_to_end(subject)
+            counter.advance(limit, moment)
         return counter
 
     def _forget(self, subjects: OrderedDict[str, Counter], moment: int) -> None:
@@ -285,16 +287,10 @@ class MemoryLimits:
                 del subjects[subject]
 
 
-def _reservation(charge: Charge) -> int:
-    """A request that may take more than there ever is goes when all of it is there, and owes the rest at its end."""
-    rate = charge.limit.tokens
-    return 0 if rate is None else min(charge.tokens, rate.amount)
-
-
 def _tighten(
     tight: dict[Measure, tuple[int, Charge, Rate, int]], measure: Measure, charge: Charge, rate: Rate, used: int
 ) -> None:
-    left = max(0, rate.amount * rate.period - used) // rate.period
+    left = (rate.capacity - used) // rate.period if used < rate.capacity else 0
     there = tight.get(measure)
     if there is None or left < there[0]:
         tight[measure] = left, charge, rate, used
