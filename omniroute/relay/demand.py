@@ -55,19 +55,19 @@ class Said(msgspec.Struct, frozen=True):
     """Where a format's requests say how long an answer may be and how many there are: fields of `place`, or of the top
     where it is empty."""
 
-    longest: frozenset[str]
+    longest: tuple[str, ...]
     place: str = ""
-    count: str = ""
+    count: tuple[str, ...] = ()
 
 
 SAID = {
-    "openai_chat": Said(frozenset({"max_tokens", "max_completion_tokens"}), count="n"),
-    "openai_completions": Said(frozenset({"max_tokens"}), count="n"),
-    "openai_responses": Said(frozenset({"max_output_tokens"})),
-    "anthropic": Said(frozenset({"max_tokens"})),
-    "gemini": Said(frozenset({"maxOutputTokens", "max_output_tokens"}), "generationConfig", "candidateCount"),
-    "ollama": Said(frozenset({"num_predict"}), "options"),
-    "ollama_generate": Said(frozenset({"num_predict"}), "options"),
+    "openai_chat": Said(("max_tokens", "max_completion_tokens"), count=("n",)),
+    "openai_completions": Said(("max_tokens",)),
+    "openai_responses": Said(("max_output_tokens",)),
+    "anthropic": Said(("max_tokens",)),
+    "gemini": Said(("maxOutputTokens", "max_output_tokens"), "generationConfig", ("candidateCount", "candidate_count")),
+    "ollama": Said(("num_predict",), "options"),
+    "ollama_generate": Said(("num_predict",), "options"),
 }
 _number = msgspec.json.Decoder(float | None, strict=False).decode
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -166,12 +166,12 @@ def _asked(fields: dict[str, Any], said: Said) -> tuple[int | None, int]:
             fields = _fields(place)
         except msgspec.DecodeError:  # which the codec tells the caller
             return None, 1
-    longest = None
-    for name in said.longest:
-        value = _positive(fields.get(name))
-        if value is not None:
-            longest = max(longest or 0, value)
-    return longest, _positive(fields.get(said.count)) or 1
+    return _largest(fields, said.longest), _largest(fields, said.count) or 1
+
+
+def _largest(fields: dict[str, Any], names: Iterable[str]) -> int | None:
+    """Of the numbers under these names, where there are any."""
+    return max((value for name in names if (value := _positive(fields.get(name))) is not None), default=None)
 
 
 def _positive(raw: Any) -> int | None:
