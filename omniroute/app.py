@@ -28,11 +28,13 @@ from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides, overridden
 from omniroute.config.spec.words import reference
-from omniroute.errors import ConfigError, Problem
+from omniroute.errors import ConfigError, Problem, Unavailable
 from omniroute.formats import tokens
 from omniroute.relay.asgi import Application, Receive, Scope, Send
 from omniroute.relay.ingress import ENDPOINTS, Gate, in_client_shape
+from omniroute.routing import spending
 from omniroute.routing.live import Live
+from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
@@ -51,6 +53,8 @@ from omniroute.upstream.wire import Wire
 log = logging.getLogger("omniroute")
 AT_START = ("host", "port", "data_dir", "drain_timeout", "preload_tokenizers")
 """What of `server` is decided when the process starts, and not again by a reload."""
+ASK_AGAIN = 5.0
+"""Seconds until the ledger is asked again that could not tell what is spent."""
 SETTLING = 1.0
 """Seconds for requests that were cancelled at the end to write down what became of them."""
 _LEFT_OUT = "<argon2id>"
@@ -87,6 +91,7 @@ class Service:
         self.gate = Gate(self.live, self.state, self.client)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
+        self._asking: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._refused: tuple[Path, ...] = ()
 
@@ -135,6 +140,7 @@ class Service:
             if (read.digest, gateway.secrets) == (revision.digest, running.secrets):
                 self.live.confirm(now)
                 return ()
+            await self._restore(running, gateway)
             self.bundle = read
             self.live.swap(gateway)
             log.info("revision %s runs, generation %d", gateway.revision.label, gateway.revision.generation)
@@ -143,22 +149,55 @@ class Service:
                     log.warning("`server.%s` has changed, which counts from the next start on", name)
             return ()
 
+    async def _restore(self, old: Gateway | None, new: Gateway) -> None:
+        """Has the budgets know what the ledger does: at the start all of it, at a reload what has changed."""
+        changes = spending.changes(old, new, self.state.clock.now())
+        for change in changes:
+            if change.fresh:
+                self.state.budgets.expect(change.budget, change.now)
+        if changes and old is not None:
+            await asyncio.to_thread(self.state.ledger.flush)
+        for change in changes:
+            if not await self._ask_ledger(change):
+                task = asyncio.create_task(self._ask_ledger_again(change))
+                self._asking.add(task)
+                task.add_done_callback(self._asking.discard)
+
+    async def _ask_ledger(self, change: Change) -> bool:
+        try:
+            spent = await asyncio.to_thread(spending.spent, self.state.ledger, change)
+        except Unavailable as error:
+            log.error("requests that count on the budget %s are refused: %s", change.budget.name, error)
+            return False
+        self.state.budgets.restore(change.budget, change.now, spent)
+        return True
+
+    async def _ask_ledger_again(self, change: Change) -> None:
+        """Until it answers, as it does once whoever looks after it has mended it."""
+        while True:
+            await asyncio.sleep(ASK_AGAIN)
+            if await self._ask_ledger(change):
+                log.info("what is spent of the budget %s is known again", change.budget.name)
+                return
+
     def _watched(self) -> tuple[Path, ...]:
         """Where an edit may be made: in the files that run, and as long as they are refused also in those on disk."""
         return (*self.bundle.files, *self.bundle.watched, *secrets.files(self.bundle), *self._refused)
 
     @asynccontextmanager
     async def lifespan(self, _app: Litestar) -> AsyncIterator[None]:
-        """Watches the files while the server runs; at its end closes what is open and writes down what is owed. What is
-        loaded here is loaded before the first connection is taken."""
+        """Knows what is spent before the first request; watches the files while the server runs; at its end closes what
+        is open and writes down what is owed. What is loaded here is loaded before the first connection is taken."""
         if self._started.preload_tokenizers:
             tokens.load()
+        await self._restore(None, self.live.current)
         watching = asyncio.create_task(watch.watch(self._watched, self.reload))
         try:
             yield
         finally:
             self.draining = True
-            watching.cancel()
+            for task in (watching, *self._asking):
+                task.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
             await self.gate.settled(SETTLING)

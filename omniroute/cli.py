@@ -166,7 +166,7 @@ def explain_model(arguments: argparse.Namespace) -> int:
             return USAGE
         check_model(caller, arguments.model)
         policies = applicable(gateway, caller, "chat")
-        told = explain(gateway, memory_state(), arguments.model, arguments.format, policies)
+        told = explain(gateway, memory_state(), arguments.model, arguments.format, policies, caller)
     except ConfigError as error:
         _report(error.problems, arguments)
         return ERRORS
@@ -181,6 +181,10 @@ def explain_model(arguments: argparse.Namespace) -> int:
         verdict = "would be tried" if step.accepted else f"skipped: {step.reason}"
         way = f"{step.format}, translated" if step.translated else step.format
         print(f"{number:3}. {step.target} over {step.connection} ({way}): {verdict}")
+    for limit in told.limits:
+        print(f"     limit {limit.limit}: {limit.remaining} of {limit.amount} {limit.measure} left")
+    for budget in told.budgets:
+        print(f"     budget {budget.name}: {budget.remaining} of {budget.limit} USD left ({budget.period})")
     return FINE
 
 

@@ -6,7 +6,7 @@ Money is never a float here: sums over a month of calls must equal the sum of th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import overload
@@ -142,53 +142,80 @@ def at(price: Price, tokens: int, service_tier: str = "") -> Rates:
     return rates
 
 
-def ceiling(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
-    """USD that a request of so many tokens costs at the most, whichever kind they turn out to be and whichever tier of
-    service takes it: for reserving a budget before it is sent. A price that is not known adds nothing, as it adds
-    nothing to the bill."""
-    most = Decimal(0)
-    for service in ("", *[one.name for one in price.service_tiers]):
-        rates = at(price, input_tokens, service)
-        total = _dearest(rates, "input", INPUT) * max(0, input_tokens)
-        most = max(most, total + _dearest(rates, "output", OUTPUT) * max(0, output_tokens))
-    return most.scaleb(-6)
-
-
 def _dearest(rates: Rates, parent: str, kinds: tuple[str, ...]) -> Decimal:
     prices = [getattr(rates, kind) for kind in (parent, *kinds)]
     return max((price for price in prices if price is not None), default=Decimal(0))
 
 
-def most(
-    price: Price,
-    *,
-    input: int,  # noqa: A002 - the term of the field
-    output: int,
-    images: int = 0,
-    pixels: int = 0,
-    seconds: float | None = None,
-    tiers: Mapping[str, Price] = {},
-) -> Decimal | None:
-    """USD that a call costs at the most; None where its price is not known. Every token counts as the dearest of its
-    side, whichever part of a prompt or an answer it is, and every image as the dearest size and quality; `pixels` are
-    those of one image."""
-    spoken = _most_tokens(price, input, output)
-    if images:
-        known = [each.per_image for each in (price, *tiers.values()) if each.per_image is not None]
-        if price.per_pixel is not None:
-            known.append(pixels * price.per_pixel)
-        if known:
-            return images * max(known) + (_most_tokens(price, input, 0) or 0)
-    if seconds is None or price.per_second is None:
-        return spoken
-    heard = decimal(seconds) * price.per_second
-    return heard if spoken is None else max(heard, spoken)
+class Ceiling(msgspec.Struct, frozen=True):
+    """What a model costs at the most. Each of `steps` says from which size of a prompt on it holds (more tokens than
+    that) and what the dearest token of a prompt and of an answer costs then, USD; USD per image, pixel and second. What
+    is None has no price that is known."""
+
+    steps: tuple[tuple[int, Decimal | None, Decimal | None], ...]
+    per_image: Decimal | None = None
+    per_pixel: Decimal | None = None
+    per_second: Decimal | None = None
+
+    def most(
+        self,
+        *,
+        input: int,  # noqa: A002 - the term of the field
+        output: int,
+        images: int = 0,
+        pixels: int = 0,
+        seconds: float | None = None,
+    ) -> Decimal | None:
+        """USD that a call costs at the most; None where its price is not known. Every token counts as the dearest of its
+        side, whichever part of a prompt or an answer it is and whichever tier of service takes it, and every image as
+        the dearest size and quality; `pixels` are those of one image."""
+        _, read, written = self.steps[0]
+        for above, long_read, long_written in self.steps:
+            if input > above:
+                read, written = long_read, long_written
+        if images:
+            known = [self.per_image] if self.per_image is not None else []
+            if self.per_pixel is not None:
+                known.append(self.per_pixel * pixels)
+            if known:
+                return images * max(known) + (Decimal(0) if read is None else read * input)
+        spoken = None
+        if read is not None and not (written is None and output):
+            spoken = read * input if not output or written is None else read * input + written * output
+        if seconds is None or self.per_second is None:
+            return spoken
+        heard = decimal(seconds) * self.per_second
+        return heard if spoken is None else max(heard, spoken)
 
 
-def _most_tokens(price: Price, tokens: int, produced: int) -> Decimal | None:
-    if price.input is None or (price.output is None and produced):
-        return None
-    return ceiling(price, tokens, produced)
+UNPRICED = Ceiling(((0, None, None),))
+
+
+def ceiling(price: Price | None, tiers: Mapping[str, Price]) -> Ceiling:
+    """What calls of a model with these prices cost at the most."""
+    known = price or Price()
+    images = [each.per_image for each in (known, *tiers.values()) if each.per_image is not None]
+    return Ceiling(
+        steps=tuple(_steps(known)),
+        per_image=max(images, default=None),
+        per_pixel=known.per_pixel,
+        per_second=known.per_second,
+    )
+
+
+def _steps(price: Price) -> Iterator[tuple[int, Decimal | None, Decimal | None]]:
+    """A longer prompt never costs less at the most: what it is estimated at may be more than it turns out to be."""
+    services = ("", *[one.name for one in price.service_tiers])
+    read = written = Decimal(0)
+    for above in (0, *[tier.above for tier in price.tiers]):
+        rates = [at(price, above + 1, service) for service in services]
+        read = max(read, *[_dearest(each, "input", INPUT) for each in rates])
+        written = max(written, *[_dearest(each, "output", OUTPUT) for each in rates])
+        yield (
+            above,
+            None if price.input is None else read.scaleb(-6),
+            None if price.output is None else written.scaleb(-6),
+        )
 
 
 def by_second(price: Price, seconds: float) -> Decimal | None:

@@ -24,7 +24,7 @@ from omniroute.routing.caller import client_ip, customer
 from omniroute.routing.plan import Candidate, usable
 from omniroute.routing.resolve import resolve
 from omniroute.routing.tables import ANONYMOUS, UNLIMITED, Route
-from omniroute.state.budgets import Balance, Budget, Exhausted, Reservation
+from omniroute.state.budgets import Balance, Budget, Exhausted, Reservation, warns
 from omniroute.state.limits import Denied, Lease, Limit, Standing
 
 log = logging.getLogger("omniroute.budgets")
@@ -54,29 +54,28 @@ def admit(call: Call, measure: Callable[[Call], Demand]) -> None:
     principal = call.principal
     assert principal is not None
     base = call.gateway.limits if principal is ANONYMOUS else principal.limits
-    if base is UNLIMITED and not principal.budgets and not _by_policy(call):
+    limited = base is not UNLIMITED or any(policy.limits is not UNLIMITED for policy in call.policies)
+    if not limited and not principal.budgets:
         return
     assert call.route is not None
     demand = measure(call)
     hold = Hold()
     if principal.budgets:
         _reserve(call, principal.budgets, demand, hold)
-    callers, hold.candidates = limiting.held(base, call.policies, call.asked, call.route)
-    if callers or hold.candidates or _by_policy(call):
+    if limited:
         hold.tokens = demand.likely
-    if callers:
-        _take(call, callers, hold)
+        callers, hold.candidates = limiting.held(base, call.policies, call.asked, call.route)
+        if callers:
+            _take(call, callers, hold)
     call.hold = hold
-
-
-def _by_policy(call: Call) -> bool:
-    return any(policy.limits is not UNLIMITED for policy in call.policies)
 
 
 def _take(call: Call, callers: Sequence[Limit], hold: Hold) -> None:
     address = ""
-    if any(limit.per == "ip" for limit in callers):
-        address = customer(_address(call))
+    for limit in callers:
+        if limit.per == "ip":
+            address = customer(_address(call))
+            break
     assert call.principal is not None
     charges = limiting.of_caller(callers, call.principal, address, hold.tokens)
     taken = call.state.limits.take(charges, call.state.clock.monotonic())
@@ -138,15 +137,20 @@ def _spent(call: Call, exhausted: Exhausted, amount: Decimal) -> LimitReached | 
         message = f"What is spent of the budget `{budget.name}` is not known yet: the ledger cannot be read."
         return Unavailable(message, code="budget_unknown", retry_after=SOON)
     left = max(NOTHING, budget.limit - exhausted.spent)
-    message = f"The budget `{budget.name}` ({budget.limit:f} USD, {budget.period}) has {left:f} USD left"
+    message = f"The budget `{budget.name}` ({usd(budget.limit)} USD, {budget.period}) has {usd(left)} USD left"
     if amount <= left:
-        held = f"{exhausted.reserved:f} USD of it are reserved for requests under way"
+        held = f"{usd(exhausted.reserved)} USD of it are reserved for requests under way"
         message = f"{message}, and {held}. Try again soon."
         return LimitReached(message, code="budget_exhausted", retry_after=SOON)
     resets = f"It resets at {moment(exhausted.resets)}" if exhausted.resets < inf else "It does not reset"
-    message = f"{message}, and this request may cost up to {amount:f} USD. {resets}."
+    message = f"{message}, and this request may cost up to {usd(amount)} USD. {resets}."
     wait = min(LONGEST_WAIT, exhausted.resets - call.started_at)
     return LimitReached(message, code="budget_exhausted", retry_after=max(SOON, wait))
+
+
+def usd(amount: Decimal) -> str:
+    """Without zeros that say nothing."""
+    return format(amount.normalize(), "f")
 
 
 def moment(at: float) -> str:
@@ -157,12 +161,9 @@ def moment(at: float) -> str:
 # ------------------------------------------------------------------------------------------------------- candidates
 
 
-def lease(call: Call, candidate: Candidate) -> Lease | Denied | None:
-    """What one try of a candidate takes of the limits that hold for it; None where none does."""
-    if call.hold is None or not candidate.limits:
-        return None
-    charges = limiting.of_candidate(candidate.limits, candidate.target, candidate.connection, call.hold.tokens)
-    return call.state.limits.take(charges, call.state.clock.monotonic())
+def lease(call: Call, candidate: Candidate) -> Lease | Denied:
+    """What one try of a candidate takes of the limits that hold for it."""
+    return call.state.limits.take(candidate.charges, call.state.clock.monotonic())
 
 
 def give_back(call: Call, taken: Lease | Denied | None) -> None:
@@ -192,7 +193,7 @@ def _tokens(call: Call) -> int:
 
 def _figures(balance: Balance) -> tuple[str, str, str, int]:
     share = int(balance.spent * 100 / balance.limit) if balance.limit else 100
-    return balance.name, f"{balance.spent:f}", f"{balance.limit:f}", share
+    return balance.name, usd(balance.spent), usd(balance.limit), share
 
 
 # ---------------------------------------------------------------------------------------------------------- headers
@@ -212,12 +213,15 @@ def headers(call: Call) -> Pairs:
             (b"x-ratelimit-remaining-" + name, b"%d" % standing.remaining),
             (b"x-ratelimit-reset-" + name, _duration(standing.reset)),
         )
+    told = []
     if hold.reservation is not None:
-        told = [_told(call, budget, hold) for budget, _ in hold.reservation.accounts]
-    else:
-        told = [] if hold.beyond is None else [_told(call, hold.beyond, hold)]
-    if any(told):
-        pairs.append((b"x-omniroute-budget", ", ".join(filter(None, told)).encode()))
+        for budget, account in hold.reservation.accounts:
+            if budget is hold.beyond or warns(budget, account):
+                told.append(_told(call, budget, hold))
+    elif hold.beyond is not None:
+        told.append(_told(call, hold.beyond, hold))
+    if told:
+        pairs.append((b"x-omniroute-budget", ", ".join(told).encode()))
     return pairs
 
 
@@ -227,12 +231,7 @@ def _least(call: Call, hold: Hold) -> Iterable[Standing]:
         return _refused(hold.denied)
     if hold.lease is None:
         return ()
-    least: dict[str, Standing] = {}
-    for standing in call.state.limits.standings(hold.lease, call.state.clock.monotonic()):
-        other = least.get(standing.measure)
-        if other is None or standing.remaining < other.remaining:
-            least[standing.measure] = standing
-    return least.values()
+    return call.state.limits.tightest(hold.lease, call.state.clock.monotonic())
 
 
 def _refused(denied: Denied) -> Iterable[Standing]:
@@ -244,8 +243,6 @@ def _refused(denied: Denied) -> Iterable[Standing]:
 
 def _told(call: Call, budget: Budget, hold: Hold) -> str:
     balance = call.state.budgets.balance(budget, call.started_at)
-    if not balance.warned and budget is not hold.beyond:
-        return ""
     name, spent, limit, share = _figures(balance)
     way = f";route={budget.route_to}" if budget is hold.beyond and budget.route_to else ""
     return f"{name};spent={spent};limit={limit};percent={share}{way}"

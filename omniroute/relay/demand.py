@@ -12,14 +12,13 @@ model does.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from functools import cached_property
 from typing import Any
 
 import msgspec
 
-from omniroute.catalog import Model, Price, most
+from omniroute.catalog import Model
 from omniroute.formats import patch, tokens
 from omniroute.formats.codec import Head
 from omniroute.formats.ir import Raw
@@ -38,7 +37,6 @@ USUAL_ANSWER = 1_000
 USUAL_PROMPT = 50_000
 """The most that is reserved for a prompt from limits: larger bodies are mostly pictures and files, and those cost less
 than their size."""
-UNPRICED = Price()
 LARGEST_PICTURE = 4096 * 4096
 SLOWEST_SOUND = 1_000
 """Bytes of a second of sound at the least, where a file does not tell its length."""
@@ -57,96 +55,70 @@ class Said(msgspec.Struct, frozen=True):
     """Where a format's requests say how long an answer may be and how many there are: fields of `place`, or of the top
     where it is empty."""
 
-    longest: frozenset[str]
+    longest: tuple[str, ...]
     place: str = ""
-    count: str = ""
+    count: tuple[str, ...] = ()
 
 
 SAID = {
-    "openai_chat": Said(frozenset({"max_tokens", "max_completion_tokens"}), count="n"),
-    "openai_completions": Said(frozenset({"max_tokens"}), count="n"),
-    "openai_responses": Said(frozenset({"max_output_tokens"})),
-    "anthropic": Said(frozenset({"max_tokens"})),
-    "gemini": Said(frozenset({"maxOutputTokens", "max_output_tokens"}), "generationConfig", "candidateCount"),
-    "ollama": Said(frozenset({"num_predict"}), "options"),
-    "ollama_generate": Said(frozenset({"num_predict"}), "options"),
+    "openai_chat": Said(("max_tokens", "max_completion_tokens"), count=("n",)),
+    "openai_completions": Said(("max_tokens",)),
+    "openai_responses": Said(("max_output_tokens",)),
+    "anthropic": Said(("max_tokens",)),
+    "gemini": Said(("maxOutputTokens", "max_output_tokens"), "generationConfig", ("candidateCount", "candidate_count")),
+    "ollama": Said(("num_predict",), "options"),
+    "ollama_generate": Said(("num_predict",), "options"),
 }
 _number = msgspec.json.Decoder(float | None, strict=False).decode
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
 class Demand:
-    """What one request may take. `bytes` are of its body, `images` and `pixels` of what it wants drawn, `seconds` of
-    the sound that it sends."""
+    """What one request may take. `longest` are the tokens of an answer that it allows, None where it does not say,
+    `count` the answers that it wants, `images` and `pixels` what it wants drawn, `seconds` the sound that it sends."""
+
+    __slots__ = ("_beyond", "_head", "bytes", "count", "images", "longest", "pixels", "seconds")
 
     def __init__(
         self,
         head: Head,
-        form: str = "",
+        longest: int | None,
         *,
+        count: int = 1,
         images: int = 0,
         pixels: int = LARGEST_PICTURE,
         seconds: float | None = None,
-        spoken: bool = True,
     ) -> None:
         self._head = head
-        self._form = form
+        self._beyond: bool | None = None
+        self.bytes = len(head.body)
+        self.longest = longest
+        self.count = count
         self.images = images
         self.pixels = pixels
         self.seconds = seconds
-        self.spoken = spoken
 
-    @cached_property
-    def bytes(self) -> int:
-        """Of the body."""
-        head = self._head
-        return len(head.body) or sum(len(bytes(raw)) for raw in head.fields.values())
-
-    @cached_property
-    def longest(self) -> int | None:
-        """Tokens of all answers that the request allows; None where it does not say."""
-        if not self.spoken:
-            return 0
-        said = SAID.get(self._form)
-        if said is None:
-            return None
-        longest, count = _asked(self._head.fields, said)
-        return None if longest is None else longest * count
-
-    @cached_property
-    def _count(self) -> int:
-        said = SAID.get(self._form)
-        return 1 if said is None else _asked(self._head.fields, said)[1]
-
-    @cached_property
-    def _points_beyond(self) -> bool:
-        return _beyond(self._head.body) is not None
-
-    @cached_property
+    @property
     def likely(self) -> int:
         """Tokens that limits reserve."""
         if self.seconds is not None:
             return int(self.seconds * TOKENS_A_SECOND)
         prompt = min(USUAL_PROMPT, int(self.bytes / tokens.BYTES_PER_TOKEN))
-        longest = self.longest
-        return prompt + (USUAL_ANSWER if longest is None else min(longest, USUAL_ANSWER))
+        answer = USUAL_ANSWER if self.longest is None else min(self.longest, USUAL_ANSWER)
+        return prompt + answer * self.count
 
-    def most(self, targets: Iterable[Target], policies: Iterable[Policy], asked: str) -> tuple[Decimal, str]:
+    def most(self, targets: Iterable[Target], policies: Sequence[Policy], asked: str) -> tuple[Decimal, str]:
         """USD that it costs at the most at the dearest of the targets, and the id of one whose price is not known,
         which makes the figure worthless."""
         dearest = Decimal(0)
-        policies = tuple(policies)
         for target in targets:
-            price = target.facts.price
             limit = output_limit(policies, asked, target) if policies else None
-            cost = most(
-                price or UNPRICED,
+            cost = target.ceiling.most(
                 input=self._prompt(target.facts),
                 output=self._answer(target.facts, limit),
                 images=self.images,
                 pixels=self.pixels,
                 seconds=self.seconds,
-                tiers=target.tiers,
             )
             if cost is None:
                 return dearest, target.id
@@ -160,21 +132,22 @@ class Demand:
         written = self.bytes + AROUND
         if written >= within:
             return within
-        return within if self._points_beyond else written
+        if self._beyond is None:
+            self._beyond = _beyond(self._head.body) is not None
+        return within if self._beyond else written
 
     def _answer(self, facts: Model, limit: int | None) -> int:
-        if not self.spoken:
-            return 0
         longest = self.longest
         if longest is None:
-            longest = (facts.max_output or facts.context or LONGEST_ANSWER) * self._count
-        return longest if limit is None else min(longest, limit * self._count)
+            longest = facts.max_output or facts.context or LONGEST_ANSWER
+        return (longest if limit is None or longest < limit else limit) * self.count
 
 
 def of_chat(call: Call) -> Demand:
     """What a chat request may take."""
     assert call.head is not None
-    return Demand(call.head, call.endpoint.format)
+    longest, count = _asked(call.head.fields, SAID[call.endpoint.format])
+    return Demand(call.head, longest, count=count)
 
 
 def _context(facts: Model) -> int:
@@ -193,12 +166,12 @@ def _asked(fields: dict[str, Any], said: Said) -> tuple[int | None, int]:
             fields = _fields(place)
         except msgspec.DecodeError:  # which the codec tells the caller
             return None, 1
-    longest = None
-    for name in said.longest:
-        value = _positive(fields.get(name))
-        if value is not None:
-            longest = max(longest or 0, value)
-    return longest, _positive(fields.get(said.count)) or 1
+    return _largest(fields, said.longest), _largest(fields, said.count) or 1
+
+
+def _largest(fields: dict[str, Any], names: Iterable[str]) -> int | None:
+    """Of the numbers under these names, where there are any."""
+    return max((value for name in names if (value := _positive(fields.get(name))) is not None), default=None)
 
 
 def _positive(raw: Any) -> int | None:

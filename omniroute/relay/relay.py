@@ -221,7 +221,7 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     state, connection = call.state, candidate.connection
     began = state.clock.monotonic()
     given = health.GO if again else health.leave(state, candidate, began)
-    taken = admission.lease(call, candidate) if given is not None and candidate.limits else None
+    taken = admission.lease(call, candidate) if given is not None and candidate.charges else None
     free = given is not None and not isinstance(taken, Denied)
     if given is None or not free or not state.counters.acquire(connection.id, connection.max_concurrent):
         admission.give_back(call, taken)

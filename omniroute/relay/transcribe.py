@@ -68,7 +68,7 @@ async def transcribe(call: Call, client: Client, _body: bytes) -> None:
 def _demand(request: Transcription, call: Call) -> Demand:
     assert call.head is not None
     seconds = sound.duration(request.audio)
-    return Demand(call.head, seconds=len(request.audio) / SLOWEST_SOUND if seconds is None else seconds)
+    return Demand(call.head, None, seconds=len(request.audio) / SLOWEST_SOUND if seconds is None else seconds)
 
 
 async def _exchange(client: Client, prepared: Prepared, call: Call, candidate: Candidate) -> UpstreamError | None:

@@ -206,12 +206,12 @@ def _image_amiss(_asked: Draw, _answer: Drawn) -> str:
 
 
 def _embedding_demand(head: Head, _asked: Embed) -> Demand:
-    return Demand(head, spoken=False)
+    return Demand(head, 0)
 
 
 def _image_demand(head: Head, asked: Draw) -> Demand:
     size = patch.sides(asked.size) if asked.size is not None else None
-    return Demand(head, images=asked.n, pixels=size[0] * size[1] if size is not None else LARGEST_PICTURE)
+    return Demand(head, None, images=asked.n, pixels=size[0] * size[1] if size is not None else LARGEST_PICTURE)
 
 
 def _prompt_tokens(asked: Draw) -> int:

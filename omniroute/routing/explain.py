@@ -11,11 +11,14 @@ import msgspec
 
 from omniroute.catalog import Price
 from omniroute.routing.conditions import NO_FACTS, Facts
+from omniroute.routing.limiting import held, of_caller, told
 from omniroute.routing.plan import Candidate, plan
 from omniroute.routing.resolve import resolve, variant
 from omniroute.routing.strategies import STRATEGIES, Moment, name
-from omniroute.routing.tables import Gateway, Policy
+from omniroute.routing.tables import ANONYMOUS, Gateway, Policy, Principal
 from omniroute.state.base import State
+from omniroute.state.budgets import Balance
+from omniroute.state.limits import Standing
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -38,8 +41,10 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What would happen to a request for `model`. `ip_filter` tells whether it would be let in from the caller's
-    address; empty where there is no filter, or nobody asked."""
+    """What would happen to a request for `model`. `limits` are those that count the caller, with what is left of each,
+    but for those by address; `budgets` pay for it, and where one is spent that leads elsewhere, `route` is there.
+    `ip_filter` tells whether it would be let in from the caller's address; empty where there is no filter, or nobody
+    asked. `refused` says what would refuse the request before a candidate is tried."""
 
     model: str
     route: str
@@ -48,6 +53,9 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     steps: tuple[Step, ...]
     policies: tuple[str, ...] = ()
     ip_filter: str = ""
+    limits: tuple[Standing, ...] = ()
+    budgets: tuple[Balance, ...] = ()
+    refused: str = ""
 
 
 def explain(
@@ -56,6 +64,8 @@ def explain(
     model: str,
     client_format: str,
     policies: Sequence[Policy] = (),
+    principal: Principal = ANONYMOUS,
+    *,
     caller: str = "",
     facts: Facts = NO_FACTS,
 ) -> Explanation:
@@ -63,9 +73,18 @@ def explain(
     asked, _ = variant(model)
     route = resolve(gateway, asked)
     now, turn = state.clock.monotonic(), state.counters.peek
+    balances = tuple(state.budgets.balance(budget, state.clock.now()) for budget in principal.budgets)
+    spent = [budget for budget, balance in zip(principal.budgets, balances, strict=True) if not balance.remaining]
+    refusing = [budget.name for budget in spent if not budget.route_to]
+    if spent and not refusing:
+        route = resolve(gateway, spent[0].route_to)
+    callers, candidates = held(gateway.limits if principal is ANONYMOUS else principal.limits, policies, asked, route)
+    charges = of_caller([limit for limit in callers if limit.per != "ip"], principal, "", 0)
+    denied = [told(found) for charge in charges if (found := state.limits.look(charge, now)) is not None]
+    denied += [f"budget {budget}: spent" for budget in refusing]
     moment = Moment(state.scores, turn, state.random, now, facts.stream)
     steps = []
-    for candidate in plan(route, state, now, turn=turn, asked=asked, policies=policies, facts=facts):
+    for candidate in plan(route, state, now, turn=turn, asked=asked, policies=policies, limits=candidates, facts=facts):
         target = candidate.target
         spoken = client_format if client_format in target.formats else next(iter(target.formats), "")
         proxy = target.via(candidate.connection, target.upstream.endpoints[spoken]) if spoken else None
@@ -87,7 +106,18 @@ def explain(
         )
     names = tuple(policy.name for policy in policies)
     verdict = gateway.ip_filter.verdict(caller) if gateway.ip_filter is not None and caller else ""
-    return Explanation(model, route.name, route.strategy, gateway.revision.digest, tuple(steps), names, verdict)
+    return Explanation(
+        model=model,
+        route=route.name,
+        strategy=route.strategy,
+        revision=gateway.revision.digest,
+        steps=tuple(steps),
+        policies=names,
+        ip_filter=verdict,
+        limits=tuple(state.limits.stand(charges, now)),
+        budgets=balances,
+        refused="; ".join(denied),
+    )
 
 
 def _order(candidate: Candidate, state: State, moment: Moment, facts: Facts) -> Iterator[str]:

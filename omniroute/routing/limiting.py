@@ -15,23 +15,22 @@ def held(
 ) -> tuple[tuple[Limit, ...], tuple[Limit, ...]]:
     """The limits of the caller and those of every candidate, each once. A policy about models holds for the caller where
     one of the route's targets may be such a model."""
-    callers, candidates = {limit.name: limit for limit in base.callers}, base.candidates
+    found: dict[str, Limit] = {}
     for policy in policies:
         limits = policy.limits.callers
         if limits and any(policy.concerns(asked, target.id) for target in targets(route)):
-            callers.update((limit.name, limit) for limit in limits)
-    return tuple(callers.values()), candidates
+            found.update((limit.name, limit) for limit in limits)
+    callers = tuple(({limit.name: limit for limit in base.callers} | found).values()) if found else base.callers
+    return callers, base.candidates
 
 
 def for_target(limits: Sequence[Limit], policies: Sequence[Policy], asked: str, target: Target) -> Sequence[Limit]:
     """The limits of a candidate: those of every one, and those of policies that concern its target."""
-    if not any(policy.limits.candidates for policy in policies):
-        return limits
-    found = {limit.name: limit for limit in limits}
+    found: dict[str, Limit] = {}
     for policy in policies:
         if policy.limits.candidates and policy.concerns(asked, target.id):
             found.update((limit.name, limit) for limit in policy.limits.candidates)
-    return tuple(found.values())
+    return tuple(({limit.name: limit for limit in limits} | found).values()) if found else limits
 
 
 def of_caller(limits: Iterable[Limit], principal: Principal, address: str, tokens: int) -> list[Charge]:
@@ -46,12 +45,14 @@ def of_candidate(limits: Iterable[Limit], target: Target, connection: Connection
     return [Charge(limit, subjects[limit.per], tokens) for limit in limits]
 
 
-def exhausted(
-    limits: Sequence[Limit], counters: Limits, target: Target, connection: Connection, tokens: int, now: float
-) -> Denied | None:
-    """The limit that has nothing left for the candidate for the longest; None where all have."""
-    found = (counters.look(charge, now) for charge in of_candidate(limits, target, connection, tokens))
-    return max((denied for denied in found if denied is not None), key=lambda denied: denied.wait, default=None)
+def exhausted(charges: Iterable[Charge], counters: Limits, now: float) -> Denied | None:
+    """The limit that has nothing left for the longest; None where all have."""
+    longest: Denied | None = None
+    for charge in charges:
+        denied = counters.look(charge, now)
+        if denied is not None and (longest is None or denied.wait > longest.wait):
+            longest = denied
+    return longest
 
 
 def told(denied: Denied) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from omniroute.errors import UpstreamKind
 from omniroute.routing.availability import obstacle
 from omniroute.routing.conditions import NO_FACTS, Facts
-from omniroute.routing.limiting import exhausted, for_target, targets, told
+from omniroute.routing.limiting import exhausted, for_target, of_candidate, targets, told
 from omniroute.routing.selection import connections
 from omniroute.routing.serving import misfit
 from omniroute.routing.strategies import STRATEGIES, Moment, Step, Turn, first
@@ -32,7 +32,7 @@ from omniroute.routing.tables import (
     Target,
 )
 from omniroute.state.base import State
-from omniroute.state.limits import Limit
+from omniroute.state.limits import Charge, Limit
 
 SURELY = 2
 """How many times a window an estimate must be before it is believed that the prompt does not fit."""
@@ -42,8 +42,8 @@ Denial = Literal["policy", "operation", "condition", "window"]
 class Candidate(msgspec.Struct, frozen=True):
     """One connection of one target, in its place in the order, `within` the route and the combos inside it. `skip` says
     why it may not be tried now, `until` when that ends (on the clock of `now`, 0 if it does not end by itself), `kind`
-    the failure that was the reason. `denied` is set where no waiting helps. `limits` are those that a try counts on,
-    `limited` says that one of them is the reason."""
+    the failure that was the reason. `denied` is set where no waiting helps. `charges` are what a try counts as on the
+    limits that hold for it, `limited` says that one of these is the reason."""
 
     target: Target
     connection: Connection
@@ -52,7 +52,7 @@ class Candidate(msgspec.Struct, frozen=True):
     until: float = 0.0
     kind: UpstreamKind | None = None
     denied: Denial | None = None
-    limits: Sequence[Limit] = ()
+    charges: Sequence[Charge] = ()
     limited: bool = False
 
     @property
@@ -111,7 +111,7 @@ def plan(
     denial: tuple[Denial, str] | None
     for target, within, home, unmet in _targets(route, state, moment, facts, (), "", sticky=False):
         denial = ("condition", unmet) if unmet else _denial(target, asked, operation, policies)
-        holding = for_target(limits, policies, asked, target)
+        holding = for_target(limits, policies, asked, target) if policies else limits
         upstream = target.upstream
         if upstream.name not in orders:
             orders[upstream.name] = connections(upstream, state.counters, moment)
@@ -168,9 +168,10 @@ def _counted(candidate: Candidate, limits: Sequence[Limit], tokens: int, state: 
     if candidate.skip:
         return candidate
     target, connection, within = candidate.target, candidate.connection, candidate.within
-    denied = exhausted(limits, state.limits, target, connection, tokens, now)
+    charges = of_candidate(limits, target, connection, tokens)
+    denied = exhausted(charges, state.limits, now)
     if denied is None:
-        return Candidate(target, connection, within, limits=limits)
+        return Candidate(target, connection, within, charges=charges)
     return Candidate(target, connection, within, told(denied), now + denied.wait, "rate_limited", limited=True)
 
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
 
-from omniroute.catalog import Model, Price
+from omniroute.catalog import Model, Price, ceiling
+from omniroute.catalog.price import UNPRICED
 from omniroute.errors import BadRequest, NotFound
 from omniroute.routing.serving import formats
 from omniroute.routing.tables import Gateway, Route, Target, Upstream
@@ -79,6 +80,7 @@ def single(upstream: Upstream, name: str, model: str, facts: Model, tiers: Mappi
         facts=facts,
         deadlines=upstream.deadlines,
         tiers=tiers,
+        ceiling=ceiling(facts.price, tiers) if facts.price is not None or tiers else UNPRICED,
     )
     return Route(name=target.id, strategy="priority", steps=(target,))
 

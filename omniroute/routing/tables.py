@@ -14,7 +14,8 @@ from typing import Literal, get_args
 
 import msgspec
 
-from omniroute.catalog import Model, Price
+from omniroute.catalog import Ceiling, Model, Price
+from omniroute.catalog.price import UNPRICED
 from omniroute.errors import Problem, UpstreamKind
 from omniroute.formats.patch import NONE, Quirks
 from omniroute.routing.caller import NO_NETWORKS, IpFilter, Networks
@@ -145,7 +146,7 @@ class Target(Table, frozen=True):
     """One model at one provider. `id` is `provider/model` as the config says it, `model` what the provider calls it,
     `formats` are the chat formats in which it can be asked, the preferred one first; `tiers` are the prices of an image
     by quality and size; `proxy` is that of the combo which it is a target of; `when` says for which requests it is, where
-    not for all."""
+    not for all; `ceiling` is what a call costs at the most."""
 
     id: str
     upstream: Upstream
@@ -157,6 +158,7 @@ class Target(Table, frozen=True):
     tiers: Mapping[str, Price] = {}
     proxy: Proxy | None = None
     when: Condition | None = None
+    ceiling: Ceiling = UNPRICED
 
     def via(self, connection: Connection, endpoint: Endpoint) -> Proxy | None:
         """The proxy that a call of the endpoint goes through; the most specific setting counts."""

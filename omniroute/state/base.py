@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal, Protocol
 
@@ -225,6 +225,10 @@ class Ledger(Protocol):
         ...
 
     def totals(self) -> Totals: ...
+
+    def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
+        """What the requests of these keys cost that began from `since` on and before `until` (UNIX times)."""
+        ...
 
 
 # --------------------------------------------------------------------------------------------------------- answers

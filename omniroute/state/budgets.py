@@ -35,7 +35,7 @@ ALWAYS = Span(0.0, inf)
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """A budget of the configuration. `limit` is USD, `warn_at` a share of it, `reset` minutes after midnight in `zone`,
+    """A budget of the configuration. `limit` and `warn_at` are USD, `reset` minutes after midnight in `zone`,
     and `route_to` the name that requests are sent to once all is spent; where there is none, they are refused."""
 
     name: str
@@ -116,9 +116,9 @@ class Budgets(Protocol):
         """How the budget stands."""
         ...
 
-    def expect(self, budget: Budget, now: float) -> Span | None:
-        """The period of the moment, if it is new here: the ledger may know more of it, and until `restore` has told
-        that, nothing may be spent in it."""
+    def expect(self, budget: Budget, now: float) -> None:
+        """The ledger knows more of the moment's period than is known here: until `restore` has told that, nothing may be
+        spent in it."""
         ...
 
     def restore(self, budget: Budget, now: float, spent: Decimal) -> None:
@@ -158,7 +158,7 @@ class MemoryBudgets:
         for budget, account in reservation.accounts:
             account.reserved -= reservation.amount
             account.spent += cost
-            if not account.told and _warns(budget, account):
+            if not account.told and warns(budget, account):
                 account.told = True
                 reached.append(_balance(budget, account))
         return reached
@@ -166,18 +166,18 @@ class MemoryBudgets:
     def balance(self, budget: Budget, now: float) -> Balance:
         return _balance(budget, self._account(budget, now))
 
-    def expect(self, budget: Budget, now: float) -> Span | None:
-        if self._find(budget, now) is not None:
-            return None
-        account = self._account(budget, now)
-        account.known = False
-        return account.span
+    def expect(self, budget: Budget, now: float) -> None:
+        accounts = self._accounts.setdefault(budget.name, [])
+        old = self._find(budget, now)
+        if old is not None:
+            accounts.remove(old)
+        self._account(budget, now).known = False
 
     def restore(self, budget: Budget, now: float, spent: Decimal) -> None:
         account = self._account(budget, now)
         account.spent += spent
         account.known = True
-        account.told = _warns(budget, account)
+        account.told = warns(budget, account)
 
     def _account(self, budget: Budget, now: float) -> Account:
         """The account of the moment's period, opened where there is none."""
@@ -194,7 +194,7 @@ class MemoryBudgets:
         the oldest there is counts for it."""
         oldest: Account | None = None
         for account in reversed(self._accounts.get(budget.name, ())):
-            if account.budget is not budget and not _same_periods(account.budget, budget):
+            if account.budget is not budget and not same_periods(account.budget, budget):
                 continue
             if account.span.start <= now < account.span.end:
                 return account
@@ -203,12 +203,14 @@ class MemoryBudgets:
         return oldest
 
 
-def _same_periods(one: Budget, other: Budget) -> bool:
+def same_periods(one: Budget, other: Budget) -> bool:
+    """Whether the periods of one budget are those of the other."""
     return one.period == other.period and one.reset == other.reset and one.zone == other.zone
 
 
-def _warns(budget: Budget, account: Account) -> bool:
-    return budget.warn_at is not None and account.spent >= budget.limit * budget.warn_at
+def warns(budget: Budget, account: Account) -> bool:
+    """Whether so much is spent that it is told."""
+    return budget.warn_at is not None and account.spent >= budget.warn_at
 
 
 def _balance(budget: Budget, account: Account) -> Balance:
@@ -221,7 +223,7 @@ def _balance(budget: Budget, account: Account) -> Balance:
         remaining=max(NOTHING, budget.limit - account.spent - account.reserved),
         starts=account.span.start,
         resets=account.span.end,
-        warned=_warns(budget, account),
+        warned=warns(budget, account),
         known=account.known,
     )
 

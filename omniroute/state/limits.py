@@ -30,15 +30,15 @@ SOON = 1.0
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """So much in `period` nanoseconds."""
+    """So much in `period` nanoseconds. A unit weighs `period`, `amount` leaks in a nanosecond, and the bucket holds
+    `capacity`."""
 
     amount: int
     period: int
+    capacity: int = 0
 
-    @property
-    def capacity(self) -> int:
-        """What the bucket holds. A unit weighs `period`, and `amount` leaks in a nanosecond."""
-        return self.amount * self.period
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "capacity", self.amount * self.period)
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,9 +141,9 @@ def _rescaled(level: int, old: Rate | None, new: Rate | None) -> int:
 
 
 class Lease(msgspec.Struct):
-    """What was taken for one request; to be settled once."""
+    """What was taken for one request, with the tokens reserved of each counter; to be settled once."""
 
-    taken: list[tuple[Charge, Counter]]
+    taken: list[tuple[Charge, Counter, int]]
     open: bool = True
 
 
@@ -162,8 +162,12 @@ class Limits(Protocol):
         """The request is over and took so many tokens. A second time does nothing."""
         ...
 
-    def standings(self, lease: Lease, now: float) -> list[Standing]:
-        """What is left of the rates that a request was counted on."""
+    def tightest(self, lease: Lease, now: float) -> list[Standing]:
+        """Of the requests and of the tokens that a request was counted on, the limit with the least left."""
+        ...
+
+    def stand(self, charges: Sequence[Charge], now: float) -> list[Standing]:
+        """What is left of all measures of what a request would be counted on; takes nothing."""
         ...
 
     def view(self, now: float) -> list[Standing]:
@@ -183,18 +187,20 @@ class MemoryLimits:
         taken = []
         denied: Denied | None = None
         for charge in charges:
-            counter = self._counter(charge, moment)
+            limit = charge.limit
+            counter = self._counter(limit, charge.subject, moment)
             refusal = counter.refusal(charge.tokens)
             if refusal is not None and (denied is None or refusal[1] > denied.wait):
-                denied = Denied(charge.limit, charge.subject, *refusal)
-            taken.append((charge, counter))
+                denied = Denied(limit, charge.subject, *refusal)
+            rate = limit.tokens  # one that may take more than there ever is goes when all is there, and owes the rest
+            taken.append((charge, counter, 0 if rate is None else min(charge.tokens, rate.amount)))
         if denied is not None:
             return denied
-        for charge, counter in taken:
+        for charge, counter, reserved in taken:
             rate = charge.limit.requests
             if rate is not None:
                 counter.requests += rate.period
-            counter.reserved += _reservation(charge)
+            counter.reserved += reserved
             counter.under_way += 1
         return Lease(taken)
 
@@ -212,20 +218,40 @@ class MemoryLimits:
             return
         lease.open = False
         moment = round(now * SECOND)
-        for charge, counter in lease.taken:
-            counter.advance(counter.limit, moment)  # which a reload may have changed meanwhile
+        for _, counter, reserved in lease.taken:
             counter.under_way -= 1
-            counter.reserved -= _reservation(charge)
-            rate = counter.limit.tokens
+            counter.reserved -= reserved
+            rate = counter.limit.tokens  # which a reload may have changed meanwhile
             if rate is not None:
+                counter.advance(counter.limit, moment)
                 counter.tokens += tokens * rate.period
 
-    def standings(self, lease: Lease, now: float) -> list[Standing]:
+    def tightest(self, lease: Lease, now: float) -> list[Standing]:
+        moment = round(now * SECOND)
+        tight: dict[Measure, tuple[int, Charge, Rate, int]] = {}
+        for charge, counter, _ in lease.taken:
+            limit = counter.limit
+            counter.advance(limit, moment)
+            if limit.requests is not None:
+                _tighten(tight, "requests", charge, limit.requests, counter.requests)
+            if limit.tokens is not None:
+                used = counter.tokens + counter.reserved * limit.tokens.period
+                _tighten(tight, "tokens", charge, limit.tokens, used)
+        return [
+            Standing(charge.limit.name, charge.subject, measure, rate.amount, left, used / rate.amount / SECOND)
+            for measure, (left, charge, rate, used) in tight.items()
+        ]
+
+    def stand(self, charges: Sequence[Charge], now: float) -> list[Standing]:
         moment = round(now * SECOND)
         found: list[Standing] = []
-        for charge, counter in lease.taken:
-            counter.advance(counter.limit, moment)
-            found += _standings(charge.subject, counter)
+        for charge in charges:
+            subjects = self._counters.get(charge.limit.name)
+            counter = None if subjects is None else subjects.get(charge.subject)
+            if counter is None:
+                counter = Counter(charge.limit, moment)
+            counter.advance(charge.limit, moment)
+            found += _all_standings(charge.subject, counter)
         return found
 
     def view(self, now: float) -> list[Standing]:
@@ -234,24 +260,20 @@ class MemoryLimits:
         for subjects in self._counters.values():
             for subject, counter in subjects.items():
                 counter.advance(counter.limit, moment)
-                found += _standings(subject, counter)
-                concurrent = counter.limit.concurrent
-                if concurrent is not None:
-                    left = max(0, concurrent - counter.under_way)
-                    found.append(Standing(counter.limit.name, subject, "concurrent", concurrent, left, 0.0))
+                found += _all_standings(subject, counter)
         return found
 
-    def _counter(self, charge: Charge, moment: int) -> Counter:
-        subjects = self._counters.get(charge.limit.name)
+    def _counter(self, limit: Limit, subject: str, moment: int) -> Counter:
+        subjects = self._counters.get(limit.name)
         if subjects is None:
-            subjects = self._counters[charge.limit.name] = OrderedDict()
-        counter = subjects.get(charge.subject)
+            subjects = self._counters[limit.name] = OrderedDict()
+        counter = subjects.get(subject)
         if counter is None:
             self._forget(subjects, moment)
-            counter = subjects[charge.subject] = Counter(charge.limit, moment)
+            counter = subjects[subject] = Counter(limit, moment)
         else:
-            subjects.move_to_end(charge.subject)
-            counter.advance(charge.limit, moment)
+            subjects.move_to_end(subject)
+            counter.advance(limit, moment)
         return counter
 
     def _forget(self, subjects: OrderedDict[str, Counter], moment: int) -> None:
@@ -265,10 +287,21 @@ class MemoryLimits:
                 del subjects[subject]
 
 
-def _reservation(charge: Charge) -> int:
-    """A request that may take more than there ever is goes when all of it is there, and owes the rest at its end."""
-    rate = charge.limit.tokens
-    return 0 if rate is None else min(charge.tokens, rate.amount)
+def _tighten(
+    tight: dict[Measure, tuple[int, Charge, Rate, int]], measure: Measure, charge: Charge, rate: Rate, used: int
+) -> None:
+    left = (rate.capacity - used) // rate.period if used < rate.capacity else 0
+    there = tight.get(measure)
+    if there is None or left < there[0]:
+        tight[measure] = left, charge, rate, used
+
+
+def _all_standings(subject: str, counter: Counter) -> Iterator[Standing]:
+    yield from _standings(subject, counter)
+    concurrent = counter.limit.concurrent
+    if concurrent is not None:
+        left = max(0, concurrent - counter.under_way)
+        yield Standing(counter.limit.name, subject, "concurrent", concurrent, left, 0.0)
 
 
 def _standings(subject: str, counter: Counter) -> Iterator[Standing]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -266,6 +266,10 @@ class MemoryLedger:
             cost=sum((row.cost for row in rows if row.cost is not None), Decimal(0)),
             unpriced=sum(row.cost is None for row in rows),
         )
+
+    def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
+        rows = [row for row in self._rows.values() if row.key in keys and since <= row.started < until]
+        return sum((row.cost for row in rows if row.cost is not None), Decimal(0))
 
 
 class _Share(msgspec.Struct):

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from decimal import Decimal
 from functools import cache
@@ -50,6 +50,16 @@ _TOTALS = f"""
            coalesce(decimal_sum(cost), 0), count(*) - count(cost)
     FROM usage
 """  # noqa: S608 - our own names only
+# Costs are added up here and not there: SQLite has no decimals, and most requests cost the same as some other.
+_SPENT = """
+    SELECT cost, count(*) FROM usage
+    WHERE id >= ? AND key IN ({}) AND started >= ? AND started < ? AND cost IS NOT NULL
+    GROUP BY cost
+"""
+_LATEST = 1e12
+_ID_SLACK = 3600.0
+"""Seconds by which an id, which is made a moment before its request is said to have begun, may be older, also where
+the clock was set meanwhile."""
 _BAD_ROW = (
     OverflowError,
     TypeError,
@@ -138,6 +148,11 @@ class SqliteLedger:
         if not rows:
             return Totals()
         return msgspec.convert(dict(zip(Totals.__struct_fields__, rows[0], strict=True)), Totals, strict=False)
+
+    def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
+        places = ", ".join("?" * len(keys))
+        rows = self._read(_SPENT.format(places), _first_id(since), *keys, since, min(until, _LATEST))
+        return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What is in the file; nothing while there is none. For any thread."""
@@ -303,6 +318,11 @@ class _DecimalSum:
 
     def finalize(self) -> Any:
         return format(self._sum, "f")
+
+
+def _first_id(since: float) -> str:
+    """A beginning that no id of a request since then comes before."""
+    return f"{max(0, int((since - _ID_SLACK) * 1000)):012x}"
 
 
 def _make_private(path: Path) -> None:

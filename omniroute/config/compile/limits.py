@@ -60,11 +60,12 @@ def budgets(specs: Mapping[str, BudgetSpec]) -> dict[str, Budget]:
 
 def _budget(name: str, spec: BudgetSpec) -> Budget:
     hours, _, minutes = spec.reset.partition(":")
+    limit = Decimal(str(spec.limit))
     return Budget(
         name=name,
-        limit=Decimal(str(spec.limit)),
+        limit=limit,
         period=spec.period,
-        warn_at=Decimal(spec.warn_at.removesuffix("%")) / 100,
+        warn_at=limit * Decimal(spec.warn_at.removesuffix("%")) / 100,
         reset=int(hours) * 60 + int(minutes),
         zone=ZoneInfo(spec.timezone),
         route_to=spec.on_exhausted.route_to if isinstance(spec.on_exhausted, ExhaustedSpec) else "",
