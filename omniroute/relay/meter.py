@@ -18,8 +18,11 @@ TOKENS = tuple(name for name in Usage.__struct_fields__ if name != "estimated")
 
 
 def price(target: Target, usage: Usage) -> Decimal | None:
-    """USD, by the price of the model that served; None where it is not known."""
+    """USD: what the file says that the model costs that served, else what its provider says that it charged, else by the
+    catalogue. None where none of them is known."""
     known = target.facts.price
+    if usage.charged is not None and (known is None or not known.stated):
+        return usage.charged
     if known is None:
         return None
     return cost(
@@ -30,7 +33,11 @@ def price(target: Target, usage: Usage) -> Decimal | None:
         cache_write=usage.cache_write,
         cache_write_1h=usage.cache_write_1h,
         reasoning=usage.reasoning,
-        audio_input=usage.audio_input,
+        audio_input=usage.audio_input - usage.cached_audio,
+        audio_output=usage.audio_output,
+        image_input=usage.image_input - usage.cached_image,
+        image_output=usage.image_output,
+        service_tier=usage.service_tier,
     )
 
 
