@@ -209,6 +209,7 @@ async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: He
     except ValueError as error:
         raise classify(malformed(str(error)), provider) from None
     if answer.fault is not None:
+        call.usage = answer.usage
         raise classify(answer.fault, provider)
     return answer
 
@@ -225,19 +226,24 @@ async def stream(
     way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at), tagged=tagged)
     way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
     call.bridge = way
-    return await opened(reply, way, provider, last=last)
+    return await opened(call, reply, way, provider, last=last)
 
 
-async def opened(reply: transport.Reply, way: Bridge, provider: str, *, last: bool) -> Opened:
-    """The stream up to where it may be handed on."""
+async def opened(call: Call, reply: transport.Reply, way: Bridge, provider: str, *, last: bool) -> Opened:
+    """The stream up to where it may be handed on. One that fails before may have been charged for: what its provider
+    told of that is noted."""
     first = b""
     ended = False
-    while not (ended or way.committed or way.over or way.fault or (last and first)):
-        data = await reply.chunk()
-        first += way.feed(data) if data else way.close()
-        ended = not data
-    if way.fault is not None:
-        raise classify(way.fault, provider)
+    try:
+        while not (ended or way.committed or way.over or way.fault or (last and first)):
+            data = await reply.chunk()
+            first += way.feed(data) if data else way.close()
+            ended = not data
+        if way.fault is not None:
+            raise classify(way.fault, provider)
+    except UpstreamError:
+        call.usage = way.usage
+        raise
     return Opened(reply, way, first, ended)
 
 

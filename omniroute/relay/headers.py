@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from decimal import Decimal
 
 from omniroute.catalog.price import decimal
 from omniroute.formats.ir import Loss, Usage
 from omniroute.relay import admission
 from omniroute.relay.asgi import Pairs
 from omniroute.relay.call import Call
+from omniroute.state.base import Attempt
 
 JSON = b"application/json"
 MOST_LOSSES = 32
@@ -43,8 +46,9 @@ def whole(call: Call, length: int, content_type: bytes = JSON) -> Pairs:
         pairs += _spent(call.usage)
     if call.seconds is not None:
         pairs.append((b"x-omniroute-audio-seconds", format(decimal(call.seconds), "f").encode()))
-    if call.cost is not None:
-        pairs.append((b"x-omniroute-cost", format(call.cost, "f").encode()))
+    cost = billed(call.attempts, call.cost) if call.attempts else call.cost
+    if cost is not None:
+        pairs.append((b"x-omniroute-cost", format(cost, "f").encode()))
     return pairs
 
 
@@ -64,6 +68,14 @@ def losses(dropped: list[Loss]) -> tuple[str, ...]:
     is a caller's word: one that is no plain name is told as `field`, and there is an end to them."""
     codes = dict.fromkeys(loss.code if _plain(loss.code) else "field" for loss in dropped)
     return tuple(codes)[:MOST_LOSSES]
+
+
+def billed(attempts: Iterable[Attempt], more: Decimal | None = None) -> Decimal | None:
+    """USD of all attempts and what comes on top, as far as it is known; None where nothing is."""
+    known = [attempt.cost for attempt in attempts if attempt.cost is not None]
+    if more is not None:
+        known.append(more)
+    return sum(known, Decimal(0)) if known else None
 
 
 def _spent(usage: Usage) -> Pairs:
