@@ -35,7 +35,8 @@ class Call:
     address, and `unfetched` says why one was not. `seconds` are of the audio that was listened to, `images` were drawn.
     `bridge` is the stream that is being opened. Of a try that races another one, `claim` is called before the first byte
     goes to the client; `lost` says that the other was faster. `usage` is of the latest attempt, and so is `cost` as long
-    as it is under way; then it is that of all `attempts`. `cache`, `idempotent` and `session` are as in the ledger."""
+    as it is under way; then it is that of all `attempts`. `cache`, `idempotent` and `session` are as in the ledger.
+    `progress` is what a client that wants to know of it is told."""
 
     __slots__ = (
         "asked",
@@ -72,6 +73,7 @@ class Call:
         "pictures",
         "policies",
         "principal",
+        "progress",
         "provider",
         "request_id",
         "route",
@@ -135,6 +137,7 @@ class Call:
         self.usage: Usage | None = None
         self.seconds: float | None = None
         self.images = 0
+        self.progress = ""
         self.cache = ""
         self.idempotent = False
         self.session = ""

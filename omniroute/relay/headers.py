@@ -55,12 +55,15 @@ def whole(call: Call, length: int, content_type: bytes = JSON) -> Pairs:
 def stream(call: Call) -> Pairs:
     """Of a stream; `no-transform` and `x-accel-buffering` keep proxies from holding it back."""
     assert call.head is not None
-    return [
+    pairs = [
         (b"content-type", call.codec.content_type(call.head)),
         (b"cache-control", b"no-cache, no-transform"),
         (b"x-accel-buffering", b"no"),
         *common(call),
     ]
+    if call.progress:
+        pairs.append((b"x-omniroute-progress", call.progress.encode()))
+    return pairs
 
 
 def losses(dropped: list[Loss]) -> tuple[str, ...]:

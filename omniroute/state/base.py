@@ -148,7 +148,7 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `id` sorts by time and is ours; `request_id` is what the client knows the request by. `started` is UNIX time. `error` and `code` are empty where all went well. A cost that is not
     known is None, never 0. `losses` are the codes of what translation dropped.
 
-    `input`, `output` and `cost` are the sums of those of all `attempts`, the other counts those of the answer. `seconds` are of audio, `images` were drawn; `cache` says how
+    Tokens are those of the answer, as its client is told them; `cost` is the sum of those of all `attempts`. `seconds` are of audio, `images` were drawn; `cache` says how
     the answer was in the cache (empty where it was not), `idempotent` that it is another request's. `session` is the
     caller's own word for a conversation, `route` what the name led to, `policies` are those that applied. No address of a
     caller is kept.

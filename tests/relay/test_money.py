@@ -1,0 +1,190 @@
+"""What a request costs, over HTTP: the sum of its attempts, whoever failed on the way; and how far a stream is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from support import speech
+from support.gateway import Gateway
+from support.rig import KEY, MODELS, Rig
+from support.sdks import Heard
+from support.upstream import Asked, Script, Upstream, events, whole
+
+CONFIG = """
+version: 1
+server: {{data_dir: "{{data_dir}}", progress_interval: 50ms}}
+providers:
+  first:
+    type: openai-compatible
+    base_url: {url}/first
+    connections: {{main: {{}}}}
+    models:
+      m: {{price: {{input: 10, output: 100}}}}
+      vec: {{kind: embedding, price: {{input: 10}}}}
+  second:
+    type: openai-compatible
+    base_url: {url}/second
+    connections: {{main: {{}}}}
+    models:
+      m: {{price: {{input: 1, output: 5}}}}
+      vec: {{kind: embedding, price: {{input: 1}}}}
+combos:
+  chat: {{strategy: priority, targets: [first/m, second/m]}}
+  vectors: {{strategy: priority, targets: [first/vec, second/vec]}}
+"""
+SPENT = {"prompt_tokens": 40, "completion_tokens": 0, "total_tokens": 40}
+
+
+class Scripted(Upstream):
+    """The first provider says what a test tells it to; the second answers well."""
+
+    def __init__(self) -> None:
+        super().__init__(self._script)
+        self.first: Callable[[Asked], Script] = lambda _asked: whole({}, 500)
+
+    def _script(self, asked: Asked) -> Script:
+        if asked.path.startswith("/first/"):
+            return self.first(asked)
+        if asked.path.endswith("/embeddings"):
+            return vectors(2, 8)
+        return events(*speech.streamed("openai")) if asked.json.get("stream") else whole(speech.whole("openai"))
+
+
+def vectors(length: int, tokens: int) -> Script:
+    data = [{"object": "embedding", "index": 0, "embedding": [0.5] * length}]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return whole({"object": "list", "data": data, "model": "theirs", "usage": usage})
+
+
+def spent_and_failed(_asked: Asked) -> Script:
+    """Tells what it took, and fails before it says anything."""
+    chunk = {"id": "1", "object": "chat.completion.chunk", "model": "theirs", "choices": [], "usage": SPENT}
+    lost = {"error": {"message": "lost", "type": "server_error", "code": None}}
+    return events(*(b"data: " + json.dumps(said).encode() + b"\n\n" for said in (chunk, lost)))
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[Gateway, Scripted]]:
+    with Scripted() as upstream, Gateway(CONFIG.format(url=upstream.url)) as gateway:
+        yield gateway, upstream
+
+
+def post(gateway: Gateway, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:
+    return httpx.post(gateway.url + path, json=body, headers=headers, trust_env=False, timeout=20)
+
+
+def row_of(gateway: Gateway, answer: httpx.Response) -> dict[str, Any]:
+    ident = answer.headers["x-request-id"]
+    for _ in range(100):
+        for row in gateway.rows(1):
+            if row["request_id"] == ident:
+                return row | {"attempts": json.loads(row["attempts"])}
+        gateway.rows(10**6, 0.05)
+    raise AssertionError("there is no row")
+
+
+def test_a_stream_that_failed_after_it_was_charged_for_is_in_the_cost(served):
+    gateway, upstream = served
+    upstream.first = spent_and_failed
+    answer = post(gateway, "/v1/chat/completions", speech.ask("chat", stream=True))
+    assert answer.headers["x-omniroute-attempts"] == "2"
+    row = row_of(gateway, answer)
+    failed, served_by = row["attempts"]
+    assert (failed["target"], failed["outcome"], failed["input"], failed["cost"]) == (
+        "first/m",
+        "server",
+        40,
+        "0.000400",
+    )
+    assert (served_by["target"], served_by["outcome"], served_by["input"]) == ("second/m", "success", row["input"])
+    assert Decimal(row["cost"]) == Decimal(failed["cost"]) + Decimal(served_by["cost"])
+    assert (row["input"], row["output"], row["route"]) == (3, 2, "chat")
+
+
+def test_an_answer_that_was_charged_for_and_is_none_is_in_the_cost(served):
+    gateway, upstream = served
+    upstream.first = lambda _asked: vectors(3, 8)  # of another length than asked for
+    answer = post(gateway, "/v1/embeddings", {"model": "vectors", "input": "x", "dimensions": 2})
+    failed, *others = row_of(gateway, answer)["attempts"]
+    assert (failed["outcome"], failed["input"], failed["cost"]) == ("invalid", 8, "0.000080")
+    assert not others  # the caller's mistake, as far as anyone can tell
+    assert Decimal(row_of(gateway, answer)["cost"]) == Decimal("0.00008")
+
+
+def test_what_fails_before_anything_is_charged_costs_nothing(served):
+    gateway, upstream = served
+    upstream.first = lambda _asked: whole({"error": {"message": "no"}}, 500)
+    answer = post(gateway, "/v1/chat/completions", speech.ask("chat"))
+    row = row_of(gateway, answer)
+    assert [attempt["cost"] for attempt in row["attempts"]] == [None, "0.000013"]
+    assert Decimal(row["cost"]) == Decimal(answer.headers["x-omniroute-cost"]) == Decimal("0.000013")
+
+
+# --------------------------------------------------------------------------------------------------------- progress
+
+SLOW = 0.12
+TOLD = {
+    "openai": "enabled",
+    "responses": "enabled",
+    "anthropic": "enabled",
+    "gemini": "unsupported",
+    "ollama": "unsupported",
+}
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Rig]:
+    with Rig(server=", progress_interval: 50ms") as one:
+        yield one
+
+
+def progress_in(body: bytes) -> list[dict[str, Any]]:
+    blocks = body.decode().split("\n\n")
+    return [json.loads(block.partition("data: ")[2]) for block in blocks if block.startswith("event: progress\n")]
+
+
+@pytest.mark.parametrize("form", TOLD)
+def test_a_client_that_asks_for_it_is_told_how_far_a_stream_is(rig, form):
+    rig.script(lambda _asked: events(*speech.streamed("openai"), gap=SLOW))
+    body = speech.body(form, MODELS["openai"], stream=True)
+    headers = {"authorization": f"Bearer {KEY}", "x-omniroute-progress": "true"}
+    answer = httpx.post(
+        rig.gateway.url + speech.path(form, MODELS["openai"]), json=body, headers=headers, trust_env=False
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-omniroute-progress"] == TOLD[form]
+    told = progress_in(answer.content)
+    if TOLD[form] == "unsupported":
+        assert told == []
+        return
+    assert len(told) >= 3
+    assert [one.get("done", False) for one in told] == [False] * (len(told) - 1) + [True]
+    assert [one["tokens_generated"] for one in told] == sorted(one["tokens_generated"] for one in told)
+    assert told[-1]["tokens_generated"] == 2
+    elapsed = [one["elapsed_ms"] for one in told]
+    assert elapsed == sorted(elapsed)
+    assert elapsed[-1] >= 3 * SLOW * 1e3 * 0.9
+    assert answer.content.rstrip().rpartition(b"\n\n")[2].find(b"progress") < 0  # the format's own event is the last
+
+
+@pytest.mark.parametrize("form", TOLD)
+@pytest.mark.parametrize("gap", [0.0, SLOW])
+def test_the_sdk_of_every_format_reads_a_stream_with_its_progress(rig, form, gap):
+    rig.script(lambda _asked: events(*speech.streamed("openai"), gap=gap))
+    sdk = rig.sdk(form, headers={"x-omniroute-progress": "true"})
+    heard: Heard = sdk.ask("stream", model=MODELS["openai"])
+    assert heard.text == speech.TEXT
+
+
+def test_nobody_else_is_told(served):
+    gateway, upstream = served
+    upstream.first = lambda _asked: events(*speech.streamed("openai"))
+    for asked in ({}, {"x-omniroute-progress": "false"}):
+        answer = post(gateway, "/v1/chat/completions", speech.ask("chat", stream=True), **asked)
+        assert "x-omniroute-progress" not in answer.headers
+        assert progress_in(answer.content) == []
