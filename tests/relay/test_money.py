@@ -105,9 +105,9 @@ def test_a_stream_that_failed_after_it_was_charged_for_is_in_the_cost(served):
     failed, served_by = row["attempts"]
     assert (failed["target"], failed["outcome"], failed["input"], failed["cost"]) == (
         "first/m",
-        "server",
+        "server_error",
         40,
-        "0.000400",
+        Decimal("0.0004"),
     )
     assert (served_by["target"], served_by["outcome"], served_by["input"]) == ("second/m", "success", row["input"])
     assert Decimal(row["cost"]) == failed["cost"] + served_by["cost"]
