@@ -13,6 +13,31 @@ from omniroute.relay.asgi import Pairs
 from omniroute.relay.call import Call
 from omniroute.state.base import Attempt
 
+ASKED = {
+    "X-Request-Id": "A name for the request, of 1 to 128 letters, digits and `._:-`, in its answer and in the ledger.",
+    "X-OmniRoute-Progress": "`true`: a stream tells how far it is, `event: progress` with `tokens_generated` and "
+    "`elapsed_ms` every `server.progress_interval`, and once more with `done` before its end.",
+    "X-OmniRoute-Connection": "The only connection that may serve, as `provider.connection`. For keys with the role "
+    "`admin.write`.",
+}
+"""What a client may say besides what its format has."""
+ANSWERED = {
+    "X-Request-Id": "The request's name: the client's own, or ours. Under Anthropic's name too, `request-id`, where that "
+    "is the format.",
+    "X-OmniRoute-Config": "The revision of the configuration that made the answer.",
+    "X-OmniRoute-Provider": "The provider that was asked, the last one where there were several.",
+    "X-OmniRoute-Model": "The model that was asked, as its provider calls it.",
+    "X-OmniRoute-Attempts": "How many times a provider was asked.",
+    "X-OmniRoute-Losses": "Codes of what a translation could not carry; [translation.md](translation.md) has them.",
+    "X-OmniRoute-Tokens-In": "Of whole answers: tokens of the prompt, with those of a cache.",
+    "X-OmniRoute-Tokens-Out": "Of whole answers: tokens that were produced, with reasoning.",
+    "X-OmniRoute-Cost": "Of whole answers: USD, of all attempts together; absent where it is not known. "
+    "[prices.md](prices.md) says how it is made.",
+    "X-OmniRoute-Audio-Seconds": "Of whole transcriptions: how long the audio is.",
+    "X-OmniRoute-Progress": "Of streams that were asked to tell it: `enabled`, or `unsupported` where the format's "
+    "clients would take the event for something else (Gemini, Ollama) and where the request is no chat.",
+}
+"""What an answer says besides what its format has. Streams cannot tell what they took before they took it."""
 JSON = b"application/json"
 MOST_LOSSES = 32
 _plain = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch

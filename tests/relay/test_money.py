@@ -16,7 +16,7 @@ import pytest
 from google import genai
 from support import speech
 from support.gateway import Gateway
-from support.rig import KEY, MODELS, Rig
+from support.rig import KEY, MODELS, Rig, digest
 from support.upstream import Asked, Script, Upstream, events, whole
 
 CONFIG = """
@@ -131,6 +131,42 @@ def test_what_fails_before_anything_is_charged_costs_nothing(served):
     row = row_of(gateway, answer)
     assert [attempt["cost"] for attempt in row["attempts"]] == [None, Decimal("0.000013")]
     assert Decimal(row["cost"]) == Decimal(answer.headers["x-omniroute-cost"]) == Decimal("0.000013")
+
+
+# -------------------------------------------------------------------------------------------------- one connection
+
+ADMIN = "sk-or-an-administrator-who-calls"
+CALLER = "sk-or-a-caller"
+FORCED = """
+version: 1
+server: {{data_dir: "{{data_dir}}"}}
+keys:
+  admin: {{digest: "sha256:{admin}", roles: [client, admin.write]}}
+  caller: {{digest: "sha256:{caller}"}}
+providers:
+  lab:
+    type: openai-compatible
+    base_url: {url}/second
+    connections: {{main: {{}}, spare: {{}}}}
+    models: {{m: {{}}}}
+"""
+
+
+def test_an_administrator_may_say_which_connection_serves():
+    with Scripted() as upstream:
+        config = FORCED.format(url=upstream.url, admin=digest(ADMIN), caller=digest(CALLER))
+        with Gateway(config) as gateway:
+
+            def asked(key: str, connection: str) -> httpx.Response:
+                headers = {"authorization": f"Bearer {key}", "x-omniroute-connection": connection}
+                return post(gateway, "/v1/chat/completions", speech.ask("lab/m"), **headers)
+
+            for name in ("lab.main", "lab.spare"):
+                answer = asked(ADMIN, name)
+                assert answer.status_code == 200
+                assert row_of(gateway, answer)["connection"] == name
+            assert asked(ADMIN, "lab.nobody").json()["error"]["code"] == "connection_not_for_this"
+            assert asked(CALLER, "lab.spare").status_code == 403
 
 
 # --------------------------------------------------------------------------------------------------------- progress
