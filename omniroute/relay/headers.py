@@ -14,7 +14,7 @@ from omniroute.relay.call import Call
 from omniroute.state.base import Attempt
 
 ASKED = {
-    "X-Request-Id": "A name for the request, of 1 to 128 letters, digits and `._:-`, in its answer and in the ledger.",
+    "X-Request-Id": "A name for the request, of up to 128 printable ASCII characters, in its answer and in the ledger.",
     "X-OmniRoute-Progress": "`true`: a stream tells how far it is, `event: progress` with `tokens_generated` and "
     "`elapsed_ms` every `server.progress_interval`, and once more with `done` before its end.",
     "X-OmniRoute-Connection": "The only connection that may serve, as `provider.connection`. For keys with the role "
