@@ -15,6 +15,7 @@ from omniroute.state.base import Attempt
 
 ASKED = {
     "X-Request-Id": "A name for the request, of up to 128 printable ASCII characters, in its answer and in the ledger.",
+    "X-Session-Id": "The conversation that the request belongs to, where its client has no field of its own for that.",
     "X-OmniRoute-Progress": "`true`: a stream tells how far it is, `event: progress` with `tokens_generated` and "
     "`elapsed_ms` every `server.progress_interval`, and once more with `done` before its end.",
     "X-OmniRoute-Connection": "The only connection that may serve, as `provider.connection`. For keys with the role "
@@ -33,6 +34,10 @@ ANSWERED = {
     "X-OmniRoute-Tokens-Out": "Of whole answers: tokens that were produced, with reasoning.",
     "X-OmniRoute-Cost": "Of whole answers: USD, of all attempts together; absent where it is not known. "
     "[prices.md](prices.md) says how it is made.",
+    "X-OmniRoute-Budget": "Of budgets beyond their warning: `name;spent=…;limit=…;percent=…`, with `route` where another one serves "
+    "instead.",
+    "X-RateLimit-Limit-*, -Remaining-*, -Reset-*": "Of a key with limits: how much there is of each, what is left of it, "
+    "and when it is whole again.",
     "X-OmniRoute-Audio-Seconds": "Of whole transcriptions: how long the audio is.",
     "X-OmniRoute-Progress": "Of streams that were asked to tell it: `enabled`, or `unsupported` where the format's "
     "clients would take the event for something else (Gemini, Ollama) and where the request is no chat.",

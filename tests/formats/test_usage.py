@@ -130,7 +130,7 @@ def understood(form: str, sent: dict[str, Any]) -> dict[str, Usage | None]:
     assert through.fault is None
     return {
         "whole, translated": codec.decode_reply(body).usage,
-        "whole, handed on": codec.relabel(body, "m").usage,
+        "whole, handed on": codec.relabel(body, Head("m", False, {})).usage,
         "streamed, translated": seen[-1] if seen else None,
         "streamed, handed on": through.usage,
     }

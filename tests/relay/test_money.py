@@ -124,6 +124,15 @@ def test_an_answer_that_was_charged_for_and_is_none_is_in_the_cost(served):
     assert Decimal(row_of(gateway, answer)["cost"]) == Decimal("0.00008")
 
 
+def test_the_ledger_keeps_the_session_and_no_address(served):
+    gateway, upstream = served
+    upstream.first = lambda _asked: whole(speech.whole("openai"))
+    answer = post(gateway, "/v1/chat/completions", speech.ask("chat"), **{"x-session-id": "s" * 500})
+    row = row_of(gateway, answer)
+    assert (row["session"], row["route"], row["cache"], row["idempotent"]) == ("s" * 128, "chat", "", 0)
+    assert "127.0.0.1" not in json.dumps({**row, "attempts": []}, default=str)
+
+
 def test_what_fails_before_anything_is_charged_costs_nothing(served):
     gateway, upstream = served
     upstream.first = lambda _asked: whole({"error": {"message": "no"}}, 500)
