@@ -118,10 +118,12 @@ def test_an_answer_that_was_charged_for_and_is_none_is_in_the_cost(served):
     gateway, upstream = served
     upstream.first = lambda _asked: vectors(3, 8)  # of another length than asked for
     answer = post(gateway, "/v1/embeddings", {"model": "vectors", "input": "x", "dimensions": 2})
-    failed, *others = row_of(gateway, answer)["attempts"]
+    row = row_of(gateway, answer)
+    failed, served_by = row["attempts"]
     assert (failed["outcome"], failed["input"], failed["cost"]) == ("invalid", 8, Decimal("0.00008"))
-    assert not others  # the caller's mistake, as far as anyone can tell
-    assert Decimal(row_of(gateway, answer)["cost"]) == Decimal("0.00008")
+    assert (served_by["outcome"], served_by["input"], served_by["cost"]) == ("success", 8, Decimal("0.000008"))
+    assert Decimal(row["cost"]) == Decimal(answer.headers["x-omniroute-cost"]) == Decimal("0.000088")
+    assert answer.headers["x-omniroute-tokens-in"] == "8"  # of the answer
 
 
 def test_the_ledger_keeps_the_session_and_no_address(served):
