@@ -22,7 +22,7 @@ from omniroute.config.problems import CODES
 from omniroute.config.schema import schema
 from omniroute.config.spec import words
 from omniroute.errors import ConfigError, Problem
-from omniroute.relay import ingress
+from omniroute.relay import headers, ingress
 
 ROOT = Path(__file__).resolve().parents[1]
 BAD = Path("tests/config/bad")
@@ -431,10 +431,30 @@ def endpoints() -> str:
     return page + ACCESS
 
 
+HEADERS = """
+# Headers
+
+What the client API says and hears in headers of its own, on every surface.
+
+## Of a request
+
+| Header | Meaning |
+|---|---|
+"""
+
+
+def spoken_headers() -> str:
+    """The page of headers, from the tables beside the code that writes them."""
+    rows = ["".join(f"| `{name}` | {text} |\n" for name, text in one.items()) for one in TOLD]
+    return NOTE + HEADERS + rows[0] + "\n## Of an answer\n\n| Header | Meaning |\n|---|---|\n" + rows[1]
+
+
+TOLD = (headers.ASKED, headers.ANSWERED)
 PAGES = {
     "configuration.md": configuration,
     "problems.md": problems,
     "endpoints.md": endpoints,
+    "headers.md": spoken_headers,
     "translation.md": lambda: NOTE + translation.page(),
 }
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -15,10 +16,14 @@ import pytest
 from support.gateway import ROOT, Gateway, environment
 
 from omniroute import api, cli
+from omniroute.catalog import Model, cost
 from omniroute.config import spec
+from omniroute.config.compile.facts import model_facts
 from omniroute.config.problems import CODES
 from omniroute.config.secrets import Environment
-from omniroute.relay import ingress
+from omniroute.config.spec.providers import ModelSpec, PriceSpec
+from omniroute.document import Document
+from omniroute.relay import headers, ingress
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")])
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -46,6 +51,13 @@ def test_the_generated_pages_are_current():
 @pytest.mark.parametrize("setting", settings(), ids=".".join)
 def test_every_setting_is_documented(setting):
     assert f"\n| `{setting[1]}` | " in (ROOT / "docs" / "configuration.md").read_text()
+
+
+def test_every_header_of_the_client_api_is_documented_and_there():
+    code = "".join(path.read_text() for path in (ROOT / "omniroute" / "relay").glob("*.py"))
+    written = set(re.findall(r'b"(x-omniroute-[a-z-]+)"', code))
+    told = {name.lower() for name in headers.ASKED | headers.ANSWERED}
+    assert written == {name for name in told if name.startswith("x-omniroute-")}
 
 
 @pytest.mark.parametrize("variable", Environment.__struct_encode_fields__)
@@ -132,3 +144,18 @@ def test_translation_loses_nothing_without_saying_so():
     page = (ROOT / "docs" / "translation.md").read_text()
     assert "lost: `" in page
     assert "**unreported**" not in page, "a feature changed on the way, and no codec reported a loss"
+
+
+def test_the_example_of_a_cost_is_reckoned_as_the_gateway_does():
+    page = (ROOT / "docs" / "prices.md").read_text()
+    file = Document.parse(blocks(ROOT / "docs" / "prices.md", "yaml")[0].encode(), "prices.md").data
+    ((_, said),) = file["pricing"].items()
+    price = model_facts(Model(id="m", kind="chat"), ModelSpec(), msgspec.convert(said, PriceSpec)).price
+    assert price is not None
+    rows = re.findall(r"^\| [a-z ]+ \| (\d+) \| ([\d.]+) \| ([\d.]+) \|$", page, re.MULTILINE)
+    for tokens, rate, dollars in rows:
+        assert int(tokens) * Decimal(rate) / 1_000_000 == Decimal(dollars)
+    (together,) = re.findall(r"\*\*([\d.]+)\*\* \|$", page, re.MULTILINE)
+    fresh, cached, produced = (int(tokens) for tokens, _, _ in rows)
+    usage = {"input": fresh + cached, "output": produced, "cached": cached, "reasoning": 1000}
+    assert cost(price, **usage) == Decimal(together) == sum(Decimal(dollars) for _, _, dollars in rows)

@@ -137,6 +137,9 @@ class ClientCodec(Protocol):
     NAME: str
     REQUEST_ID: bytes
     """The header in which clients of the format look for the name of their request."""
+    PROGRESS: bytes | None
+    """Fields, each with its comma, by which the clients of the format pass over an event that tells of progress; None
+    where they would take any event for a part of the answer, or for an error."""
 
     def peek(self, body: bytes, path: str = "", query: bytes = b"") -> Head:
         """The head of a request. `path` is what follows the endpoint's own path, decoded, and `query` what stands behind

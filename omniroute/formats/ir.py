@@ -20,6 +20,7 @@ legal sequence:
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
@@ -242,7 +243,9 @@ class Loss(msgspec.Struct, frozen=True):
 
 class Usage(Value, frozen=True):
     """Tokens of one answer. `input` counts the whole prompt, with what was read from and written to a cache; `output`
-    counts all that was produced, with reasoning. `cache_write_1h` is apart from `cache_write`."""
+    counts all that was produced, with reasoning. `cache_write_1h` is apart from `cache_write`, and of what was heard or
+    seen `cached_audio` and `cached_image` were read from a cache. `charged` is what the provider says that it charged,
+    in USD, and `service_tier` in which tier it served, where that is not the usual one."""
 
     input: int = 0
     output: int = 0
@@ -252,6 +255,12 @@ class Usage(Value, frozen=True):
     reasoning: int = 0
     audio_input: int = 0
     audio_output: int = 0
+    image_input: int = 0
+    image_output: int = 0
+    cached_audio: int = 0
+    cached_image: int = 0
+    service_tier: str = ""
+    charged: Decimal | None = None
     estimated: bool = False
 
 

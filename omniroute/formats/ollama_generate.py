@@ -14,7 +14,7 @@ from omniroute.formats import patch
 from omniroute.formats.codec import PICTURE, Head
 from omniroute.formats.fold import Message
 from omniroute.formats.ir import Chat, Text, Turn
-from omniroute.formats.ollama import CONTENT_TYPE, REQUEST_ID, content_type, encode_error, ping, records
+from omniroute.formats.ollama import CONTENT_TYPE, PROGRESS, REQUEST_ID, content_type, encode_error, ping, records
 from omniroute.formats.ollama.conversation import pictures
 from omniroute.formats.ollama.head import NAME as CHAT
 from omniroute.formats.ollama.head import Scalars, named
@@ -91,6 +91,7 @@ def encode_reply(told: Message, head: Head, ident: str, created: int) -> bytes: 
 __all__ = [
     "CONTENT_TYPE",
     "NAME",
+    "PROGRESS",
     "REQUEST_ID",
     "content_type",
     "decode_request",

@@ -45,6 +45,7 @@ from omniroute.formats.openai_chat.head import NAME as CHAT
 from omniroute.formats.openai_chat.head import StreamOptions, Whole, wants_usage
 
 NAME = "openai_completions"
+PROGRESS = b'"object":"text_completion","choices":[],'
 
 
 class _Request(msgspec.Struct, kw_only=True):
@@ -293,6 +294,7 @@ def legacy(array: Raw, offset: int) -> tuple[dict[str, list[Any]] | None, int]:
 
 __all__ = [
     "NAME",
+    "PROGRESS",
     "REQUEST_ID",
     "content_type",
     "decode_request",

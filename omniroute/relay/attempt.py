@@ -15,9 +15,9 @@ from omniroute.errors import Unsupported, UpstreamError
 from omniroute.formats import CHAT, bridge, patch
 from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, Speaks, malformed
 from omniroute.formats.fold import fold
-from omniroute.formats.ir import Chat, Loss
+from omniroute.formats.ir import Chat, Loss, Usage
 from omniroute.formats.think_tags import untagged
-from omniroute.relay import images
+from omniroute.relay import images, meter
 from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate, output_limit
 from omniroute.routing.tables import Deadlines, Endpoint, Target
@@ -140,6 +140,13 @@ def lossy(target: Target, losses: Sequence[Loss]) -> Unsupported:
     return Unsupported(message, param=losses[0].path or None)
 
 
+def _charged_all_the_same(call: Call, usage: Usage | None) -> None:
+    """Notes what a try took that failed after its provider had told so."""
+    if usage is not None and call.target is not None:
+        call.usage = usage
+        call.cost = meter.price(call.target, usage)
+
+
 class Opened(msgspec.Struct):
     """A stream whose first content is here; `first` is what to send with it."""
 
@@ -209,6 +216,7 @@ async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: He
     except ValueError as error:
         raise classify(malformed(str(error)), provider) from None
     if answer.fault is not None:
+        _charged_all_the_same(call, answer.usage)
         raise classify(answer.fault, provider)
     return answer
 
@@ -225,19 +233,24 @@ async def stream(
     way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at), tagged=tagged)
     way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
     call.bridge = way
-    return await opened(reply, way, provider, last=last)
+    return await opened(call, reply, way, provider, last=last)
 
 
-async def opened(reply: transport.Reply, way: Bridge, provider: str, *, last: bool) -> Opened:
-    """The stream up to where it may be handed on."""
+async def opened(call: Call, reply: transport.Reply, way: Bridge, provider: str, *, last: bool) -> Opened:
+    """The stream up to where it may be handed on. One that fails before may have been charged for: what its provider
+    told of that is noted."""
     first = b""
     ended = False
-    while not (ended or way.committed or way.over or way.fault or (last and first)):
-        data = await reply.chunk()
-        first += way.feed(data) if data else way.close()
-        ended = not data
-    if way.fault is not None:
-        raise classify(way.fault, provider)
+    try:
+        while not (ended or way.committed or way.over or way.fault or (last and first)):
+            data = await reply.chunk()
+            first += way.feed(data) if data else way.close()
+            ended = not data
+        if way.fault is not None:
+            raise classify(way.fault, provider)
+    except UpstreamError:
+        _charged_all_the_same(call, way.usage)
+        raise
     return Opened(reply, way, first, ended)
 
 

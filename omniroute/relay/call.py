@@ -32,14 +32,17 @@ class Call:
     to be another than the endpoint's. `provider` is the only one that may serve, where the path names one; `asked` is
     the name of the model without the `variant` that it asks for. `hold` is what limits and budgets let it in with.
     `form` is what a form holds, where the endpoint takes one. `pictures` are images that were fetched, by their
-    address, and `unfetched` says why one was not. `seconds` are of the audio that was listened to. `bridge` is the
-    stream that is being opened. Of a try that races another one, `claim` is called before the first byte goes to the
-    client; `lost` says that the other was faster."""
+    address, and `unfetched` says why one was not. `seconds` are of the audio that was listened to, `images` were drawn.
+    `bridge` is the stream that is being opened. Of a try that races another one, `claim` is called before the first byte
+    goes to the client; `lost` says that the other was faster. `usage` is of the latest attempt, and so is `cost` as long
+    as it is under way; then it is that of all `attempts`. `cache`, `idempotent` and `session` are as in the ledger.
+    `progress` is what a client that wants to know of it is told."""
 
     __slots__ = (
         "asked",
         "attempts",
         "bridge",
+        "cache",
         "chat",
         "claim",
         "codec",
@@ -59,6 +62,8 @@ class Call:
         "headers",
         "hold",
         "id",
+        "idempotent",
+        "images",
         "last",
         "leave",
         "losses",
@@ -68,12 +73,14 @@ class Call:
         "pictures",
         "policies",
         "principal",
+        "progress",
         "provider",
         "request_id",
         "route",
         "scope",
         "seconds",
         "send",
+        "session",
         "started",
         "started_at",
         "state",
@@ -129,6 +136,11 @@ class Call:
         self.losses: list[Loss] = []
         self.usage: Usage | None = None
         self.seconds: float | None = None
+        self.images = 0
+        self.progress = ""
+        self.cache = ""
+        self.idempotent = False
+        self.session = ""
         self.finish: FinishReason | None = None
         self.fault: Fault | None = None
         self.status = 0

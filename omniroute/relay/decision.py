@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omniroute.errors import BadRequest, Forbidden, LimitReached, NotFound, Unavailable
-from omniroute.relay.admit import check_model
+from omniroute.relay.admit import check_model, check_role
 from omniroute.relay.call import Call
 from omniroute.relay.facts import look
 from omniroute.routing.plan import Candidate, applicable, plan
@@ -44,11 +44,27 @@ def choose(call: Call, turn: Turn) -> list[Candidate]:
         tokens=call.hold.tokens if call.hold is not None else 0,
         facts=call.facts,
     )
+    forced = _forced(call)
+    if forced:
+        candidates = [candidate for candidate in candidates if candidate.connection.id == forced]
+        if not candidates:
+            message = f"`{call.asked}` is not served by a connection `{forced}`."
+            raise BadRequest(message, code="connection_not_for_this", param="X-OmniRoute-Connection")
     usable = [candidate for candidate in candidates if not candidate.skip]
     if not usable:
         raise _unusable(call, candidates, now)
     call.deadline = call.started + _patience(usable)
     return usable
+
+
+def _forced(call: Call) -> str:
+    """The connection that an administrator wants and no other; empty where nobody does. Raises Forbidden for others."""
+    for name, value in call.headers:
+        if name == b"x-omniroute-connection":
+            assert call.principal is not None
+            check_role(call.principal, "admin.write")
+            return value.decode("latin-1")
+    return ""
 
 
 def _patience(candidates: list[Candidate]) -> float:

@@ -13,13 +13,15 @@ from omniroute.relay.session import remember
 from omniroute.routing.tables import Target
 from omniroute.state.base import UsageRow
 
-TOKENS = tuple(name for name in Usage.__struct_fields__ if name != "estimated")
-"""The counts of a usage."""
-
 
 def price(target: Target, usage: Usage) -> Decimal | None:
-    """USD, by the price of the model that served; None where it is not known."""
+    """USD: what the file says that the model costs that served, else what its provider says that it charged, else by the
+    catalogue. None where none of them is known."""
     known = target.facts.price
+    if usage.charged is not None:
+        said = charged(target, usage)
+        if said is not None:
+            return said
     if known is None:
         return None
     return cost(
@@ -30,20 +32,18 @@ def price(target: Target, usage: Usage) -> Decimal | None:
         cache_write=usage.cache_write,
         cache_write_1h=usage.cache_write_1h,
         reasoning=usage.reasoning,
-        audio_input=usage.audio_input,
+        audio_input=usage.audio_input - usage.cached_audio,
+        audio_output=usage.audio_output,
+        image_input=usage.image_input - usage.cached_image,
+        image_output=usage.image_output,
+        service_tier=usage.service_tier,
     )
 
 
-def charge(call: Call, usage: Usage, cost: Decimal | None) -> None:
-    """Adds what one answer took to what the request took before, for an answer that was of no use costs as much. A
-    request of which one part has no known price has none."""
-    before = call.usage
-    if before is None:
-        call.usage, call.cost = usage, cost
-        return
-    numbers = {name: getattr(before, name) + getattr(usage, name) for name in TOKENS}
-    call.usage = Usage(**numbers, estimated=before.estimated or usage.estimated)
-    call.cost = None if call.cost is None or cost is None else call.cost + cost
+def charged(target: Target, usage: Usage) -> Decimal | None:
+    """USD that the provider says it charged; None where it does not, or where the file knows better."""
+    known = target.facts.price
+    return None if known is not None and known.stated else usage.charged
 
 
 def heard(target: Target, usage: Usage | None, seconds: float | None) -> Decimal | None:
@@ -71,7 +71,7 @@ def settle(call: Call) -> None:
     remember(call)
     total = call.state.clock.monotonic() - call.started
     usage = call.usage or Usage()
-    target, fault = call.target, call.fault
+    target, fault, route = call.target, call.fault, call.route
     call.state.ledger.append(
         UsageRow(
             id=call.id,
@@ -103,5 +103,15 @@ def settle(call: Call) -> None:
             attempts=tuple(call.attempts),
             losses=losses(call.losses) if call.losses else (),
             revision=call.gateway.revision.digest,
+            audio_input=usage.audio_input,
+            audio_output=usage.audio_output,
+            service_tier=usage.service_tier,
+            seconds=call.seconds,
+            images=call.images,
+            cache=call.cache,
+            idempotent=call.idempotent,
+            session=call.session,
+            route=route.name if route else "",
+            policies=tuple([policy.name for policy in call.policies]) if call.policies else (),
         )
     )

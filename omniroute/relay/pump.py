@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from math import inf
 
 from omniroute.errors import Fault, UpstreamError
-from omniroute.relay import headers
+from omniroute.formats.codec import Bridge
+from omniroute.relay import headers, progress
 from omniroute.relay.asgi import respond
 from omniroute.relay.attempt import Opened
 from omniroute.relay.call import Call
@@ -33,35 +35,47 @@ async def send_whole(call: Call, body: bytes, content_type: bytes = headers.JSON
 
 
 class Pulse:
-    """Sends the format's ping when a stream has been silent for a while, so that nothing between takes it for dead.
+    """Tells that a stream is alive: sends the format's ping when it has been silent for a while, so that nothing between
+    takes it for dead, and how far it is to a client that asked for that.
 
-    One timer a stream, which compares times when it fires and is not touched by a chunk. A ping goes out between two
-    whole events only, because the bridge never gives less than one.
+    One timer a stream, which compares times when it fires and is not touched by a chunk. What it sends goes out between
+    two whole events only, because the bridge never gives less than one.
     """
 
-    __slots__ = ("_call", "_interval", "_loop", "_ping", "_task", "_timer", "last")
+    __slots__ = ("_call", "_due", "_every", "_interval", "_loop", "_ping", "_task", "_timer", "_way", "last")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, way: Bridge) -> None:
         assert call.head is not None
         self._call = call
+        self._way = way
         self._ping = call.codec.ping(call.head)
         self._interval = call.gateway.server.ping_interval
+        self._every = call.gateway.server.progress_interval
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self.last = self._loop.time()
-        self._timer = self._loop.call_later(self._interval, self._tick)
+        self._due = self.last + self._every if call.progress == "enabled" else inf
+        self._timer = self._loop.call_at(self._next(), self._tick)
+
+    def _next(self) -> float:
+        return min(self.last + self._interval, self._due)
 
     def _tick(self) -> None:
-        silent = self._loop.time() - self.last
-        if silent >= self._interval:
-            self.last += silent
-            if self._ping:
-                self._task = self._loop.create_task(self._send())
-            silent = 0.0
-        self._timer = self._loop.call_later(self._interval - silent, self._tick)
+        now = self._loop.time()
+        if now >= self._due:
+            self._due = now + self._every
+            self._say(progress.event(self._call, self._way), now)
+        elif now - self.last >= self._interval:
+            self._say(self._ping, now)
+        self._timer = self._loop.call_at(self._next(), self._tick)
 
-    async def _send(self) -> None:
-        await self._call.send({"type": "http.response.body", "body": self._ping, "more_body": True})
+    def _say(self, sign: bytes, now: float) -> None:
+        self.last = now
+        if sign:
+            self._task = self._loop.create_task(self._send(sign))
+
+    async def _send(self, sign: bytes) -> None:
+        await self._call.send({"type": "http.response.body", "body": sign, "more_body": True})
 
     def stop(self) -> None:
         self._timer.cancel()
@@ -77,15 +91,17 @@ async def stream(call: Call, opened: Opened, provider: str) -> UpstreamError | N
     call.committed = True
     call.status = 200
     call.first_byte = call.state.clock.monotonic()
+    call.progress = progress.answered(call)
     if opened.ended:
-        await respond(send, 200, headers.stream(call), opened.first)
+        await respond(send, 200, headers.stream(call), _at_end(call, way, opened.first, begun=False))
         return None
     await send({"type": "http.response.start", "status": 200, "headers": headers.stream(call)})
     failure: UpstreamError | None = None
     rest = opened.first
-    if not way.over:
+    begun = not way.over
+    if begun:
         await send({"type": "http.response.body", "body": rest, "more_body": True})
-        pulse = Pulse(call)
+        pulse = Pulse(call, way)
         try:
             failure, rest = await _relay(call, opened, provider, pulse)
         finally:
@@ -93,10 +109,19 @@ async def stream(call: Call, opened: Opened, provider: str) -> UpstreamError | N
     if failure is None and way.fault is not None:
         failure = classify(way.fault, provider)
     call.fault = failure.fault if failure else None
-    await send({"type": "http.response.body", "body": rest})
+    await send({"type": "http.response.body", "body": _at_end(call, way, rest, begun=begun)})
     if failure is None:
         await _let_end(call, opened.reply)
     return failure
+
+
+def _at_end(call: Call, way: Bridge, rest: bytes, *, begun: bool) -> bytes:
+    """The rest of a stream; a client that wants to know of progress is told before it, but not before anything else:
+    some need the first event to be the format's own."""
+    if call.progress != "enabled":
+        return rest
+    first = 0 if begun else rest.find(b"\n\n") + 2
+    return rest[:first] + progress.event(call, way, done=True) + rest[first:]
 
 
 async def _relay(call: Call, opened: Opened, provider: str, pulse: Pulse) -> tuple[UpstreamError | None, bytes]:

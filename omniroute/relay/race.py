@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Coroutine
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from omniroute.errors import UpstreamError
 from omniroute.relay.call import Call
+from omniroute.relay.headers import billed
 from omniroute.routing.plan import Candidate
 
 Ask = Callable[[Call, Candidate], Coroutine[Any, Any, UpstreamError | None]]
@@ -126,5 +126,4 @@ class Race:
         call.upstream_time += last.call.upstream_time
         for name in NOTED:
             setattr(call, name, getattr(last.call, name))
-        if call.cost is not None:
-            call.cost += sum((lane.call.cost for lane in self._lanes if lane.call.lost and lane.call.cost), Decimal(0))
+        call.cost = billed(call.attempts)

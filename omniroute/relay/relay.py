@@ -17,6 +17,7 @@ from omniroute.relay import admission, attempt, demand, estimate, health, memory
 from omniroute.relay.attempt import Opened, Prepared
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide, nothing_left
+from omniroute.relay.headers import billed
 from omniroute.relay.race import Race
 from omniroute.routing.plan import Candidate, follows, has_more_room
 from omniroute.routing.tables import Route, Target
@@ -232,6 +233,7 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     call.leave = given
     call.target, call.connection = candidate.target, connection
     call.tries += 1
+    call.usage = call.cost = None
     memory.began(call, candidate, began)
     outcome: Outcome = "abandoned"
     failure: UpstreamError | None = None
@@ -251,6 +253,8 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
         if call.lost:
             call.cost = meter.forgone(call, candidate.target)
         call.attempts.append(_attempt(call, candidate, outcome, failure, (now - began) * 1e3))
+        if len(call.attempts) > 1 and not call.lost:
+            call.cost = billed(call.attempts)
     return failure if not call.committed else None
 
 
@@ -260,7 +264,10 @@ def _attempt(call: Call, candidate: Candidate, outcome: Outcome, failure: Upstre
         return Attempt(target, connection, outcome, ms=ms, message="another target was faster", cost=call.cost)
     status = failure.fault.status if failure else 200 if outcome == "success" else None
     message = failure.fault.message[:500] if failure else ""
-    return Attempt(target, connection, outcome, status, ms, message)
+    usage = call.usage
+    if usage is None:
+        return Attempt(target, connection, outcome, status, ms, message, cost=call.cost)
+    return Attempt(target, connection, outcome, status, ms, message, usage.input, usage.output, call.cost)
 
 
 def _busy(connection: str) -> UpstreamError:

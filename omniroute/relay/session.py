@@ -18,6 +18,10 @@ SHOWN = 64
 """Characters of what a client calls itself."""
 
 
+LONGEST = 128
+"""Characters of a name that the ledger keeps."""
+
+
 class _Metadata(msgspec.Struct):
     user_id: str = ""
 
@@ -52,6 +56,7 @@ def remember(call: Call) -> None:
     name = session_name(call.headers, call.head)
     if not name:
         return
+    call.session = name[:LONGEST]
     usage, target, connection = call.usage, call.target, call.connection
     request = Request(
         client=_client(call.headers),

@@ -155,7 +155,7 @@ async def _opened(call: Call, reply: transport.Reply, candidate: Candidate) -> t
     provider = candidate.target.upstream.name
     way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
     try:
-        return await attempt.opened(reply, way, provider, last=call.last), way
+        return await attempt.opened(call, reply, way, provider, last=call.last), way
     except BaseException:
         reply.close()
         raise

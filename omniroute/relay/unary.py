@@ -118,8 +118,9 @@ class _Asking(Generic[Q, A]):
                 raise classify(heard.fault, provider)
             if heard.usage is None:
                 heard.usage = Usage(input=self.operation.tokens(self.asked), estimated=True)
-            price = self.operation.price(candidate.target, self.asked, heard, heard.usage)
-            meter.charge(call, heard.usage, price)  # also for an answer that nobody can use
+            # also for an answer that nobody can use
+            call.usage = heard.usage
+            call.cost = self.operation.price(candidate.target, self.asked, heard, heard.usage)
             self.check(heard, provider)
             made = self.told(upstream, said, heard)
         except UpstreamError as error:
@@ -127,6 +128,7 @@ class _Asking(Generic[Q, A]):
         except ValueError as error:
             return classify(malformed(str(error)), provider)
         call.losses = [*losses, *made.losses]
+        call.images = len(heard.pictures) if isinstance(heard, Drawn) else 0
         call.status = 200
         call.committed = True
         await pump.send_whole(call, made.body)
@@ -188,7 +190,10 @@ def _length_amiss(asked: Embed, answer: Embedded) -> str:
 
 
 def _image_price(target: Target, asked: Draw, answer: Drawn, usage: Usage) -> Decimal | None:
-    """By what the upstream says that it drew, or else by what it was asked for."""
+    """What the upstream says that it charged, else by what it says that it drew, or else by what it was asked for."""
+    said = meter.charged(target, usage)
+    if said is not None:
+        return said
     size = answer.size or asked.size
     return drawn(
         target.facts.price,

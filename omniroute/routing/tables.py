@@ -311,6 +311,7 @@ class Server(Table, frozen=True):
     require_api_key: bool
     body_limit: int
     ping_interval: float
+    progress_interval: float
     strict_translation: bool
     answers: Keeping
     audio_limit: int = 25 * 1024 * 1024

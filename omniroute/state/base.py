@@ -127,8 +127,9 @@ class Counters(Protocol):
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One try on one connection. `outcome` is `success`, an upstream kind, or why it was not called. `cost` is of a try
-    that was given up because another one answered first: what its provider will charge for all the same, in USD."""
+    """One try on one connection. `outcome` is `success`, an upstream kind, or `skipped` where it was not called, which
+    `message` says why. `input`, `output` and `cost` (USD) are what is known that it took, also of one that failed after
+    its provider had begun to charge, and of one that was given up because another one answered first."""
 
     target: str
     connection: str
@@ -136,6 +137,8 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     status: int | None = None
     ms: float = 0.0
     message: str = ""
+    input: int = 0
+    output: int = 0
     cost: Decimal | None = None
 
 
@@ -144,6 +147,11 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `id` sorts by time and is ours; `request_id` is what the client knows the request by. `started` is UNIX time. `error` and `code` are empty where all went well. A cost that is not
     known is None, never 0. `losses` are the codes of what translation dropped.
+
+    Tokens are those of the answer, as its client is told them; `cost` is the sum of those of all `attempts`. `seconds` are of audio, `images` were drawn; `cache` says how
+    the answer was in the cache (empty where it was not), `idempotent` that it is another request's. `session` is the
+    caller's own word for a conversation, `route` what the name led to, `policies` are those that applied. No address of a
+    caller is kept.
     """
 
     id: str
@@ -175,6 +183,16 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempts: tuple[Attempt, ...] = ()
     losses: tuple[str, ...] = ()
     revision: str = ""
+    audio_input: int = 0
+    audio_output: int = 0
+    service_tier: str = ""
+    seconds: float | None = None
+    images: int = 0
+    cache: str = ""
+    idempotent: bool = False
+    session: str = ""
+    route: str = ""
+    policies: tuple[str, ...] = ()
 
 
 class Totals(msgspec.Struct, frozen=True):

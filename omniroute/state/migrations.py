@@ -51,7 +51,24 @@ def m001_usage(db: Database) -> None:
     """)
 
 
-STEPS = (m001_usage,)
+def m002_usage_details(db: Database) -> None:
+    """What a request was besides chat, how it was answered and by what it was led. Old rows say nothing of it."""
+    for column in (
+        "audio_input INTEGER NOT NULL DEFAULT 0",
+        "audio_output INTEGER NOT NULL DEFAULT 0",
+        "service_tier TEXT NOT NULL DEFAULT ''",
+        "seconds REAL",
+        "images INTEGER NOT NULL DEFAULT 0",
+        "cache TEXT NOT NULL DEFAULT ''",
+        "idempotent INTEGER NOT NULL DEFAULT 0",
+        "session TEXT NOT NULL DEFAULT ''",
+        "route TEXT NOT NULL DEFAULT ''",
+        "policies TEXT NOT NULL DEFAULT '[]'",
+    ):
+        db.execute(f"ALTER TABLE usage ADD COLUMN {column}")
+
+
+STEPS = (m001_usage, m002_usage_details)
 VERSION = len(STEPS)
 
 

@@ -24,7 +24,7 @@ import msgspec
 
 from omniroute.errors import Unavailable
 from omniroute.state.base import LedgerHealth, Totals, UsageRow
-from omniroute.state.migrations import upgrade
+from omniroute.state.migrations import VERSION, upgrade
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,10 @@ RETRY = 1.0
 BUSY_TIMEOUT = 5.0
 
 _COLUMNS = UsageRow.__struct_fields__
-_COST, _ATTEMPTS, _LOSSES = (_COLUMNS.index(name) for name in ("cost", "attempts", "losses"))
+_COST = _COLUMNS.index("cost")
+_LISTS = ("attempts", "losses", "policies")
+"""What stands in its column as JSON."""
+_PLACES = tuple(_COLUMNS.index(name) for name in _LISTS)
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM usage ORDER BY id DESC LIMIT ?"  # noqa: S608 - our own names only
 
 # total() and not sum(): a provider that reports absurd numbers must not make the sum overflow, which is an error.
@@ -162,8 +165,13 @@ class SqliteLedger:
             uri = f"{self._path.absolute().as_uri()}?mode=ro"
             with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT)) as connection:
                 connection.execute("PRAGMA trusted_schema = OFF")
-                if connection.execute("PRAGMA user_version").fetchone() == (0,):
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                if version == 0:
                     return []
+                if version < VERSION:
+                    raise Unavailable(
+                        "The ledger is of an older version and not upgraded yet.", code="ledger_unavailable"
+                    )
                 connection.create_aggregate("decimal_sum", 1, _DecimalSum)
                 return connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
@@ -294,15 +302,15 @@ def _values(row: UsageRow) -> list[Any]:
     cost = values[_COST]
     if cost is not None:
         values[_COST] = format(cost, "f")
-    values[_ATTEMPTS] = _encode(row.attempts).decode()
-    values[_LOSSES] = _encode(row.losses).decode()
+    for place in _PLACES:
+        values[place] = _encode(values[place]).decode()
     return values
 
 
 def _row(values: Sequence[Any]) -> UsageRow:
     fields = dict(zip(_COLUMNS, values, strict=True))
-    fields["attempts"] = msgspec.json.decode(fields["attempts"])
-    fields["losses"] = msgspec.json.decode(fields["losses"])
+    for name in _LISTS:
+        fields[name] = msgspec.json.decode(fields[name])
     return msgspec.convert(fields, UsageRow, strict=False)
 
 

@@ -115,7 +115,12 @@ def gateway(digest: str = "0123456789abcdef", generation: int = 1, **access: Any
     return Gateway(
         revision=Revision(digest=digest, generation=generation, source="omniroute.yaml", loaded_at=1_699_999_000.0),
         server=Server(
-            require_api_key=False, body_limit=1024, ping_interval=10, strict_translation=False, answers=Keeping()
+            require_api_key=False,
+            body_limit=1024,
+            ping_interval=10,
+            progress_interval=2,
+            strict_translation=False,
+            answers=Keeping(),
         ),
         access=Access(**(rights | access)),
         routes={},

@@ -20,9 +20,12 @@ import pytest
 
 from omniroute.errors import Unavailable
 from omniroute.state import sqlite
-from omniroute.state.base import UsageRow
+from omniroute.state.base import Attempt, UsageRow
 from omniroute.state.migrations import VERSION, upgrade
 from omniroute.state.sqlite import SqliteLedger
+
+VERSIONS = Path(__file__).with_name("versions")
+"""A file of each earlier version with a row in it, as SQL."""
 
 
 def row(number: int, **fields: object) -> UsageRow:
@@ -305,6 +308,36 @@ def test_a_file_of_a_later_version_is_left_as_it_is(path: Path) -> None:
     wait_for(lambda: not book.health().ok)
     assert f"schema version {VERSION + 1}" in book.health().reason
     book.close()
+
+
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_a_file_of_every_earlier_version_is_upgraded_with_its_rows(path: Path, version: int) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((VERSIONS / f"{version}.sql").read_text())
+    book = ledger(path)
+    book.append(row(2**62, policies=("only-cheap",)))
+    assert book.flush()
+    new, old = book.recent(2)
+    assert book.close()
+    assert new.policies == ("only-cheap",)
+    assert (old.id, old.model, old.cost, old.losses) == ("0190a1b2c3d4e5f6", "gpt-5.4", Decimal("0.00123"), ("seed",))
+    assert old.attempts == (Attempt("openai/gpt-5.4", "openai.team", "success", 200, 800.25),)
+    assert (old.seconds, old.images, old.route, old.policies, old.cache, old.idempotent) == (None, 0, "", (), "", False)
+
+
+def test_a_file_that_waits_for_its_upgrade_says_so(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((VERSIONS / "1.sql").read_text())
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # whoever holds it keeps the writer waiting
+        book = ledger(path)
+        with pytest.raises(Unavailable, match="older version"):
+            book.recent(1)
+        other.execute("ROLLBACK")
+    assert book.close()
+    assert len(book.recent(1)) == 1
 
 
 def test_an_upgrade_that_was_interrupted_is_finished(path: Path) -> None:

@@ -407,6 +407,7 @@ def _server(spec: Spec) -> Server:
         body_limit=size(spec.server.body_limit),
         audio_limit=size(spec.server.audio_limit),
         ping_interval=seconds(spec.server.ping_interval),
+        progress_interval=seconds(spec.server.progress_interval),
         strict_translation=spec.server.strict_translation,
         fetch_images=_fetching(spec.server.fetch_images),
         trusted_proxies=Networks(spec.server.trusted_proxies),

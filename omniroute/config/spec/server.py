@@ -82,6 +82,9 @@ class ServerSpec(Node, frozen=True, kw_only=True):
     ping_interval: Annotated[
         Lasting, Meta(description="After how much silence a stream gets a ping, so that proxies keep it open.")
     ] = "15s"
+    progress_interval: Annotated[
+        Lasting, Meta(description="How often a stream tells how far it is, where `X-OmniRoute-Progress` asks for that.")
+    ] = "2s"
     strict_translation: Annotated[
         bool,
         Meta(description="Refuse with 400 what a translation between formats would lose, instead of reporting it."),

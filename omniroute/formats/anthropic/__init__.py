@@ -35,6 +35,7 @@ FORWARD = frozenset(
 this is, by what providers know a coding plan and gateways a session. An account (`anthropic-workspace-id`) goes with
 our credential and not with the caller's; `x-stainless-*` is about the machine that a library runs on."""
 REQUEST_ID = b"request-id"
+PROGRESS = b'"type":"progress",'
 HISTORY = "messages"
 
 
@@ -60,6 +61,7 @@ __all__ = [
     "HEADERS",
     "HISTORY",
     "NAME",
+    "PROGRESS",
     "REQUEST_ID",
     "content_type",
     "count_path",

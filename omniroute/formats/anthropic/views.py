@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
+from omniroute.formats import charges
 from omniroute.formats.ir import FinishReason, Raw, Usage
 
 MOST = 2**53
@@ -46,6 +49,8 @@ class Spent(View):
     cache_creation_input_tokens: Count = None
     cache_creation: Written | None = None
     output_tokens_details: Details | None = None
+    service_tier: Any = None
+    speed: Any = None
     estimated: bool | None = None
 
 
@@ -151,6 +156,7 @@ def usage(spent: Spent) -> Usage:
         cache_write=written - long,
         cache_write_1h=long,
         reasoning=_count(details.thinking_tokens) if details else 0,
+        service_tier=charges.service_tier(spent.service_tier) or charges.service_tier(spent.speed),
         estimated=bool(spent.estimated),
     )
 

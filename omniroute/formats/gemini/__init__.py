@@ -25,6 +25,7 @@ CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 HEADERS = ((b"content-type", b"application/json"),)
 FORWARD: frozenset[bytes] = frozenset()  # `x-goog-api-client` and its like say who the caller is, which is this gateway
 REQUEST_ID = b"x-request-id"
+PROGRESS = None
 HISTORY = "contents"
 
 _object = msgspec.json.Decoder(dict[str, Raw])
@@ -53,6 +54,7 @@ __all__ = [
     "HEADERS",
     "HISTORY",
     "NAME",
+    "PROGRESS",
     "REQUEST_ID",
     "content_type",
     "count_path",

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from omniroute.formats import charges
 from omniroute.formats.gemini.spelling import camel
 from omniroute.formats.ir import FinishReason, Raw, Usage
 
@@ -117,6 +118,8 @@ class Spent(View):
     tool_use_prompt_token_count: Count = None
     prompt_tokens_details: Raw = Raw()
     candidates_tokens_details: Raw = Raw()
+    cache_tokens_details: Raw = Raw()
+    traffic_type: Any = None
     estimated: bool | None = None
 
 
@@ -182,20 +185,26 @@ def usage(spent: Spent) -> Usage:
     in every chunk, so what is not there costs no call."""
     thought = _count(spent.thoughts_token_count) if spent.thoughts_token_count else 0
     read = _count(spent.tool_use_prompt_token_count) if spent.tool_use_prompt_token_count else 0
-    heard, said = bytes(spent.prompt_tokens_details), bytes(spent.candidates_tokens_details)
+    asked, said = bytes(spent.prompt_tokens_details), bytes(spent.candidates_tokens_details)
+    kept = bytes(spent.cache_tokens_details)
     return Usage(
         _count(spent.prompt_token_count) + read,
         _count(spent.candidates_token_count) + thought,
         _count(spent.cached_content_token_count) if spent.cached_content_token_count else 0,
         reasoning=thought,
-        audio_input=_sounds(heard) if b"AUDIO" in heard else 0,
-        audio_output=_sounds(said) if b"AUDIO" in said else 0,
+        audio_input=_of("AUDIO", asked) if b"AUDIO" in asked else 0,
+        audio_output=_of("AUDIO", said) if b"AUDIO" in said else 0,
+        image_input=_of("IMAGE", asked) if b"IMAGE" in asked else 0,
+        image_output=_of("IMAGE", said) if b"IMAGE" in said else 0,
+        cached_audio=_of("AUDIO", kept) if b"AUDIO" in kept else 0,
+        cached_image=_of("IMAGE", kept) if b"IMAGE" in kept else 0,
+        service_tier=charges.service_tier(spent.traffic_type) if spent.traffic_type is not None else "",
         estimated=spent.estimated is True,
     )
 
 
-def _sounds(details: bytes) -> int:
-    return next((_count(one.token_count) for one in _modalities(details) if one.modality == "AUDIO"), 0)
+def _of(modality: str, details: bytes) -> int:
+    return next((_count(one.token_count) for one in _modalities(details) if one.modality == modality), 0)
 
 
 def _count(value: Count) -> int:

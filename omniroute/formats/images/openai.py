@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from omniroute.errors import BadRequest
-from omniroute.formats import patch
+from omniroute.formats import charges, patch
 from omniroute.formats.codec import Head
 from omniroute.formats.images.values import MOST, Draw, Drawn, Form, Picture, media_type, untold
 from omniroute.formats.ir import Loss, Raw, Usage
@@ -50,6 +50,8 @@ class _Request(msgspec.Struct):
 class _Counts(msgspec.Struct, gc=False):
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cost: Any = None
+    cost_in_usd_ticks: Any = None
 
 
 class _Entry(msgspec.Struct, gc=False):
@@ -135,10 +137,13 @@ def decode_reply(body: bytes, asked: Draw) -> Drawn:  # noqa: ARG001 - other for
 
 
 def _usage(counts: _Counts | None) -> Usage | None:
-    if counts is None or not (counts.input_tokens or counts.output_tokens):
+    if counts is None:
+        return None
+    charged = charges.charged(counts.cost, None, counts.cost_in_usd_ticks)
+    if not (counts.input_tokens or counts.output_tokens) and charged is None:
         return None
     told = [min(max(0, tokens or 0), MOST_TOKENS) for tokens in (counts.input_tokens, counts.output_tokens)]
-    return Usage(input=told[0], output=told[1])
+    return Usage(input=told[0], output=told[1], charged=charged)
 
 
 def encode_reply(answer: Drawn, asked: Draw, head: Head, moment: Moment) -> Made:  # noqa: ARG001 - it names no model

@@ -18,6 +18,7 @@ CONTENT_TYPE = b"application/x-ndjson"
 HEADERS = ((b"content-type", b"application/json"),)
 FORWARD: frozenset[bytes] = frozenset()
 REQUEST_ID = b"x-request-id"
+PROGRESS = None
 HISTORY = "messages"
 
 
@@ -39,6 +40,7 @@ __all__ = [
     "HEADERS",
     "HISTORY",
     "NAME",
+    "PROGRESS",
     "REQUEST_ID",
     "content_type",
     "decode_error",

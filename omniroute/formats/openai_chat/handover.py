@@ -40,7 +40,8 @@ def relabel(body: bytes, head: Head) -> Reply:
     reason = whole.choices[0].finish_reason
     if reason == "error":
         return Reply(b"", None, None, BROKEN)
-    usage = None if whole.usage is None else views.usage(whole.usage)
+    spent = views.spent(whole)
+    usage = None if spent is None else views.usage(spent, whole.service_tier)
     return Reply(renamed, usage, views.finish(reason or "stop"))
 
 
@@ -96,7 +97,7 @@ class Through(Handover):
         spent = views.spent(chunk)
         if spent is not None:
             self._seen = True
-            self.usage = views.usage(spent)
+            self.usage = views.usage(spent, chunk.service_tier)
             if not chunk.choices and not self._keep_usage:
                 return b""
         return frame(self._renamed(data), name)

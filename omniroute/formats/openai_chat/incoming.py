@@ -72,7 +72,7 @@ def _said(text: str, chunk: views.Chunk) -> Message:
         id=chunk.id or "",
         model=chunk.model or "",
         blocks=(Text(text),),
-        usage=None if spent is None else views.usage(spent),
+        usage=None if spent is None else views.usage(spent, chunk.service_tier),
         finish=views.finish(chunk.choices[0].finish_reason or "stop"),
     )
 
@@ -147,7 +147,7 @@ class Answer(Answering):
         if spent is not None:
             if not self._started:
                 self._start(chunk, events)
-            events.append(UsageSeen(views.usage(spent)))
+            events.append(UsageSeen(views.usage(spent, chunk.service_tier)))
 
     def close(self, events: list[Event], *, done: bool = False) -> None:
         """The stream's end: `[DONE]`, or only the end of the bytes, which is enough after a finish reason."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from omniroute.formats import charges
 from omniroute.formats.ir import FinishReason, Raw, Usage
 
 MOST = 2**53
@@ -97,6 +98,7 @@ class Choice(View):
     finish_reason: str | None = None
     index: int | None = None
     logprobs: Logprobs | None = None
+    usage: Spent | None = None
 
 
 Count = int | float | None
@@ -106,11 +108,13 @@ class PromptDetails(View):
     cached_tokens: Count = None
     cache_write_tokens: Count = None
     audio_tokens: Count = None
+    image_tokens: Count = None
 
 
 class CompletionDetails(View):
     reasoning_tokens: Count = None
     audio_tokens: Count = None
+    image_tokens: Count = None
 
 
 _NO_PROMPT_DETAILS = PromptDetails()
@@ -127,6 +131,9 @@ class Spent(View):
     completion_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: Count = None
     cached_tokens: Count = None
+    cost: Any = None
+    estimated_cost: Any = None
+    cost_in_usd_ticks: Any = None
     estimated: bool | None = None
 
 
@@ -140,11 +147,13 @@ class Chunk(View):
     model: str | None = None
     usage: Spent | None = None
     x_groq: Groq | None = None
+    service_tier: Any = None
     error: Any = None
 
 
 class Ended(View):
     finish_reason: str | None = None
+    usage: Spent | None = None
 
 
 class Ending(View):
@@ -153,6 +162,8 @@ class Ending(View):
     model: Raw = Raw()
     choices: list[Ended] | None = None
     usage: Spent | None = None
+    x_groq: Groq | None = None
+    service_tier: Any = None
     error: Any = None
 
 
@@ -188,14 +199,16 @@ def text(choice: Choice) -> str | None:
     return said.content
 
 
-def spent(chunk: Chunk) -> Spent | None:
-    """The usage, where it stands or where Groq has it."""
-    if chunk.usage is not None or chunk.x_groq is None:
+def spent(chunk: Chunk | Ending) -> Spent | None:
+    """The usage, where it stands or where Groq has it, or Moonshot."""
+    if chunk.usage is not None:
         return chunk.usage
-    return chunk.x_groq.usage
+    if chunk.x_groq is not None and chunk.x_groq.usage is not None:
+        return chunk.x_groq.usage
+    return chunk.choices[0].usage if chunk.choices else None
 
 
-def usage(spent: Spent) -> Usage:
+def usage(spent: Spent, service_tier: Any = None) -> Usage:
     prompt = spent.prompt_tokens_details or _NO_PROMPT_DETAILS
     completion = spent.completion_tokens_details or _NO_COMPLETION_DETAILS
     asked, said = _count(spent.prompt_tokens), _count(spent.completion_tokens)
@@ -210,6 +223,10 @@ def usage(spent: Spent) -> Usage:
         reasoning=reasoning,
         audio_input=_count(prompt.audio_tokens),
         audio_output=_count(completion.audio_tokens),
+        image_input=_count(prompt.image_tokens),
+        image_output=_count(completion.image_tokens),
+        service_tier=charges.service_tier(service_tier) if service_tier is not None else "",
+        charged=charges.charged(spent.cost, spent.estimated_cost, spent.cost_in_usd_ticks),
         estimated=bool(spent.estimated),
     )
 

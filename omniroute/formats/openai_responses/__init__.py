@@ -28,6 +28,7 @@ CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 HEADERS = ((b"content-type", b"application/json"),)
 FORWARD = frozenset({b"openai-beta"})  # organisation and project belong to the upstream's credential, not the caller's
 REQUEST_ID = b"x-request-id"
+PROGRESS = b'"type":"response.progress",'
 HISTORY = "input"
 
 
@@ -53,6 +54,7 @@ __all__ = [
     "HEADERS",
     "HISTORY",
     "NAME",
+    "PROGRESS",
     "REQUEST_ID",
     "content_type",
     "count_path",

@@ -39,13 +39,13 @@ def relabel(body: bytes, head: Head) -> Reply:
         renamed = patch.renamed(body, bytes(whole.model), head.model)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    usage = None if whole.usage is None else views.usage(whole.usage, whole.service_tier)
     if whole.error is not None or whole.status == "failed":
-        return Reply(b"", None, None, faults.told(whole.error))
+        return Reply(b"", usage, None, faults.told(whole.error))
     if whole.output is None:
         raise ValueError("it has no output")
     called = any(item.type in views.CALLS for item in whole.output)
     reason = views.finish(whole.status, whole.incomplete_details)
-    usage = None if whole.usage is None else views.usage(whole.usage)
     if head.echoed:
         renamed = _encode({**_split(renamed), **head.echoed})
     return Reply(renamed, usage, "tool_calls" if called and reason == "stop" else reason)
@@ -116,7 +116,7 @@ class Through(Handover):
         elif told.type in _END and told.response is not None:
             self.finish = views.finish(told.response.status, told.response.incomplete_details)
             if told.response.usage is not None:
-                self.usage = views.usage(told.response.usage)
+                self.usage = views.usage(told.response.usage, told.response.service_tier)
             self._say(not self.committed and bool(told.response.output))
             self.over = True
 

@@ -70,7 +70,7 @@ def _whole(body: bytes) -> Message:
         model=told.model or "",
         blocks=tuple(blocks),
         logprobs=tuple(logprobs),
-        usage=None if told.usage is None else views.usage(told.usage),
+        usage=None if told.usage is None else views.usage(told.usage, told.service_tier),
         finish=_finish(
             told,
             called=ToolCall in kinds,
@@ -371,7 +371,7 @@ class Answer(Answering):
     def _end(self, response: views.Response, kind: str, events: list[Event]) -> None:
         self._rest(response.output or [], events)
         if response.usage is not None:
-            events.append(UsageSeen(views.usage(response.usage)))
+            events.append(UsageSeen(views.usage(response.usage, response.service_tier)))
         response.status = response.status or kind.removeprefix("response.")
         self.over = True
         events.extend(BlockStop(item.call) for item in self._items if item.call >= 0 and not item.done)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from omniroute.formats import charges
 from omniroute.formats.ir import FinishReason, Raw, Usage
 from omniroute.formats.openai_chat.views import MOST, Count, View
 
@@ -73,6 +74,8 @@ class Spent(View):
     output_tokens: Count = None
     input_tokens_details: InputDetails | None = None
     output_tokens_details: OutputDetails | None = None
+    cost: Any = None
+    cost_in_usd_ticks: Any = None
     estimated: bool | None = None
 
 
@@ -88,6 +91,7 @@ class Response(View):
     incomplete_details: Details | None = None
     output: list[Raw] | None = None
     usage: Spent | None = None
+    service_tier: Any = None
 
 
 class Ending(View):
@@ -99,6 +103,7 @@ class Ending(View):
     incomplete_details: Details | None = None
     output: list[_Kind] | None = None
     usage: Spent | None = None
+    service_tier: Any = None
 
 
 class _Kind(View):
@@ -132,7 +137,7 @@ _NO_INPUT_DETAILS = InputDetails()
 _NO_OUTPUT_DETAILS = OutputDetails()
 
 
-def usage(spent: Spent) -> Usage:
+def usage(spent: Spent, service_tier: Any = None) -> Usage:
     asked = spent.input_tokens_details or _NO_INPUT_DETAILS
     said = spent.output_tokens_details or _NO_OUTPUT_DETAILS
     return Usage(
@@ -141,6 +146,8 @@ def usage(spent: Spent) -> Usage:
         cached=_count(asked.cached_tokens),
         cache_write=_count(asked.cache_write_tokens),
         reasoning=_count(said.reasoning_tokens),
+        service_tier=charges.service_tier(service_tier),
+        charged=charges.charged(spent.cost, None, spent.cost_in_usd_ticks),
         estimated=bool(spent.estimated),
     )
 
