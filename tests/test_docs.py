@@ -48,7 +48,7 @@ def test_every_setting_is_documented(setting):
     assert f"\n| `{setting[1]}` | " in (ROOT / "docs" / "configuration.md").read_text()
 
 
-@pytest.mark.parametrize("variable", Environment.__struct_encode_fields__)
+@pytest.mark.parametrize("variable", Environment.__struct_fields__)
 def test_every_variable_is_documented(variable):
     page = (ROOT / "docs" / "configuration.md").read_text()
     assert re.search(rf"\n\| `(OMNIROUTE_)?{variable.upper()}` \| ", page)
