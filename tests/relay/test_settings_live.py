@@ -41,7 +41,7 @@ BODY = {"model": "demo/echo", "messages": [{"role": "user", "content": "hi"}]}
 
 @pytest.fixture(scope="module")
 def filtered() -> Iterator[Gateway]:
-    with Gateway(FILTERED) as gateway:
+    with Gateway(FILTERED, INITIAL_PASSWORD="correct horse battery") as gateway:
         yield gateway
 
 
@@ -86,6 +86,16 @@ def test_who_is_not_let_in_leaves_no_row(filtered: Gateway) -> None:
     before = len(filtered.rows())
     assert headed(filtered, "/v1/chat/completions", "203.0.113.9")[0] == 403
     assert len(filtered.rows(before + 1, seconds=0.5)) == before
+
+
+def test_wrong_passwords_are_counted_by_the_client_and_not_by_the_proxy_before_it(filtered: Gateway) -> None:
+    def login(client: str) -> int:
+        headers = {"x-forwarded-for": client}
+        return httpx.post(f"{filtered.url}/api/auth/login", json={"password": "x"}, headers=headers).status_code
+
+    assert [login("198.51.100.1") for _ in range(6)] == [401] * 5 + [429]
+    assert login("6.6.6.6, 198.51.100.1") == 429
+    assert login("198.51.100.2") == 401
 
 
 PROXIED = """
