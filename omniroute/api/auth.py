@@ -12,6 +12,7 @@ from omniroute.api.password import matches
 from omniroute.api.plane import Plane
 from omniroute.api.throttle import peer_name
 from omniroute.errors import Forbidden, LimitReached, Unauthenticated
+from omniroute.routing.caller import client_ip
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -27,7 +28,9 @@ async def login(plane: Plane, request: Request) -> Answer:
     if stored is None:
         refusal = errors.Refusal(Forbidden("No administrator's password is set.", code="needs_setup").fault)
         return Answer({**refusal.content, "needsSetup": True}, 403)
-    await _check(plane, peer_name(request.peer), stored, typed)
+    trusted = plane.control.live.current.server.trusted_proxies
+    client = client_ip(request.peer, request.scope["headers"], trusted)
+    await _check(plane, peer_name(client), stored, typed)
     previous = access.session_token(request)
     if previous is not None:
         plane.sessions.revoke(previous)

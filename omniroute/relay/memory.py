@@ -23,11 +23,11 @@ def ended(call: Call, candidate: Candidate, outcome: Outcome, began: float, now:
     """It is over. A stream has answered when its first content was there, however long it went on."""
     good = VERDICT.get(outcome, False)
     seconds = (call.first_byte or now) - began
-    session = call.facts.session
+    session, ttl = call.facts.session, call.gateway.session_ttl
     sticky = False
     for route, step in candidate.steps():
         if STRATEGIES[route.strategy].scored:
             call.state.scores.ended(route.name, name(step), now, good=good, seconds=seconds, stream=call.facts.stream)
         sticky = sticky or route.sticky
         if sticky and session and good:
-            call.state.sessions.settle(route.name, session, Home(name(step), candidate.connection.id), now)
+            call.state.sessions.settle(route.name, session, Home(name(step), candidate.connection.id), now, ttl)

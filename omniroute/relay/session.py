@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -13,7 +14,8 @@ from omniroute.state.roster import Request
 
 HEADERS = (b"x-session-id", b"x-claude-code-session-id", b"session-id", b"session_id")
 """Where clients name their session, the gateway's own word first: Claude Code, Codex since 0.90, Codex before."""
-NAMES = frozenset(HEADERS)
+AGENT = b"user-agent"
+LOOKED_AT = frozenset((*HEADERS, AGENT))
 SHOWN = 64
 """Characters of what a client calls itself."""
 
@@ -35,47 +37,47 @@ _session = msgspec.json.Decoder(_Session)
 _text = msgspec.json.Decoder(str)
 
 
-def session_name(headers: Pairs, head: Head | None) -> str:
-    """As headers name it, or else the fields that clients have for it; empty where nothing does."""
-    found = {header: value for header, value in headers if header in NAMES}
+def session_of(headers: Pairs, head: Head | None) -> tuple[str, bytes]:
+    """The session as headers name it, or else the fields that clients have for it, empty where nothing does; and what
+    the client calls itself. One look at the headers for both."""
+    found = {header: value for header, value in headers if header in LOOKED_AT}
+    agent = found.pop(AGENT, b"")
     if found:
         for header in HEADERS:
             named = found.get(header, b"").strip()
             if named:
-                return named.decode("latin-1")
+                return named.decode("latin-1"), agent
     if head is not None:
         for field, read in FIELDS.items():
             raw = head.fields.get(field)
             if raw is not None and (told := read(raw)):
-                return told
-    return ""
+                return told, agent
+    return "", agent
 
 
 def remember(call: Call) -> None:
     """Adds what a request took to its session, if it has one."""
-    name = session_name(call.headers, call.head)
+    name, agent = session_of(call.headers, call.head)
     if not name:
         return
     call.session = name[:LONGEST]
-    usage, target, connection = call.usage, call.target, call.connection
+    usage, target, connection, principal = call.usage, call.target, call.connection, call.principal
     request = Request(
-        client=_client(call.headers),
-        target=target.id if target is not None else "",
-        connection=connection.id if connection is not None else "",
-        tokens=usage.input + usage.output if usage is not None else 0,
-        cost=call.cost,
+        _product(agent),
+        target.id if target is not None else "",
+        connection.id if connection is not None else "",
+        usage.input + usage.output if usage is not None else 0,
+        call.cost,
     )
-    key = call.principal.name if call.principal is not None else ""
+    key = principal.name if principal is not None else ""
     call.state.roster.note(key, name, request, call.state.clock.now(), call.gateway.session_ttl)
 
 
-def _client(headers: Pairs) -> str:
+@lru_cache(maxsize=256)
+def _product(agent: bytes) -> str:
     """What the program calls itself: the first product of its `User-Agent`."""
-    for header, value in headers:
-        if header == b"user-agent":
-            product = value.partition(b" ")[0][:SHOWN].decode("latin-1")
-            return product if product.isprintable() else ""
-    return ""
+    product = agent.partition(b" ")[0][:SHOWN].decode("latin-1")
+    return product if product.isprintable() else ""
 
 
 def _claude(metadata: msgspec.Raw) -> str:

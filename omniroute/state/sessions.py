@@ -27,8 +27,8 @@ class Sessions(Protocol):
 
     def home(self, combo: str, session: str, now: float) -> Home | None: ...
 
-    def settle(self, combo: str, session: str, home: Home, now: float) -> None:
-        """The session was served here, and the next request of it is to come back."""
+    def settle(self, combo: str, session: str, home: Home, now: float, ttl: float = SESSION_TTL) -> None:
+        """The session was served here, and its next request is to come back, if it comes within `ttl` seconds."""
         ...
 
 
@@ -43,9 +43,9 @@ class MemorySessions:
         kept = self._homes.get((combo, session))
         return kept[0] if kept is not None and now < kept[1] else None
 
-    def settle(self, combo: str, session: str, home: Home, now: float) -> None:
+    def settle(self, combo: str, session: str, home: Home, now: float, ttl: float = SESSION_TTL) -> None:
         key = combo, session
-        self._homes[key] = home, now + SESSION_TTL
+        self._homes[key] = home, now + ttl
         self._homes.move_to_end(key)
         while self._homes:
             oldest, (_, ends) = next(iter(self._homes.items()))

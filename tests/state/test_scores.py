@@ -61,3 +61,10 @@ def test_sessions_are_bounded_by_number_and_by_time() -> None:
     sessions.settle("c", "later", HERE, 10_000.0)
     assert sessions.home("c", "s4", 6.5) is None, "what has expired goes with the next one that comes"
     assert sessions.home("other", "later", 10_000.0) is None
+
+
+def test_a_session_stays_at_home_for_as_long_as_the_settings_say():
+    sessions = MemorySessions()
+    sessions.settle("c", "s", HERE, 100.0, 5.0)
+    assert sessions.home("c", "s", 104.9) == HERE
+    assert sessions.home("c", "s", 105.0) is None

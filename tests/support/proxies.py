@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from base64 import b64decode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any
@@ -151,3 +152,23 @@ def proxy(scheme: Any, port: int, username: str | None = None, password: str | N
         "key": sha256(known).digest(),
     }
     return Proxy(scheme=scheme, port=port, **given | more)
+
+
+@contextlib.contextmanager
+def proxying_beside(scheme: str, **options: Any) -> Iterator[LocalProxy]:
+    """The same in a thread of its own, for tests whose gateway is another process."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    context = proxying(scheme, **options)
+
+    def here(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)
+
+    try:
+        yield here(context.__aenter__())
+    finally:
+        here(context.__aexit__(None, None, None))
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

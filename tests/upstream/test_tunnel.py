@@ -328,3 +328,22 @@ def test_the_httpx_transport_goes_through_no_proxy_and_so_not_at_all():
         await fallback.close()
 
     asyncio.run(test())
+
+
+def test_a_cut_or_mangled_answer_is_a_failed_connection_or_a_right_one_all_the_same():
+    """A shorter run of tests/reliability/tunnels.py."""
+    from reliability.tunnels import prove
+
+    cut, mangled = asyncio.run(prove(cases=300, seed=3))
+    assert set(cut) == {"connect"}
+    assert {"connect", "answered"} <= set(mangled) <= {"connect", "answered", "malformed"}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_an_answer_that_comes_byte_by_byte_is_understood(run, scheme):
+    from reliability.tunnels import RIGHT, call
+
+    async def test(wire):
+        assert await call(wire, scheme, RIGHT[scheme], size=1) == "answered"
+
+    run(test)

@@ -76,7 +76,8 @@ class ProxySpec(Node, frozen=True, kw_only=True):
 class ProxiesSpec(Node, frozen=True, kw_only=True):
     """Through which proxy a provider is called: that of the connection, else of the combo that the request came by, the
     innermost one, else of the provider, else the global one. Where the proxy does not work, the call fails: it never
-    goes directly instead."""
+    goes directly instead. Images that a caller gives by address (`server.fetch_images`) are not at a provider: they are
+    fetched directly, if at all."""
 
     global_: Annotated[ProxySpec | None, Meta(description="For every call.")] = field(default=None, name="global")
     providers: Annotated[
