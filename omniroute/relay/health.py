@@ -1,12 +1,16 @@
-"""Leave to call a candidate, and what its connection and its model hear of how the call ended."""
+"""Leave to call a candidate, and what its connection and its model hear of how the call ended and of what
+is left of their limits."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 
 from omniroute.errors import UpstreamError
 from omniroute.routing.plan import Candidate
 from omniroute.state.base import Outcome, State, on
+from omniroute.upstream import quota
 from omniroute.upstream.scope import scope_of
 
 
@@ -53,3 +57,15 @@ def report(
     note, profile = state.breakers.note, connection.profile
     note(connection.id, of_connection, now, wait, profile, probe=given.connection)
     note(on(connection.id, model), of_model, now, wait, profile, probe=given.model)
+
+
+def learn(state: State, candidate: Candidate, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Takes from an answer what the provider says is left of its limits."""
+    told = quota.told(headers)
+    if not told:
+        return
+    now = state.clock.monotonic()
+    connection = candidate.connection.id
+    for scope, allowances in quota.allowances(told, state.clock.now(), now).items():
+        name = connection if scope == "connection" else on(connection, candidate.target.model)
+        state.quotas.learn(name, allowances, now)

@@ -27,6 +27,7 @@ from omniroute.relay.attempt import Opened
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide
 from omniroute.relay.demand import SLOWEST_SOUND, Demand
+from omniroute.relay.health import learn
 from omniroute.relay.relay import Exchange, run, speaks
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Target
@@ -137,6 +138,7 @@ async def _send(
         msgspec.structs.replace(target.deadlines, total=left),
         method=ask.method,
     )
+    learn(call.state, candidate, reply.headers)
     if reply.status == 200:
         return reply
     try:

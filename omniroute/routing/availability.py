@@ -5,6 +5,8 @@ A pure look at what is known: the plan, the explanation and the queue ask this s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from omniroute.errors import UpstreamKind
@@ -29,10 +31,34 @@ def obstacle(target: Target, connection: Connection, state: State, now: float) -
     health = state.breakers.view(connection.id, now)
     if health is not None and health.blocked:
         return Obstacle(health.reason, health.until, health.kind)
-    health = state.breakers.view(on(connection.id, target.model), now)
+    both = on(connection.id, target.model)
+    health = state.breakers.view(both, now)
     if health is not None and health.blocked:
         return Obstacle(f"`{target.model}` {health.reason}", health.until, health.kind)
+    if state.quotas.any_short():
+        for name in (connection.id, both):
+            shortage = state.quotas.short(name, now)
+            if shortage is not None and now < shortage.empty_until:
+                return Obstacle(f"no {shortage.unit} left, says the provider", shortage.empty_until, "rate_limited")
     limit = connection.max_concurrent
     if limit is not None and state.counters.in_flight(connection.id) >= limit:
         return Obstacle(f"busy: {limit} requests under way", now + LATER)
     return None
+
+
+def plentiful_first(
+    connections: Sequence[Connection], target: Target, state: State, now: float
+) -> Sequence[Connection]:
+    """The connections in their order, of those of one priority the ones last that have little left for the target."""
+    if len(connections) == 1 or not state.quotas.any_short():
+        return connections
+    return sorted(connections, key=lambda one: (one.priority, few_left(target, one, state, now) != ""))
+
+
+def few_left(target: Target, connection: Connection, state: State, now: float) -> str:
+    """What the provider says there is little left of for the target on the connection; empty where there is enough."""
+    for name in (connection.id, on(connection.id, target.model)):
+        shortage = state.quotas.short(name, now)
+        if shortage is not None:
+            return shortage.unit
+    return ""

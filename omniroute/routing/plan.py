@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from omniroute.errors import UpstreamKind
-from omniroute.routing.availability import obstacle
+from omniroute.routing.availability import obstacle, plentiful_first
 from omniroute.routing.conditions import NO_FACTS, Facts
 from omniroute.routing.limiting import exhausted, for_target, targets, told
 from omniroute.routing.selection import connections
@@ -116,7 +116,7 @@ def plan(
         if upstream.name not in orders:
             orders[upstream.name] = connections(upstream, state.counters, moment)
         order = orders[upstream.name]
-        for connection in _homely(order, home) if home else order:
+        for connection in _homely(order, home) if home else plentiful_first(order, target, state, now):
             key = (target.id, connection.id)
             if key in seen:
                 continue

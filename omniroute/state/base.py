@@ -20,6 +20,7 @@ import msgspec
 from omniroute.errors import UpstreamKind
 from omniroute.state.budgets import Budgets
 from omniroute.state.limits import Limits
+from omniroute.state.quotas import MemoryQuotas, Quotas
 from omniroute.state.roster import MemoryRoster, Roster
 from omniroute.state.scores import Scores
 from omniroute.state.sessions import Sessions
@@ -282,3 +283,4 @@ class State(msgspec.Struct, frozen=True):
     clock: Clock
     random: random.Random
     roster: Roster = msgspec.field(default_factory=MemoryRoster)
+    quotas: Quotas = msgspec.field(default_factory=MemoryQuotas)
