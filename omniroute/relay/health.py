@@ -24,6 +24,8 @@ class Leave(msgspec.Struct, frozen=True):
         return self.connection or self.model
 
 
+SHARED: frozenset[Outcome] = frozenset({"rate_limited", "quota"})
+"""Outcomes that say something of all connections that share the quota."""
 GO = Leave()
 """Leave for a call that is no probe."""
 
@@ -50,13 +52,16 @@ def report(
     """What became of the call. A failure counts against what it was about, and tells nothing of the other."""
     connection, model = candidate.connection, candidate.target.model
     of_connection = of_model = outcome
+    about_model = failure is not None and scope_of(failure, model) == "model"
     if failure is not None:
-        about_model = scope_of(failure, model) == "model"
         of_connection, of_model = ("abandoned", outcome) if about_model else (outcome, "abandoned")
     wait = failure.fault.retry_after if failure is not None else None
     note, profile = state.breakers.note, connection.profile
     note(connection.id, of_connection, now, wait, profile, probe=given.connection)
     note(on(connection.id, model), of_model, now, wait, profile, probe=given.model)
+    if failure is not None and outcome in SHARED:
+        for sibling in connection.siblings:
+            note(on(sibling, model) if about_model else sibling, outcome, now, wait, profile)
 
 
 def learn(state: State, candidate: Candidate, headers: Sequence[tuple[bytes, bytes]]) -> None:

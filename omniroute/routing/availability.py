@@ -10,11 +10,15 @@ from collections.abc import Sequence
 import msgspec
 
 from omniroute.errors import UpstreamKind
-from omniroute.routing.tables import Connection, Target
+from omniroute.routing.tables import Connection, Queue, Target
 from omniroute.state.base import State, on
 
 LATER = 1.0
 """Seconds after which to look again for a place, which nobody knows when it gets free."""
+
+
+GATEWAY = "gateway"
+"""The name under which the gateway's own upstream requests are counted; connections have a dot in theirs."""
 
 
 class Obstacle(msgspec.Struct, frozen=True):
@@ -44,6 +48,20 @@ def obstacle(target: Target, connection: Connection, state: State, now: float) -
     if limit is not None and state.counters.in_flight(connection.id) >= limit:
         return Obstacle(f"busy: {limit} requests under way", now + LATER)
     return None
+
+
+def overfull(queue: Queue | None, state: State, now: float) -> Obstacle | None:
+    """What keeps the gateway from asking anybody; None if nothing does."""
+    if queue is None or queue.concurrent is None or state.counters.in_flight(GATEWAY) < queue.concurrent:
+        return None
+    return Obstacle(f"the gateway is busy: {queue.concurrent} requests under way", now + LATER)
+
+
+def probed(target: Target, connection: Connection, state: State, now: float) -> list[str]:
+    """The names whose next call is the one that shows whether they work again."""
+    names = (connection.id, on(connection.id, target.model))
+    views = ((name, state.breakers.view(name, now)) for name in names)
+    return [name for name, view in views if view is not None and view.state == "half-open" and not view.blocked]
 
 
 def plentiful_first(
