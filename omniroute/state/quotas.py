@@ -103,6 +103,6 @@ def _worst(allowances: Sequence[Allowance], now: float) -> Shortage | None:
     short = [
         Shortage(one.unit, one.usable if one.remaining <= 0 else 0.0, one.until)
         for one in allowances
-        if one.few and now < one.until
+        if now < one.until and one.few
     ]
     return max(short, key=lambda one: (one.empty_until, one.few_until), default=None)

@@ -16,27 +16,26 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from operator import itemgetter
-from typing import Literal
 
 import msgspec
 
 from omniroute.state.quotas import Allowance
 from omniroute.upstream.scope import Scope
 
-Part = Literal["limit", "remaining", "reset", "all"]
 TOKENS_TO_BEGIN_WITH = 0.1
 LONGEST = 86_400.0
 """Seconds; a limit that comes back later than in a day is looked at again after one."""
 MILLISECONDS = 1e11
 MOMENT = 1e9
 """From where on a number is milliseconds or seconds since 1970, and no longer a number of seconds to wait."""
-UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+UNITS = {b"ms": 1e-3, b"s": 1.0, b"m": 60.0, b"h": 3600.0, b"d": 86_400.0}
 WINDOWS = {"minute": 60.0, "hour": 3600.0, "day": 86_400.0}
-_DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|s|m|h|d))+")
-_STEP = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
-_NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
-_ITEM = re.compile(r";\s*([rt])=([0-9]{1,15})")
+_DURATION = re.compile(rb"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|s|m|h|d))+")
+_STEP = re.compile(rb"([0-9.]+)(ms|s|m|h|d)")
+_NUMBER = re.compile(rb"[0-9]{1,15}(?:\.[0-9]{1,9})?")
+_ITEM = re.compile(rb";\s*([rt])=([0-9]{1,15})")
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -49,13 +48,18 @@ class Limit(msgspec.Struct, frozen=True):
     refills: bool = False
 
 
-def _headers() -> dict[bytes, tuple[Limit, Part]]:
-    """By name: of which limit a header tells, and what of it."""
-    parts: tuple[Part, ...] = ("limit", "remaining", "reset")
-    table: dict[bytes, tuple[Limit, Part]] = {}
+LIMIT, REMAINING, RESET, ALL = range(4)
+"""What of a limit a header tells."""
+
+
+def _headers() -> dict[bytes, tuple[int, int]]:
+    """By name: which of `LIMITS` a header tells of, and what of it."""
+    table: dict[bytes, tuple[int, int]] = {}
 
     def row(pattern: str, limit: Limit) -> None:
-        table.update({pattern.format(part=part).encode(): (limit, part) for part in parts})
+        LIMITS.append(limit)
+        for part, word in enumerate(("limit", "remaining", "reset")):
+            table[pattern.format(part=word).encode()] = len(LIMITS) - 1, part
 
     for unit in ("requests", "tokens"):
         row(f"x-ratelimit-{{part}}-{unit}", Limit(unit, "model", refills=True))
@@ -67,10 +71,11 @@ def _headers() -> dict[bytes, tuple[Limit, Part]]:
         row(f"anthropic-ratelimit-{unit}-{{part}}", Limit(unit.replace("-", " "), "model", refills=True))
     for prefix in ("x-ratelimit", "ratelimit"):
         row(f"{prefix}-{{part}}", Limit("requests", "connection"))
-    table[b"ratelimit"] = Limit("requests", "connection"), "all"
+    table[b"ratelimit"] = len(LIMITS) - 1, ALL
     return table
 
 
+LIMITS: list[Limit] = []
 HEADERS = _headers()
 _NAMES = frozenset(HEADERS)
 _first = itemgetter(0)
@@ -86,61 +91,71 @@ def told(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
 def allowances(told: Sequence[tuple[bytes, bytes]], moment: float, now: float) -> dict[Scope, list[Allowance]]:
     """What is left, by what it is left for. `moment` is UNIX time and `now` the clock on which the result counts. What
     cannot be read, and what is no limit (Azure tells -1), says nothing."""
-    values: dict[Limit, dict[Part, str]] = {}
+    rows: dict[int, list[bytes]] = {}
     for name, value in told:
-        limit, part = HEADERS[name]
-        values.setdefault(limit, {})[part] = value.decode("latin-1").strip()
+        number, part = HEADERS[name]
+        row = rows.get(number)
+        if row is None:
+            row = rows[number] = [b"", b"", b"", b""]
+        row[part] = value
     found: dict[Scope, list[Allowance]] = {}
-    for limit, parts in values.items():
-        allowance = _allowance(limit, _opened(parts), moment, now)
+    for number, row in rows.items():
+        limit = LIMITS[number]
+        allowance = _allowance(limit, _opened(row) if row[ALL] else row, moment, now)
         if allowance is not None:
             found.setdefault(limit.scope, []).append(allowance)
     return found
 
 
-def _opened(parts: dict[Part, str]) -> dict[Part, str]:
+def _opened(row: list[bytes]) -> list[bytes]:
     """A field that tells all at once, as its parts. Of several policies in it the one with least left counts."""
-    whole = parts.get("all")
-    if whole is None:
-        return parts
-    policies = [dict(_ITEM.findall(policy)) for policy in whole.split(",")]
-    known = [policy for policy in policies if "r" in policy]
+    policies = [dict(_ITEM.findall(policy)) for policy in row[ALL].split(b",")]
+    known = [policy for policy in policies if b"r" in policy]
     if not known:
-        return {}
-    least = min(known, key=lambda policy: int(policy["r"]))
-    return {"remaining": least["r"], **({"reset": least["t"]} if "t" in least else {})}
+        return row
+    least = min(known, key=lambda policy: int(policy[b"r"]))
+    return [row[LIMIT], least[b"r"], least.get(b"t", b"")]
 
 
-def _allowance(limit: Limit, parts: dict[Part, str], moment: float, now: float) -> Allowance | None:
-    remaining = _number(parts.get("remaining", ""))
-    wait = _wait(parts["reset"], moment) if "reset" in parts else limit.window
+def _allowance(limit: Limit, row: list[bytes], moment: float, now: float) -> Allowance | None:
+    remaining = _number(row[REMAINING])
+    wait = _wait(row[RESET], moment) if row[RESET] else limit.window
     if remaining is None or wait is None:
         return None
     wait = min(max(wait, 0.0), LONGEST)
-    most = _number(parts.get("limit", ""))
+    most = _number(row[LIMIT])
     share = 1.0
     if limit.refills and most:
         share = min(1.0, max(1 / most, TOKENS_TO_BEGIN_WITH if "tokens" in limit.unit else 0.0))
     return Allowance(limit.unit, remaining, most, now + wait, now + wait * share)
 
 
-def _number(text: str) -> float | None:
+def _number(text: bytes) -> float | None:
     """The number that a value begins with: some list several windows behind it."""
+    if text.isdigit() and len(text) < 16:
+        return int(text)
     match = _NUMBER.match(text)
     return float(match[0]) if match else None
 
 
-def _wait(text: str, moment: float) -> float | None:
+def _wait(text: bytes, moment: float) -> float | None:
     """The seconds until a reset, in any of the ways to tell it."""
     if _NUMBER.fullmatch(text):
         number = float(text)
         if number >= MILLISECONDS:
             return number / 1000 - moment
         return number - moment if number >= MOMENT else number
-    if _DURATION.fullmatch(text):
-        return sum(float(number) * UNITS[unit] for number, unit in _STEP.findall(text))
+    if text[-1:] in b"smhd":
+        return _duration(text)
     try:
-        at = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text.decode("latin-1"))
     except ValueError:
         return None
     return at.timestamp() - moment if at.tzinfo is not None else None
+
+
+@lru_cache(maxsize=1024)  # the same few come again and again
+def _duration(text: bytes) -> float | None:
+    if not _DURATION.fullmatch(text):
+        return None
+    return sum(float(number) * UNITS[unit] for number, unit in _STEP.findall(text))
