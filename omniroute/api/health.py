@@ -14,12 +14,24 @@ from omniroute.api.control import Control
 from omniroute.api.endpoint import Answer, Endpoint, Request
 from omniroute.api.plane import Plane
 from omniroute.state.base import LedgerHealth
+from omniroute.state.health import Health, health
 
 Status = Literal["healthy", "degraded", "unhealthy"]
 
 
+class Remaining(msgspec.Struct, frozen=True, rename="camel"):
+    """What is left of one limit, of one model or (empty) of all."""
+
+    model: str
+    unit: str
+    remaining: float
+    limit: float | None
+    reset_at: datetime
+
+
 class Connection(msgspec.Struct, frozen=True, rename="camel"):
-    """The health of one connection. `kind` and `reason` are of its last failure, and empty where it had none."""
+    """The health of one connection. `kind` and `reason` are of its last failure, and empty where it had none; `models`
+    says of single models why they are left alone, and `remaining` what the provider says is left of its limits."""
 
     provider: str
     state: Literal["closed", "open", "half-open"] = "closed"
@@ -28,6 +40,9 @@ class Connection(msgspec.Struct, frozen=True, rename="camel"):
     kind: str = ""
     reason: str = ""
     cooldown_until: datetime | None = None
+    in_flight: int = 0
+    models: dict[str, str] = {}
+    remaining: list[Remaining] = []
 
 
 async def alive(_plane: Plane, _request: Request) -> Answer:
@@ -59,6 +74,7 @@ async def monitoring(plane: Plane, request: Request) -> Answer:
             "draining": control.draining,
             "providerSummary": _summary(control, connections),
             "providerHealth": connections,
+            "waiting": dict(control.state.line.by_key()),
             "storage": msgspec.structs.asdict(ledger),
             "config": configuration.status_of(control),
         }
@@ -71,21 +87,46 @@ async def _ledger(control: Control) -> LedgerHealth:
 
 def _connections(control: Control) -> dict[str, Connection]:
     """Every configured connection by id, also those of which nothing bad is known."""
-    return {
-        connection.id: _health(control, upstream.name, connection.id)
+    providers = {
+        connection.id: upstream.name
         for upstream in control.live.current.upstreams.values()
         for connection in upstream.connections
     }
-
-
-def _health(control: Control, provider: str, connection: str) -> Connection:
     clock = control.state.clock
     now = clock.monotonic()
-    view = control.state.breakers.view(connection, now)
+    offset = clock.now() - now
+    known = health(control.state, providers, now)
+    return {name: _connection(provider, known[name], offset) for name, provider in providers.items()}
+
+
+def _connection(provider: str, known: Health, offset: float) -> Connection:
+    """The health as it is told; `offset` makes UNIX time of its times."""
+    view = known.view
+    remaining = [
+        Remaining(model, one.unit, one.remaining, one.limit, _moment(one.until + offset))
+        for model, told in known.allowances.items()
+        for one in told
+    ]
+    models = {model: one.reason for model, one in known.models.items()}
     if view is None:
-        return Connection(provider)
-    until = datetime.fromtimestamp(clock.now() + view.until - now, UTC) if view.until else None
-    return Connection(provider, view.state, not view.blocked, view.failures, view.kind, view.reason, until)
+        return Connection(provider, in_flight=known.in_flight, models=models, remaining=remaining)
+    until = _moment(view.until + offset) if view.until else None
+    return Connection(
+        provider,
+        view.state,
+        not view.blocked,
+        view.failures,
+        view.kind,
+        view.reason,
+        until,
+        known.in_flight,
+        models,
+        remaining,
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _judge(control: Control, ledger: LedgerHealth, connections: dict[str, Connection]) -> Status:

@@ -19,6 +19,7 @@ from omniroute.formats.ir import Chat, Loss, Usage
 from omniroute.formats.think_tags import untagged
 from omniroute.relay import images, meter
 from omniroute.relay.call import Call
+from omniroute.relay.health import learn
 from omniroute.routing.plan import Candidate, output_limit
 from omniroute.routing.tables import Deadlines, Endpoint, Target
 from omniroute.upstream import transport
@@ -185,6 +186,7 @@ async def ask(
         body,
         within(call, target.deadlines),
     )
+    learn(call.state, candidate, reply.headers)
     if reply.status == 200:
         return reply
     try:

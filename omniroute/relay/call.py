@@ -24,6 +24,7 @@ from omniroute.state.base import Attempt, State
 if TYPE_CHECKING:
     from omniroute.relay.admission import Hold
     from omniroute.relay.ingress import Endpoint
+    from omniroute.relay.queue import Wish
 
 
 class Call:
@@ -71,6 +72,7 @@ class Call:
         "operation",
         "path",
         "pictures",
+        "place",
         "policies",
         "principal",
         "progress",
@@ -151,6 +153,7 @@ class Call:
         self.leave = GO
         self.claim: Callable[[], None] | None = None
         self.lost = False
+        self.place: Wish | None = None
         self.tries = 0
         self.deadline = inf
         self.upstream_time = 0.0

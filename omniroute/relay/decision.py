@@ -28,6 +28,14 @@ def decide(call: Call) -> None:
 def choose(call: Call, turn: Turn) -> list[Candidate]:
     """The candidates that may be tried, in order; `turn` gives the turns of rotations. Raises CallError if there are
     none."""
+    candidates = planned(call, turn)
+    if not usable(candidates):
+        raise refusal(call, candidates, call.state.clock.monotonic())
+    return accepted(call, candidates)
+
+
+def planned(call: Call, turn: Turn) -> list[Candidate]:
+    """All candidates in order, also those that may not be tried."""
     route = call.route
     assert route is not None
     now = call.state.clock.monotonic()
@@ -45,16 +53,13 @@ def choose(call: Call, turn: Turn) -> list[Candidate]:
         facts=call.facts,
     )
     forced = _forced(call)
-    if forced:
-        candidates = [candidate for candidate in candidates if candidate.connection.id == forced]
-        if not candidates:
-            message = f"`{call.asked}` is not served by a connection `{forced}`."
-            raise BadRequest(message, code="connection_not_for_this", param="X-OmniRoute-Connection")
-    usable = [candidate for candidate in candidates if not candidate.skip]
-    if not usable:
-        raise _unusable(call, candidates, now)
-    call.deadline = call.started + _patience(usable)
-    return usable
+    if not forced:
+        return candidates
+    candidates = [candidate for candidate in candidates if candidate.connection.id == forced]
+    if not candidates:
+        message = f"`{call.asked}` is not served by a connection `{forced}`."
+        raise BadRequest(message, code="connection_not_for_this", param="X-OmniRoute-Connection")
+    return candidates
 
 
 def _forced(call: Call) -> str:
@@ -67,12 +72,24 @@ def _forced(call: Call) -> str:
     return ""
 
 
-def _patience(candidates: list[Candidate]) -> float:
+def usable(candidates: list[Candidate]) -> list[Candidate]:
+    return [candidate for candidate in candidates if not candidate.skip]
+
+
+def accepted(call: Call, candidates: list[Candidate]) -> list[Candidate]:
+    """Those that may be tried; they say how long the request may take."""
+    taken = usable(candidates)
+    call.deadline = call.started + patience(taken)
+    return taken
+
+
+def patience(candidates: list[Candidate]) -> float:
     """Seconds for the whole request: what its targets may take, one after the other."""
-    return sum({candidate.target.id: candidate.target.deadlines.total for candidate in candidates}.values())
+    targets = {candidate.target.id: candidate.target for candidate in candidates if not candidate.denied}
+    return sum(target.deadlines.total for target in targets.values())
 
 
-def _unusable(call: Call, candidates: list[Candidate], now: float) -> Exception:
+def refusal(call: Call, candidates: list[Candidate], now: float) -> Exception:
     """Why none of the candidates may be tried; those that wait are told apart from those that are denied."""
     call.attempts += [Attempt(c.target.id, c.connection.id, "skipped", message=c.skip) for c in candidates]
     waiting = [candidate for candidate in candidates if not candidate.denied]

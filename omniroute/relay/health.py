@@ -1,12 +1,16 @@
-"""Leave to call a candidate, and what its connection and its model hear of how the call ended."""
+"""Leave to call a candidate, and what its connection and its model hear of how the call ended and of what
+is left of their limits."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 
 from omniroute.errors import UpstreamError
 from omniroute.routing.plan import Candidate
 from omniroute.state.base import Outcome, State, on
+from omniroute.upstream import quota
 from omniroute.upstream.scope import scope_of
 
 
@@ -20,6 +24,8 @@ class Leave(msgspec.Struct, frozen=True):
         return self.connection or self.model
 
 
+SHARED: frozenset[Outcome] = frozenset({"rate_limited", "quota"})
+"""Outcomes that say something of all connections that share the quota."""
 GO = Leave()
 """Leave for a call that is no probe."""
 
@@ -46,10 +52,25 @@ def report(
     """What became of the call. A failure counts against what it was about, and tells nothing of the other."""
     connection, model = candidate.connection, candidate.target.model
     of_connection = of_model = outcome
+    about_model = failure is not None and scope_of(failure, model) == "model"
     if failure is not None:
-        about_model = scope_of(failure, model) == "model"
         of_connection, of_model = ("abandoned", outcome) if about_model else (outcome, "abandoned")
     wait = failure.fault.retry_after if failure is not None else None
     note, profile = state.breakers.note, connection.profile
     note(connection.id, of_connection, now, wait, profile, probe=given.connection)
     note(on(connection.id, model), of_model, now, wait, profile, probe=given.model)
+    if failure is not None and outcome in SHARED:
+        for sibling in connection.siblings:
+            note(on(sibling, model) if about_model else sibling, outcome, now, wait, profile)
+
+
+def learn(state: State, candidate: Candidate, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Takes from an answer what the provider says is left of its limits."""
+    told = quota.told(headers)
+    if not told:
+        return
+    now = state.clock.monotonic()
+    connection = candidate.connection.id
+    for scope, allowances in quota.allowances(told, state.clock.now(), now).items():
+        name = connection if scope == "connection" else on(connection, candidate.target.model)
+        state.quotas.learn(name, allowances, now)

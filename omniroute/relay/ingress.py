@@ -221,6 +221,8 @@ class Gate:
         finally:
             guard.release()
             admission.settle(call)
+            if call.place is not None:
+                call.place.free()
             if (
                 endpoint.metered and call.operation not in UNMETERED and call.principal is not None
             ):  # strangers cannot make the ledger grow

@@ -8,12 +8,12 @@ client's own format after that.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 from omniroute.errors import Fault, Unsupported, UpstreamError
-from omniroute.relay import admission, attempt, demand, estimate, health, memory, meter, pump
+from omniroute.formats.codec import Head
+from omniroute.relay import admission, attempt, demand, estimate, health, memory, meter, pump, queue
 from omniroute.relay.attempt import Opened, Prepared
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide, nothing_left
@@ -27,8 +27,6 @@ from omniroute.upstream.client import Client, named
 from omniroute.upstream.overflow import too_long
 from omniroute.upstream.transport import Reply
 
-SHARED: frozenset[Outcome] = frozenset({"rate_limited", "quota"})
-"""Outcomes that say something of all connections that share the quota."""
 BUSY = "connections_busy"
 """The code of a candidate that was taken or began to cool down between the plan and its turn."""
 Exchange = Callable[[Call, Candidate], Awaitable[UpstreamError | None]]
@@ -54,7 +52,17 @@ def converse(call: Call, client: Client) -> Awaitable[None]:
     head.elapsed = call.elapsed
     decide(call)
     admission.admit(call, demand.of_chat)
-    candidates = choose(call, call.state.counters.next)
+    if call.gateway.queue is not None:
+        return _in_turn(call, client, head)
+    return _converse(call, client, head, choose(call, call.state.counters.next))
+
+
+async def _in_turn(call: Call, client: Client, head: Head) -> None:
+    """The same where a request may have to wait for a place."""
+    await _converse(call, client, head, await queue.candidates(call))
+
+
+def _converse(call: Call, client: Client, head: Head, candidates: list[Candidate]) -> Awaitable[None]:
     if head.at_once is not None and call.endpoint.format not in candidates[0].target.formats:
         call.status = 200
         call.committed = True
@@ -211,7 +219,7 @@ async def _try(call: Call, candidate: Candidate, exchange: Exchange) -> Upstream
         pause = max(candidate.retry.delay * 2**trial, failure.fault.retry_after or 0.0)
         if call.state.clock.monotonic() + pause >= call.deadline:
             break
-        await asyncio.sleep(pause)
+        await call.state.clock.sleep(pause)
         failure = await once(call, candidate, exchange, again=True)
     return failure
 
@@ -224,7 +232,7 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     given = health.GO if again else health.leave(state, candidate, began)
     taken = admission.lease(call, candidate) if given is not None and candidate.charges else None
     free = given is not None and not isinstance(taken, Denied)
-    if given is None or not free or not state.counters.acquire(connection.id, connection.max_concurrent):
+    if given is None or not free or not queue.take(call, connection):
         admission.give_back(call, taken)
         if given:
             health.report(state, candidate, given, "abandoned", None, began)
@@ -242,12 +250,9 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
         outcome = failure.kind if failure else "success"
     finally:
         now = state.clock.monotonic()
-        state.counters.release(connection.id)
         admission.give_back(call, taken)
         health.report(state, candidate, call.leave, outcome, failure, now)
-        if failure is not None and outcome in SHARED:
-            for sibling in connection.siblings:
-                state.breakers.note(sibling, outcome, now, failure.fault.retry_after, connection.profile)
+        queue.leave(call, connection)
         memory.ended(call, candidate, outcome, began, now)
         call.upstream_time += now - began
         if call.lost:

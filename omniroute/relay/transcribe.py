@@ -9,7 +9,6 @@ time of one try, and ends at once when the client leaves.
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 
 import msgspec
@@ -25,8 +24,10 @@ from omniroute.formats.transcription.values import Transcript, Transcription
 from omniroute.relay import admission, attempt, meter, pump
 from omniroute.relay.attempt import Opened
 from omniroute.relay.call import Call
-from omniroute.relay.decision import choose, decide
+from omniroute.relay.decision import decide
 from omniroute.relay.demand import SLOWEST_SOUND, Demand
+from omniroute.relay.health import learn
+from omniroute.relay.queue import candidates
 from omniroute.relay.relay import Exchange, run, speaks
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Target
@@ -62,7 +63,7 @@ async def transcribe(call: Call, client: Client, _body: bytes) -> None:
 
     decide(call)
     admission.admit(call, partial(_demand, request))
-    await run(call, choose(call, call.state.counters.next), prepare)
+    await run(call, await candidates(call), prepare)
 
 
 def _demand(request: Transcription, call: Call) -> Demand:
@@ -103,7 +104,7 @@ async def _converse(
             if call.state.clock.monotonic() + ask.pause >= ends:
                 raise failure("timeout", f"the transcript was not there within {within:g} s")
             if ask.pause:
-                await asyncio.sleep(ask.pause)
+                await call.state.clock.sleep(ask.pause)
             reply = await _send(call, client, prepared, candidate, ask, ends)
             kind = _content_type(reply)
             if request.stream and kind.partition(b";")[0].strip().lower() == EVENTS:
@@ -137,6 +138,7 @@ async def _send(
         msgspec.structs.replace(target.deadlines, total=left),
         method=ask.method,
     )
+    learn(call.state, candidate, reply.headers)
     if reply.status == 200:
         return reply
     try:

@@ -25,8 +25,9 @@ from omniroute.formats.unary import A, Made, Moment, Q, UnaryClient, UnaryCodec,
 from omniroute.relay import admission, estimate, meter, pump
 from omniroute.relay.attempt import REPLY_LIMIT, ask, lossy
 from omniroute.relay.call import Call
-from omniroute.relay.decision import choose, decide
+from omniroute.relay.decision import decide
 from omniroute.relay.demand import LARGEST_PICTURE, Demand
+from omniroute.relay.queue import candidates
 from omniroute.relay.relay import Exchange, run
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Target
@@ -57,7 +58,7 @@ async def answer(operation: Operation[Q, A], codec: UnaryClient[Q, A], call: Cal
     asking = _Asking(operation, codec, call, client, head)
     decide(call)
     admission.admit(call, asking.demand)
-    await run(call, choose(call, call.state.counters.next), asking.prepare)
+    await run(call, await candidates(call), asking.prepare)
 
 
 class _Asking(Generic[Q, A]):

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from omniroute.catalog import Price
+from omniroute.routing.availability import few_left
 from omniroute.routing.conditions import NO_FACTS, Facts
 from omniroute.routing.limiting import held, of_caller, told
-from omniroute.routing.plan import Candidate, plan
+from omniroute.routing.plan import Candidate, current, plan
 from omniroute.routing.resolve import resolve, variant
 from omniroute.routing.strategies import STRATEGIES, Moment, name
 from omniroute.routing.tables import ANONYMOUS, Gateway, Policy, Principal
@@ -22,7 +23,8 @@ from omniroute.state.limits import Standing
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A candidate in its place. `accepted` says whether it would be tried now, `reason` why not; `order` why each combo on
+    """A candidate in its place. `accepted` says whether it would be tried now, `reason` why not, and `seconds` when
+    that ends, where it ends by itself; `scarce` what the provider says there is little left of; `order` why each combo on
     the way to it put it where it is; `proxy` which one it would be called through, without credentials, and
     `proxy_setting` where the file says so."""
 
@@ -31,6 +33,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     accepted: bool
     reason: str = ""
     order: tuple[str, ...] = ()
+    seconds: float | None = None
+    scarce: str = ""
     upstream_model: str = ""
     format: str = ""
     translated: bool = False
@@ -84,7 +88,8 @@ def explain(
     denied += [f"budget {budget}: spent" for budget in refusing]
     moment = Moment(state.scores, turn, state.random, now, facts.stream)
     steps = []
-    for candidate in plan(route, state, now, turn=turn, asked=asked, policies=policies, limits=candidates, facts=facts):
+    for planned in plan(route, state, now, turn=turn, asked=asked, policies=policies, limits=candidates, facts=facts):
+        candidate = current(planned, state, gateway.queue, now)
         target = candidate.target
         spoken = client_format if client_format in target.formats else next(iter(target.formats), "")
         proxy = target.via(candidate.connection, target.upstream.endpoints[spoken]) if spoken else None
@@ -95,6 +100,8 @@ def explain(
                 accepted=not candidate.skip,
                 reason=candidate.skip,
                 order=tuple(_order(candidate, state, moment, facts)),
+                seconds=round(candidate.until - now, 3) if candidate.until else None,
+                scarce=few_left(target, candidate.connection, state, now),
                 upstream_model=target.model,
                 format=spoken,
                 translated=spoken != client_format,

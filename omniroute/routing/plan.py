@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from omniroute.errors import UpstreamKind
-from omniroute.routing.availability import obstacle
+from omniroute.routing.availability import obstacle, overfull, plentiful_first
 from omniroute.routing.conditions import NO_FACTS, Facts
 from omniroute.routing.limiting import exhausted, for_target, of_candidate, targets, told
 from omniroute.routing.selection import connections
@@ -26,6 +26,7 @@ from omniroute.routing.tables import (
     Hedge,
     Policy,
     Principal,
+    Queue,
     Retry,
     Route,
     Subject,
@@ -54,6 +55,11 @@ class Candidate(msgspec.Struct, frozen=True):
     denied: Denial | None = None
     charges: Sequence[Charge] = ()
     limited: bool = False
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether a place may come free for it: no wait helps against a denial, and a limit of ours is not waited for."""
+        return self.denied is None and not self.limited
 
     @property
     def retry(self) -> Retry:
@@ -116,7 +122,7 @@ def plan(
         if upstream.name not in orders:
             orders[upstream.name] = connections(upstream, state.counters, moment)
         order = orders[upstream.name]
-        for connection in _homely(order, home) if home else order:
+        for connection in _homely(order, home) if home else plentiful_first(order, target, state, now):
             key = (target.id, connection.id)
             if key in seen:
                 continue
@@ -165,8 +171,8 @@ def _judge(
 
 def _counted(candidate: Candidate, limits: Sequence[Limit], tokens: int, state: State, now: float) -> Candidate:
     """The candidate with the limits that a try of it counts on, skipped where one of them has nothing left."""
-    if candidate.skip:
-        return candidate
+    if candidate.skip:  # it may be waited for, and a try counts on its limits then too
+        return msgspec.structs.replace(candidate, limits=limits)
     target, connection, within = candidate.target, candidate.connection, candidate.within
     charges = of_candidate(limits, target, connection, tokens)
     denied = exhausted(charges, state.limits, now)
@@ -195,6 +201,16 @@ def _fitting(candidates: list[Candidate], tokens: int) -> list[Candidate]:
         else candidate
         for candidate in candidates
     ]
+
+
+def current(candidate: Candidate, state: State, queue: Queue | None, now: float) -> Candidate:
+    """The candidate as it is at a later moment; what is denied stays so, and what a limit of ours has stopped."""
+    if not candidate.may_wait:
+        return candidate
+    hindered = overfull(queue, state, now) or obstacle(candidate.target, candidate.connection, state, now)
+    if hindered is None:
+        return msgspec.structs.replace(candidate, skip="", until=0.0, kind=None)
+    return msgspec.structs.replace(candidate, skip=hindered.reason, until=hindered.until, kind=hindered.kind)
 
 
 def _denial(target: Target, asked: str, operation: str, policies: Sequence[Policy]) -> tuple[Denial, str] | None:

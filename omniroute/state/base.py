@@ -9,9 +9,10 @@ Times named `now` are seconds of one clock that the caller chooses and keeps to;
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal, Protocol
 
@@ -20,6 +21,8 @@ import msgspec
 from omniroute.errors import UpstreamKind
 from omniroute.state.budgets import Budgets
 from omniroute.state.limits import Limits
+from omniroute.state.line import Line
+from omniroute.state.quotas import MemoryQuotas, Quotas
 from omniroute.state.roster import MemoryRoster, Roster
 from omniroute.state.scores import Scores
 from omniroute.state.sessions import Sessions
@@ -284,10 +287,12 @@ class Answers(Protocol):
 
 
 class Clock(msgspec.Struct, frozen=True):
-    """Both kinds of time, exchangeable for tests: `now` is UNIX time, `monotonic` is for measuring."""
+    """Both kinds of time, exchangeable for tests: `now` is UNIX time, `monotonic` is for measuring; and the
+    way to let some of it pass."""
 
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class State(msgspec.Struct, frozen=True):
@@ -304,3 +309,5 @@ class State(msgspec.Struct, frozen=True):
     clock: Clock
     random: random.Random
     roster: Roster = msgspec.field(default_factory=MemoryRoster)
+    quotas: Quotas = msgspec.field(default_factory=MemoryQuotas)
+    line: Line = msgspec.field(default_factory=Line)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from fake_application import PROBLEM, Application, Browser
 
-from omniroute.state.base import LedgerHealth, Profile
+from omniroute.state.base import LedgerHealth, Profile, on
+from omniroute.state.quotas import Allowance
 
 SICK = LedgerHealth(ok=False, reason="disk full: /var/lib/omniroute", pending=7, written=3, lost=1)
 
@@ -82,3 +83,16 @@ def test_files_that_do_not_run_degrade_and_are_shown(application: Application, b
 def test_draining_degrades(application: Application, browser: Browser):
     application.draining = True
     assert browser("GET", "/api/monitoring/health").json == {"status": "degraded"}
+
+
+def test_models_limits_and_who_waits_are_shown(application: Application, browser: Browser):
+    state, now = application.state, application.time.monotonic
+    state.breakers.note(on("lab.main", "m"), "rate_limited", now, 20.0, Profile())
+    state.quotas.learn(on("lab.main", "m"), [Allowance("tokens", 5, 100, now + 20, now + 2)], now)
+    state.counters.acquire("lab.main")
+    told = browser("GET", "/api/monitoring/health", key="reader").json
+    shown = told["providerHealth"]["lab.main"]
+    assert (told["status"], told["waiting"], shown["available"], shown["inFlight"]) == ("healthy", {}, True, 1)
+    assert shown["models"] == {"m": "cooling down after rate_limited"}
+    limit = {"model": "m", "unit": "tokens", "remaining": 5.0, "limit": 100.0, "resetAt": "2023-11-14T22:13:40Z"}
+    assert shown["remaining"] == [limit]

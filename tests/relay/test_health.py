@@ -16,7 +16,6 @@ from omniroute.relay import health
 from omniroute.relay.health import Leave
 from omniroute.routing.availability import obstacle
 from omniroute.routing.plan import Candidate
-from omniroute.routing.tables import NO_RETRY
 from omniroute.state.base import Outcome, on
 
 NAMES = [(one, model) for one in ("a.x", "a.y") for model in ("m1", "m2")]
@@ -24,7 +23,7 @@ NAMES = [(one, model) for one in ("a.x", "a.y") for model in ("m1", "m2")]
 
 def candidate(name: str, model: str) -> Candidate:
     way = msgspec.structs.replace(connection(name), profile=PROFILE)
-    return Candidate(target(f"a/{model}", way), way, NO_RETRY)
+    return Candidate(target(f"a/{model}", way), way)
 
 
 CANDIDATES = [candidate(*names) for names in NAMES]

@@ -492,6 +492,42 @@ def test_a_model_that_cools_down_leaves_its_connection_to_the_others():
         assert health(gateway)["a.main"]["failures"] == 0
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_limit_that_an_answer_says_is_used_up_is_not_run_into(stream):
+    combo = "combos: {both: {targets: [a/m, b/m]}}\n"
+    with (
+        Scripted() as upstream,
+        Gateway(head_of("cooldown: 1m") + providers(upstream, "a", "b", models="m m2") + combo) as gateway,
+    ):
+        told = {"x_ratelimit_remaining_requests": "0", "x_ratelimit_reset_requests": "1m30s"}
+        upstream.says["a"] = whole(speech.whole("openai"), 200, **told)
+        assert [ask(gateway, "both", stream=stream).status_code for _ in range(3)] == [200, 200, 200]
+        assert upstream.went_to() == ["a", "b", "b"]
+        answer = ask(gateway, "a/m")
+        assert answer.status_code == 429
+        assert 85 <= int(answer.headers["retry-after"]) <= 90
+        assert "no requests left, says the provider" in answer.json()["error"]["message"]
+        assert ask(gateway, "a/m2").status_code == 200
+
+
+def test_a_request_waits_for_a_place_at_a_busy_connection():
+    config = head_of("cooldown: 1m").replace("resilience: {", "resilience: {queue: {max_wait: 5s}, ")
+    with Scripted() as upstream:
+        rows = providers(upstream, "a").replace("main: {}", "main: {max_concurrent: 1}")
+        with Gateway(config + rows) as gateway, ThreadPoolExecutor(4) as pool:
+            hold: Future[None] = Future()
+            upstream.says["a"] = events(speech.begin("openai"), *speech.streamed("openai"), hold=hold)
+            first = pool.submit(ask, gateway, "a/m", stream=True)
+            wait_for(lambda: len(upstream.asked) == 1)
+            del upstream.says["a"]
+            others = [pool.submit(ask, gateway, "a/m") for _ in range(3)]
+            time.sleep(0.2)
+            assert len(upstream.asked) == 1
+            hold.set_result(None)
+            assert [one.result().status_code for one in (first, *others)] == [200] * 4
+            assert ask(gateway, "a/m").status_code == 200
+
+
 def test_a_model_that_a_provider_does_not_have_is_asked_for_elsewhere():
     combo = "combos: {both: {targets: [a/m, b/m]}}\n"
     with (

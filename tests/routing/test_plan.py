@@ -10,6 +10,7 @@ from support.tables import PROFILE, combo, connection, state, target
 
 from omniroute.routing.plan import Candidate, plan
 from omniroute.routing.tables import Policy, Route, Target
+from omniroute.state.quotas import Allowance
 
 NOW = 1000.0
 
@@ -143,3 +144,24 @@ def test_the_plan_has_every_healthy_target_of_the_graph_and_no_other(route: Rout
     tried = order(plan(route, running, NOW, turn=running.counters.next))
     assert len(tried) == len(set(tried))
     assert set(tried) == {name for name in reachable(route) if name[0] not in ill}
+
+
+def test_a_connection_with_nothing_left_is_left_alone_until_there_is_some():
+    running = state(now=NOW)
+    route = combo("c", "priority", target("a/1"), target("a/2"))
+    running.quotas.learn("a.main|1", [Allowance("tokens", 0, 100, NOW + 60, NOW + 6)], NOW)
+    first, second = plan(route, running, NOW)
+    assert (first.skip, first.until, first.kind) == ("no tokens left, says the provider", NOW + 6, "rate_limited")
+    assert not second.skip, "another model has limits of its own"
+    assert not plan(route, running, NOW + 6)[0].skip
+    running.quotas.learn("a.main", [Allowance("requests", 0, 100, NOW + 9, NOW + 9)], NOW)
+    assert [each.until for each in plan(route, running, NOW)] == [NOW + 9, NOW + 9]
+
+
+def test_a_connection_with_little_left_comes_after_the_others_of_its_priority():
+    running = state(now=NOW)
+    ways = connection("a.x"), connection("a.y"), connection("a.z", priority=2)
+    route = combo("c", "priority", target("a/1", *ways))
+    running.quotas.learn("a.x|1", [Allowance("requests", 2, 100, NOW + 60, NOW + 60)], NOW)
+    assert [each.connection.id for each in plan(route, running, NOW)] == ["a.y", "a.x", "a.z"]
+    assert [each.connection.id for each in plan(route, running, NOW + 60)] == ["a.x", "a.y", "a.z"]
