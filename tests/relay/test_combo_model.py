@@ -51,6 +51,7 @@ def call_of(route: Route, running: Any, facts: Facts) -> Call:
     gateway = SimpleNamespace(policies=(), revision=SimpleNamespace(digest="x", label="x"))
     scope = {"headers": [], "query_string": b""}
     call = Call(endpoint, None, gateway, running, scope, "", heard)  # type: ignore[arg-type]
+    call.guard = None  # type: ignore[assignment]
     call.route, call.principal = route, ANONYMOUS
     call.head = SimpleNamespace(stream=facts.stream, body=b"", fields={}, model=route.name)  # type: ignore[assignment]
     return call
@@ -137,7 +138,9 @@ def routes(**more: Any) -> st.SearchStrategy[Route]:
         )
 
     top = st.recursive(leaves, wrap, max_leaves=10)
-    return top.map(lambda one: combo("top", "priority", one, needs=Needs(prompt=True)))
+    return top.map(
+        lambda one: combo("top", "priority", one, needs=Needs(prompt=True, session=True, scores=True, hedges=True))
+    )
 
 
 outcomes = st.fixed_dictionaries(
