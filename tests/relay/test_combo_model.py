@@ -7,6 +7,7 @@ may be asked at all, and whether somebody answers.
 from __future__ import annotations
 
 import asyncio
+import os
 from types import SimpleNamespace
 from typing import Any, get_args
 
@@ -152,7 +153,9 @@ facts_of = st.builds(
     has=st.sets(st.sampled_from(["tools", "images"])).map(frozenset),
     stream=st.booleans(),
 )
-quick = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = int(os.environ.get("COMBO_EXAMPLES", "200"))
+"""How many combos are made up for each property; `tests/reliability/combos.py` makes more."""
+quick = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quick
