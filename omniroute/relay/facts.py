@@ -5,36 +5,19 @@ Most routes ask for none of it, and then nothing is looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-
-import msgspec
+from collections.abc import Iterator, Mapping
 
 from omniroute.errors import BadRequest
 from omniroute.formats import tokens
 from omniroute.formats.codec import Head
 from omniroute.formats.ir import Audio, Block, Chat, Document, Image, ToolResult
 from omniroute.relay.call import Call
+from omniroute.relay.session import session_name
 from omniroute.routing.conditions import NO_FACTS, NO_TAGS, NOTHING, Content, Facts
 from omniroute.routing.tables import NO_NEEDS, Needs
+from omniroute.state.roster import LONGEST
 
-HEADERS = (b"x-session-id", b"x-claude-code-session-id", b"session-id", b"session_id")
-"""Where clients name their session, the gateway's own word first: Claude Code, Codex since 0.90, Codex before."""
-LONGEST = 256
-"""Characters of a session's name that tell it from others."""
 HELD: Mapping[type[Block], Content] = {Image: "images", Document: "documents", Audio: "audio"}
-
-
-class _Metadata(msgspec.Struct):
-    user_id: str = ""
-
-
-class _Session(msgspec.Struct):
-    session_id: str = ""
-
-
-_metadata = msgspec.json.Decoder(_Metadata)
-_session = msgspec.json.Decoder(_Session)
-_text = msgspec.json.Decoder(str)
 
 
 def look(call: Call, needs: Needs) -> Facts:
@@ -82,46 +65,9 @@ def _held(blocks: tuple[Block, ...]) -> Iterator[Content]:
 
 
 def _whose(call: Call, head: Head) -> str:
-    """The session of the request, apart from equal names of other callers: as headers name it, or else the fields that
-    clients have for it."""
-    named = next((value.decode("latin-1") for value in map(_headers(call), HEADERS) if value), "")
-    named = named or next((found for read in FIELDS if (found := read(head))), "")
-    if not named:
+    """The session of the request, apart from equal names of other callers."""
+    name = session_name(call.headers, head)
+    if not name:
         return ""
     caller = call.principal.name if call.principal is not None else ""
-    return f"{caller}/{named[:LONGEST]}"
-
-
-def _headers(call: Call) -> Callable[[bytes], bytes]:
-    sent = dict(call.headers)
-    return lambda name: sent.get(name, b"").strip()
-
-
-def _claude(head: Head) -> str:
-    """Claude Code writes user, device and session into `metadata.user_id`: as JSON, before 2.1 as one name that ends in
-    `_session_` and the session. Other clients mean a person by it, whose requests may stay together just as well."""
-    raw = head.fields.get("metadata")
-    if raw is None:
-        return ""
-    try:
-        user = _metadata.decode(raw).user_id
-    except msgspec.DecodeError:
-        return ""
-    try:
-        return _session.decode(user.encode()).session_id or user
-    except msgspec.DecodeError:
-        return user.rpartition("_session_")[2]
-
-
-def _cache_key(head: Head) -> str:
-    """OpenAI's word for requests that share a prompt; Codex puts its session there."""
-    raw = head.fields.get("prompt_cache_key")
-    if raw is None:
-        return ""
-    try:
-        return _text.decode(raw)
-    except msgspec.DecodeError:
-        return ""
-
-
-FIELDS: tuple[Callable[[Head], str], ...] = (_cache_key, _claude)
+    return f"{caller}/{name[:LONGEST]}"

@@ -68,7 +68,7 @@ class Race:
             lane = self._start(first)
             await asyncio.wait([lane.task], timeout=after)
             second = None if lane.task.done() or self._winner is not None else await spare()
-            if second is not None:
+            if second is not None and self._winner is None:  # to get it ready may have taken a while
                 self._start(second)
             return await self._failures()
         finally:

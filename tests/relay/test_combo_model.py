@@ -49,7 +49,7 @@ async def heard(_message: Any) -> None:
 def call_of(route: Route, running: Any, facts: Facts) -> Call:
     """A request as far as the loop looks at it."""
     endpoint = SimpleNamespace(operation="chat", format="openai_chat")
-    gateway = SimpleNamespace(policies=(), revision=SimpleNamespace(digest="x", label="x"))
+    gateway = SimpleNamespace(session_ttl=1800.0)
     scope = {"headers": [], "query_string": b""}
     call = Call(endpoint, None, gateway, running, scope, "", heard)  # type: ignore[arg-type]
     call.guard = None  # type: ignore[assignment]
