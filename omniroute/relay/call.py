@@ -159,6 +159,13 @@ class Call:
         self.upstream_time = 0.0
         self.first_byte: float | None = None
 
+    def copied(self) -> Call:
+        """Another one that knows the same, for a try that races others of the request."""
+        other = Call.__new__(Call)
+        for name in Call.__slots__:
+            setattr(other, name, getattr(self, name))
+        return other
+
     def elapsed(self) -> float:
         """Seconds since it came."""
         return self.state.clock.monotonic() - self.started

@@ -15,9 +15,8 @@ from omniroute.relay.call import Call
 from omniroute.relay.session import session_of
 from omniroute.routing.conditions import NO_FACTS, NO_TAGS, NOTHING, Content, Facts
 from omniroute.routing.tables import NO_NEEDS, Needs
+from omniroute.state.roster import LONGEST
 
-LONGEST = 256
-"""Characters of a session's name that tell it from others."""
 HELD: Mapping[type[Block], Content] = {Image: "images", Document: "documents", Audio: "audio"}
 
 

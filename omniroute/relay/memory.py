@@ -30,4 +30,5 @@ def ended(call: Call, candidate: Candidate, outcome: Outcome, began: float, now:
             call.state.scores.ended(route.name, name(step), now, good=good, seconds=seconds, stream=call.facts.stream)
         sticky = sticky or route.sticky
         if sticky and session and good:
-            call.state.sessions.settle(route.name, session, Home(name(step), candidate.connection.id), now, ttl)
+            home = Home(name(step), candidate.connection.id)
+            call.state.sessions.settle(route.name, session, home, now, ttl)

@@ -9,7 +9,6 @@ connection, and what its provider will charge for is noted with its try.
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -46,7 +45,7 @@ class _Lane:
 
     def __init__(self, race: Race, candidate: Candidate) -> None:
         self.candidate = candidate
-        self.call = copy.copy(race.call)
+        self.call = race.call.copied()
         self.call.tries = 0
         self.call.upstream_time = 0.0
         self.call.last = False  # it must not commit before it has content
@@ -69,7 +68,7 @@ class Race:
             lane = self._start(first)
             await asyncio.wait([lane.task], timeout=after)
             second = None if lane.task.done() or self._winner is not None else await spare()
-            if second is not None:
+            if second is not None and self._winner is None:  # to get it ready may have taken a while
                 self._start(second)
             return await self._failures()
         finally:
@@ -95,7 +94,9 @@ class Race:
         failed: list[Failed] = []
         running = {lane.task: lane for lane in self._lanes}
         while running:
-            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            done = [task for task in running if task.done()]
+            if not done:
+                done = [*(await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED))[0]]
             for lane in [running.pop(task) for task in done]:
                 if lane is self._winner:
                     lane.task.result()
@@ -108,10 +109,11 @@ class Race:
 
     async def _end(self) -> None:
         """Leaves no task behind, and tells the request's own call what became of it."""
-        tasks = [lane.task for lane in self._lanes]
-        for task in tasks:
+        running = [lane.task for lane in self._lanes if not lane.task.done()]
+        for task in running:
             task.cancel()
-        await asyncio.wait(tasks)
+        if running:
+            await asyncio.wait(running)
         for lane in self._lanes:
             if lane.call.lost and not lane.task.cancelled():
                 lane.task.result()  # an error of ours is not to go unheard because another one was faster

@@ -20,7 +20,7 @@ from omniroute.relay.decision import choose, decide, nothing_left
 from omniroute.relay.headers import billed
 from omniroute.relay.race import Race
 from omniroute.routing.plan import Candidate, follows, has_more_room
-from omniroute.routing.tables import Route, Target
+from omniroute.routing.tables import NO_NEEDS, Route, Target
 from omniroute.state.base import Attempt, Outcome
 from omniroute.state.limits import Denied
 from omniroute.upstream.client import Client, named
@@ -87,17 +87,19 @@ async def run(
     gather: Gather | None = None,
 ) -> None:
     """Tries the candidates in their order until one has answered. Raises what went wrong where none did."""
+    route = call.route
+    assert route is not None
     line = _Line(call, candidates, prepare, repair, gather)
     while (candidate := await line.next()) is not None:
-        hedge = candidate.hedge
+        hedge = candidate.hedge if route.needs.hedges else None
         call.last = line.is_empty
         if hedge is None or call.last:
             latest = await line.ask(call, candidate)
             failed = [] if latest is None else [(candidate, latest)]
         else:
-            route, how = hedge
-            call.state.scores.earn(route.name, how.budget)
-            failed = await Race(call, line.ask).run(candidate, how.after, partial(line.spare, candidate, route))
+            combo, how = hedge
+            call.state.scores.earn(combo.name, how.budget)
+            failed = await Race(call, line.ask).run(candidate, how.after, partial(line.spare, candidate, combo))
         if not failed:
             return
         for one in failed:
@@ -242,7 +244,9 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     call.target, call.connection = candidate.target, connection
     call.tries += 1
     call.usage = call.cost = None
-    memory.began(call, candidate, began)
+    needs = call.route.needs if call.route is not None else NO_NEEDS
+    if needs.scores:
+        memory.began(call, candidate, began)
     outcome: Outcome = "abandoned"
     failure: UpstreamError | None = None
     try:
@@ -253,7 +257,8 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
         admission.give_back(call, taken)
         health.report(state, candidate, call.leave, outcome, failure, now)
         queue.leave(call, connection)
-        memory.ended(call, candidate, outcome, began, now)
+        if needs.scores or needs.session:
+            memory.ended(call, candidate, outcome, began, now)
         call.upstream_time += now - began
         if call.lost:
             call.cost = meter.forgone(call, candidate.target)

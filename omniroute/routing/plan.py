@@ -20,6 +20,7 @@ from omniroute.routing.selection import connections
 from omniroute.routing.serving import misfit
 from omniroute.routing.strategies import STRATEGIES, Moment, Step, Turn, first
 from omniroute.routing.tables import (
+    NO_NEEDS,
     NO_RETRY,
     Connection,
     Gateway,
@@ -115,7 +116,7 @@ def plan(
     seen = set()
     orders: dict[str, Sequence[Connection]] = {}  # a request is one turn, however many models of a provider it may use
     denial: tuple[Denial, str] | None
-    for target, within, home, unmet in _targets(route, state, moment, facts, (), "", sticky=False):
+    for target, within, home, unmet in _alone(route) or _targets(route, state, moment, facts, (), "", sticky=False):
         denial = ("condition", unmet) if unmet else _denial(target, asked, operation, policies)
         holding = for_target(limits, policies, asked, target) if policies else limits
         upstream = target.upstream
@@ -233,6 +234,19 @@ def _refusal(target: Target, asked: str, policies: Sequence[Policy]) -> str | No
     return None
 
 
+Walk = tuple[Target, tuple[Route, ...], str, str]
+"""A target, the combos that hold it, the connection at which the session is at home in it, and the condition that the
+request does not meet."""
+
+
+def _alone(route: Route) -> tuple[Walk, ...]:
+    """The one target of a route that has no more, as most have: for these there is nothing to decide."""
+    only = route.steps[0]
+    if len(route.steps) > 1 or route.needs is not NO_NEEDS or isinstance(only, Route) or only.when is not None:
+        return ()
+    return ((only, (route,), "", ""),)
+
+
 def _targets(
     route: Route,
     state: State,
@@ -242,9 +256,8 @@ def _targets(
     unmet: str,
     *,
     sticky: bool,
-) -> Iterator[tuple[Target, tuple[Route, ...], str, str]]:
-    """The route's targets, each combo in the order of its own strategy: with the combos that hold it, the connection at
-    which the session is at home, and the condition that the request does not meet."""
+) -> Iterator[Walk]:
+    """The route's targets, each combo in the order of its own strategy."""
     within = (*outer, route)
     sticky = sticky or route.sticky  # who is to stay at a target stays in the combos inside
     steps, home, connection = _order(route, state, moment, facts.session if sticky else "")

@@ -204,12 +204,15 @@ class Hedge(Table, frozen=True):
 
 
 class Needs(Table, frozen=True):
-    """What a route must know of a request besides its name, nested combos included: whether the `prompt` is looked into,
-    or only when it has more bytes than this; whether its `session` matters."""
+    """What a route takes besides a name, nested combos included, so that all others pay nothing for it: whether the
+    `prompt` is looked into, or only when the body has more bytes than are `roomy`; whether the `session` matters; whether
+    tries are remembered for `scores`; whether anything `hedges`."""
 
     prompt: bool = False
     roomy: float = inf
     session: bool = False
+    scores: bool = False
+    hedges: bool = False
 
 
 NO_NEEDS = Needs()

@@ -10,8 +10,6 @@ from typing import Protocol
 
 import msgspec
 
-SESSION_TTL = 1800.0
-"""Seconds after its last request for which a session keeps its place: longer than providers keep prompts cached."""
 MOST_SESSIONS = 20_000
 
 
@@ -27,8 +25,8 @@ class Sessions(Protocol):
 
     def home(self, combo: str, session: str, now: float) -> Home | None: ...
 
-    def settle(self, combo: str, session: str, home: Home, now: float, ttl: float = SESSION_TTL) -> None:
-        """The session was served here, and its next request is to come back, if it comes within `ttl` seconds."""
+    def settle(self, combo: str, session: str, home: Home, now: float, ttl: float) -> None:
+        """The session was served here, and a request of it within `ttl` seconds is to come back."""
         ...
 
 
@@ -43,7 +41,7 @@ class MemorySessions:
         kept = self._homes.get((combo, session))
         return kept[0] if kept is not None and now < kept[1] else None
 
-    def settle(self, combo: str, session: str, home: Home, now: float, ttl: float = SESSION_TTL) -> None:
+    def settle(self, combo: str, session: str, home: Home, now: float, ttl: float) -> None:
         key = combo, session
         self._homes[key] = home, now + ttl
         self._homes.move_to_end(key)

@@ -7,6 +7,7 @@ may be asked at all, and whether somebody answers.
 from __future__ import annotations
 
 import asyncio
+import os
 from types import SimpleNamespace
 from typing import Any, get_args
 
@@ -48,9 +49,10 @@ async def heard(_message: Any) -> None:
 def call_of(route: Route, running: Any, facts: Facts) -> Call:
     """A request as far as the loop looks at it."""
     endpoint = SimpleNamespace(operation="chat", format="openai_chat")
-    gateway = SimpleNamespace(policies=(), revision=SimpleNamespace(digest="x", label="x"))
+    gateway = SimpleNamespace(session_ttl=1800.0)
     scope = {"headers": [], "query_string": b""}
     call = Call(endpoint, None, gateway, running, scope, "", heard)  # type: ignore[arg-type]
+    call.guard = None  # type: ignore[assignment]
     call.route, call.principal = route, ANONYMOUS
     call.head = SimpleNamespace(stream=facts.stream, body=b"", fields={}, model=route.name)  # type: ignore[assignment]
     return call
@@ -137,7 +139,9 @@ def routes(**more: Any) -> st.SearchStrategy[Route]:
         )
 
     top = st.recursive(leaves, wrap, max_leaves=10)
-    return top.map(lambda one: combo("top", "priority", one, needs=Needs(prompt=True)))
+    return top.map(
+        lambda one: combo("top", "priority", one, needs=Needs(prompt=True, session=True, scores=True, hedges=True))
+    )
 
 
 outcomes = st.fixed_dictionaries(
@@ -149,7 +153,9 @@ facts_of = st.builds(
     has=st.sets(st.sampled_from(["tools", "images"])).map(frozenset),
     stream=st.booleans(),
 )
-quick = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = int(os.environ.get("COMBO_EXAMPLES", "200"))
+"""How many combos are made up for each property; `tests/reliability/combos.py` makes more."""
+quick = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quick

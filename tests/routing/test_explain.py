@@ -16,6 +16,7 @@ from omniroute.routing.tables import Gateway
 from omniroute.state.memory import memory_state
 from omniroute.state.sessions import Home
 
+TTL = 1800.0
 CONFIG = """\
 version: 1
 providers:
@@ -85,8 +86,8 @@ def test_each_combo_on_the_way_says_why(gateway: Gateway) -> None:
     )
     assert told.steps[2].order[1] == "inner (cost-optimized): its price is not known"
     now = running.clock.monotonic()
-    running.sessions.settle("outer", "me", Home("inner", "lab.main"), now)
-    running.sessions.settle("inner", "me", Home("lab/other", "lab.main"), now)
+    running.sessions.settle("outer", "me", Home("inner", "lab.main"), now, TTL)
+    running.sessions.settle("inner", "me", Home("lab/other", "lab.main"), now, TTL)
     told = explain(gateway, running, "outer", "openai_chat", facts=Facts(session="me"))
     assert told.steps[0].target == "lab/other"
     assert told.steps[0].order == ("outer: the session is at home here", "inner: the session is at home here")

@@ -20,8 +20,9 @@ from omniroute.routing.strategies import STRATEGIES, Moment, ordinal
 from omniroute.routing.tables import Route
 from omniroute.state.base import State
 from omniroute.state.scores import HALF_LIFE, STALE
-from omniroute.state.sessions import SESSION_TTL, Home
+from omniroute.state.sessions import Home
 
+TTL = 1800.0
 NOW = 1000.0
 MANY = 4000
 ABC = (target("a/1"), target("b/1"), target("c/1"))
@@ -314,7 +315,7 @@ def test_a_session_stays_at_home_while_it_is_healthy_and_is_forgotten_in_time(st
     running = state()
     connections = (connection("b.x"), connection("b.y"))
     route = combo("c", strategy, target("a/1"), target("b/1", *connections, selection="round-robin"), sticky=True)
-    running.sessions.settle("c", "me", Home("b/1", "b.y"), NOW)
+    running.sessions.settle("c", "me", Home("b/1", "b.y"), NOW, TTL)
     for _ in range(10):
         first = plan(route, running, NOW, turn=running.counters.next, facts=Facts(session="me"))[0]
         assert (first.target.id, first.connection.id) == ("b/1", "b.y")
@@ -322,15 +323,15 @@ def test_a_session_stays_at_home_while_it_is_healthy_and_is_forgotten_in_time(st
     for name in ("b.x", "b.y"):
         running.breakers.note(name, "overloaded", NOW, None, PROFILE)
     assert order(route, running, session="me") == ["a/1"]
-    assert running.sessions.home("c", "me", NOW + SESSION_TTL) is None
+    assert running.sessions.home("c", "me", NOW + TTL) is None
 
 
 def test_a_session_of_a_sticky_combo_stays_in_the_combos_inside_too() -> None:
     running = state()
     inner = combo("inner", "random", target("a/1"), target("b/1"), target("c/1"))
     route = combo("c", "random", inner, target("d/1"), sticky=True)
-    running.sessions.settle("c", "me", Home("inner", "b.main"), NOW)
-    running.sessions.settle("inner", "me", Home("b/1", "b.main"), NOW)
+    running.sessions.settle("c", "me", Home("inner", "b.main"), NOW, TTL)
+    running.sessions.settle("inner", "me", Home("b/1", "b.main"), NOW, TTL)
     assert {order(route, running, session="me")[0] for _ in range(50)} == {"b/1"}
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from omniroute.state.scores import MOST_HEDGES, MOST_NAMES, MemoryScores
-from omniroute.state.sessions import SESSION_TTL, Home, MemorySessions
+from omniroute.state.sessions import Home, MemorySessions
 
+TTL = 1800.0
 HERE = Home("a/1", "a.main")
 
 
@@ -51,14 +52,14 @@ def test_quiet_hours_save_up_a_few_hedges_only() -> None:
 def test_sessions_are_bounded_by_number_and_by_time() -> None:
     sessions = MemorySessions(capacity=3)
     for number in range(4):
-        sessions.settle("c", f"s{number}", HERE, float(number))
+        sessions.settle("c", f"s{number}", HERE, float(number), TTL)
     assert [sessions.home("c", f"s{number}", 4.0) for number in range(4)] == [None, HERE, HERE, HERE]
-    sessions.settle("c", "s1", HERE, 5.0)
-    sessions.settle("c", "s4", HERE, 6.0)
+    sessions.settle("c", "s1", HERE, 5.0, TTL)
+    sessions.settle("c", "s4", HERE, 6.0, TTL)
     assert sessions.home("c", "s2", 6.0) is None, "the one that was longest without a request"
     assert sessions.home("c", "s1", 6.0) == HERE
-    assert sessions.home("c", "s1", 5.0 + SESSION_TTL) is None
-    sessions.settle("c", "later", HERE, 10_000.0)
+    assert sessions.home("c", "s1", 5.0 + TTL) is None
+    sessions.settle("c", "later", HERE, 10_000.0, TTL)
     assert sessions.home("c", "s4", 6.5) is None, "what has expired goes with the next one that comes"
     assert sessions.home("other", "later", 10_000.0) is None
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from omniroute.config.spec.combos import HedgeSpec, WhenSpec
 from omniroute.config.spec.words import seconds, share
 from omniroute.routing.conditions import Condition
+from omniroute.routing.strategies import STRATEGIES
 from omniroute.routing.tables import NO_NEEDS, Hedge, Needs, Route, Target
 
 
@@ -28,14 +29,17 @@ def hedge(spec: HedgeSpec | None) -> Hedge | None:
 
 
 def needs(route: Route) -> Needs:
-    """What a route must know of a request. A token is a byte at the least, so a body with fewer bytes than the smallest
+    """What a route takes besides a name. A token is a byte at the least, so a body with fewer bytes than the smallest
     window has tokens fits into all of them."""
     below = list(_below(route))
+    combos = [step for step in below if isinstance(step, Route)]
     windows = {step.facts.context or inf for step in below if isinstance(step, Target)}
     found = Needs(
         prompt=any(step.when is not None for step in below),
         roomy=min(windows) if len(windows) > 1 else inf,
-        session=any(step.sticky for step in below if isinstance(step, Route)),
+        session=any(combo.sticky for combo in combos),
+        scores=any(STRATEGIES[combo.strategy].scored for combo in combos),
+        hedges=any(combo.hedge is not None for combo in combos),
     )
     return NO_NEEDS if found == NO_NEEDS else found
 
