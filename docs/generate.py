@@ -309,6 +309,12 @@ revision of the configuration that made it in `X-OmniRoute-Config`, and once a p
 `X-OmniRoute-Provider`, `X-OmniRoute-Model` and `X-OmniRoute-Attempts`. `X-OmniRoute-Losses` names what a translation
 could not carry; whole answers tell what they took in `X-OmniRoute-Tokens-In`, `-Tokens-Out` and `-Cost` (USD).
 
+Where limits hold for a request, answers tell what is left in `x-ratelimit-limit-requests`, `-remaining-requests` and
+`-reset-requests`, and the same of `-tokens`: of several limits the one with the least left. `X-OmniRoute-Budget` tells
+of budgets past their `warn_at`, as `team-a;spent=41.2;limit=50;percent=82`, and with `;route=…` where the end of one has
+sent the request elsewhere. Every 429 has a `Retry-After`; one that lasts longer than a minute also
+`x-should-retry: false`, which the SDKs of OpenAI and Anthropic obey. [limits.md](limits.md) has the rest.
+
 A key is sent as `Authorization: Bearer`, `x-api-key`, `x-goog-api-key` or `?key=`. Two different ones in one request
 are a 400, and a wrong one is a 401 also where none is needed. A client that insists on sending one and has none sends
 `anonymous`. Errors come in the shape of the surface: OpenAI's, Anthropic's, or on the management plane

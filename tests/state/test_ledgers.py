@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from math import inf
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from omniroute.state.base import Attempt, Ledger, Totals, UsageRow
@@ -162,3 +164,19 @@ def test_the_memory_ledger_makes_room_for_new_rows() -> None:
     for number in range(5):
         ledger.append(row(number))
     assert [entry.id[-1] for entry in ledger.recent(10)] == ["4", "3", "2"]
+
+
+def test_what_keys_spent_in_a_time_is_exact(ledger: Ledger) -> None:
+    began = 1_700_000_000.0
+    for number in range(400):
+        key = ("a", "b", "c'; --")[number % 3]
+        cost = None if number % 10 == 0 else Decimal(1 + number % 7).scaleb(-12) + Decimal(10) ** 9
+        started = began + number
+        ident = f"{int(started * 1000):012x}{number:016x}"
+        ledger.append(msgspec.structs.replace(row(number), id=ident, key=key, cost=cost, started=started))
+    assert ledger.flush()
+    rows = [each for each in ledger.recent(1000) if each.cost is not None]
+    for keys in (["a"], ["a", "c'; --"], ["nobody"]):
+        for since, until in ((began, inf), (began + 100, began + 200), (0.0, began + 1), (began + 9, began + 9)):
+            wanted = sum(each.cost for each in rows if each.key in keys and since <= each.started < until)
+            assert ledger.spent(keys, since, until) == wanted
