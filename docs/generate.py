@@ -58,6 +58,10 @@ WORDS = {
     words.SecretRef: "secret reference",
     words.PasswordHash: "hash or secret reference",
     words.Address: "address",
+    words.Network: "address or network",
+    words.ProxyAddress: "proxy address",
+    words.NoProxy: "host, pattern, address or network",
+    words.ConnectionId: "`provider.connection`",
     words.HeaderName: "header",
 }
 SHORT = {get_args(form)[1].pattern: word for form, word in WORDS.items()}
@@ -232,6 +236,7 @@ REMEDIES = {
     "OR206": "Fill it in under `variables`.",
     "OR207": "Say which one: `provider/model`.",
     "OR220": "Take the name of one under `limits` or `budgets`.",
+    "OR230": "Take a name that is in the files; a connection is `provider.connection`.",
     "OR301": "Rename one of them; callers would never reach the alias.",
     "OR302": "Add a connection with an `api_key`.",
     "OR303": "Make another key: `omniroute key new`.",
@@ -249,7 +254,11 @@ REMEDIES = {
     "OR321": "Take a name of the IANA database, such as `Europe/Berlin`. Where the machine has none, install `tzdata`.",
     "OR322": "Say what it costs, under `pricing` or with the model of your own node; `{input: 0, output: 0}` where it "
     "costs nothing. Without a price a budget could not be kept.",
-    "OR323": "Write it as an address or a network: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`.",
+    "OR330": "Write an address, or a network with no bit set beyond its prefix: `10.0.0.0/8`, not `10.0.0.1/8`.",
+    "OR331": "List who may use the client API, or leave the filter `off`.",
+    "OR332": "Add the `username`, or take the password away.",
+    "OR333": "Leave `transport` out, so that the provider is called by the client that knows proxies; or add its host to "
+    "`no_proxy`, where it is to be called directly.",
     "OR401": "Delete it or rename it: something else always comes first.",
     "OR402": "Delete it: what stands before it is always taken.",
     "OR403": "Delete the key, or extend it.",
@@ -257,7 +266,16 @@ REMEDIES = {
     "OR405": "Check the spelling. If the model is newer than the catalogue, describe it under the provider's `models`.",
     "OR406": "Correct the pattern or delete it: as it stands, it allows or denies nothing.",
     "OR408": "Delete it, or correct its name.",
-    "OR420": "Name it where it is to hold, or delete it.",
+    "OR420": "Make the wait shorter than `timeouts.total`, or leave it: the deadline ends the wait.",
+    "OR421": "Name it where it is to hold, or delete it.",
+    "OR430": "Delete it: the wider one has all of its addresses.",
+    "OR431": "Delete the list, or change the `mode`.",
+    "OR432": "If programs on this machine are to use the gateway, allow `127.0.0.1` and `::1`. But mind that behind a "
+    "proxy on this machine that is not in `server.trusted_proxies` everybody has that address.",
+    "OR441": "Add a target, or delete `hedge`.",
+    "OR442": "Describe the model, or order by something else: what is not known goes last.",
+    "OR443": "Give the others the same `quota_group`, or delete it.",
+    "OR444": "Leave one target without `when`, so that no request is refused for want of one.",
 }
 
 
@@ -348,7 +366,7 @@ CLIENT_TEXTS = {
     "GET /v1/responses": "`GET /v1/responses/{id}` gives an answer that is kept, to the key that asked for it.",
     "DELETE /v1/responses": "`DELETE /v1/responses/{id}` forgets it.",
     "POST /v1/responses/input_tokens": "Counts the tokens of a request as `count_tokens` does.",
-    "POST /v1/audio/transcriptions": "Turns speech into text: OpenAI's form with a `file` of 25 MiB at most (mp3, mpga, "
+    "POST /v1/audio/transcriptions": "Turns speech into text: OpenAI's form with a `file` (mp3, mpga, "
     "mpeg, wav, m4a, mp4, flac, ogg, webm), answered as `json`, `text`, `srt`, `vtt`, `verbose_json` or `diarized_json`, "
     "as a stream if `stream` is true. How long the audio is stands in JSON answers as `duration`, and of every whole one "
     "in `X-OmniRoute-Audio-Seconds`.",
@@ -404,7 +422,9 @@ def endpoints() -> str:
     page = NOTE + ENDPOINTS
     for name, row in clients.items():
         limit = (
-            "`server.body_limit`"
+            "`server.audio_limit`"
+            if row.form
+            else "`server.body_limit`"
             if row.body_limit is None
             else "none"
             if not row.body_limit

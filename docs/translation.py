@@ -200,6 +200,11 @@ def features(upstream: str, other: str) -> Iterator[Feature]:
         lambda c: [one.cache is not None for one in (*c.system, *blocks(c, Text))],
     )
     yield Feature(
+        "a message thread",
+        Chat((HELLO,), vendor_format="anthropic", vendor={"thread": Raw(b'{"type":"create"}')}),
+        lambda c: "thread" in c.vendor,
+    )
+    yield Feature(
         "JSON of a schema",
         Chat((HELLO,), output=Output("json_schema", "answer", schema=SCHEMA)),
         lambda c: c.output and c.output.kind,
@@ -357,8 +362,11 @@ they came. The models asked here are {models}; some of what is carried depends o
 * **yes**: it arrives, and means the same.
 * **lost**: it is left out or told otherwise, and reported under these codes in `X-OmniRoute-Losses` and in the ledger.
   With `server.strict_translation` it is a 400 before anything is sent.
+  So is a field within a message, a part or a tool that has no place in another format (citations of a text, the phase
+  of an item), under its own name, and so is a field at the top that only its own format has.
 * **refused**: the upstream is not asked, since the answer would be to another question; the next target may be.
 * **no** (of answers): the client's format has no place for it, and what the answer says instead is told with the format.
+  Citations of an answer's text have none in any format but the upstream's own.
 * **–**: the client's format has no words for it (requests), or the upstream's has none (answers).
 """
 

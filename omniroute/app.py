@@ -29,6 +29,7 @@ from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides, overridden
 from omniroute.config.spec.words import reference
 from omniroute.errors import ConfigError, Problem, Unavailable
+from omniroute.formats import tokens
 from omniroute.relay.asgi import Application, Receive, Scope, Send
 from omniroute.relay.ingress import ENDPOINTS, Gate, in_client_shape
 from omniroute.routing import spending
@@ -39,15 +40,18 @@ from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.limits import MemoryLimits
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 from omniroute.state.sqlite import SqliteLedger
 from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
 from omniroute.upstream.dial import tls_context
 from omniroute.upstream.fallback import Fallback
+from omniroute.upstream.image import Fetcher
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
-AT_START = ("host", "port", "data_dir", "drain_timeout")
+AT_START = ("host", "port", "data_dir", "drain_timeout", "preload_tokenizers")
 """What of `server` is decided when the process starts, and not again by a reload."""
 ASK_AGAIN = 5.0
 """Seconds until the ledger is asked again that could not tell what is spent."""
@@ -76,12 +80,14 @@ class Service:
             answers=MemoryAnswers(),
             limits=MemoryLimits(),
             budgets=MemoryBudgets(),
+            scores=MemoryScores(),
+            sessions=MemorySessions(),
             ledger=SqliteLedger(Path(self.bundle.spec.server.data_dir) / "omniroute.sqlite"),
             clock=clock,
             random=random.Random(),
         )
         tls = tls_context()
-        self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()})
+        self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()}, Fetcher(tls=tls))
         self.gate = Gate(self.live, self.state, self.client)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
@@ -181,7 +187,9 @@ class Service:
     @asynccontextmanager
     async def lifespan(self, _app: Litestar) -> AsyncIterator[None]:
         """Knows what is spent before the first request; watches the files while the server runs; at its end closes what
-        is open and writes down what is owed."""
+        is open and writes down what is owed. What is loaded here is loaded before the first connection is taken."""
+        if self._started.preload_tokenizers:
+            tokens.load()
         await self._restore(None, self.live.current)
         watching = asyncio.create_task(watch.watch(self._watched, self.reload))
         try:

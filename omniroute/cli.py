@@ -166,7 +166,7 @@ def explain_model(arguments: argparse.Namespace) -> int:
             return USAGE
         check_model(caller, arguments.model)
         policies = applicable(gateway, caller, "chat")
-        told = explain(gateway, memory_state(), arguments.model, arguments.format, policies, caller)
+        told = explain(gateway, memory_state(), arguments.model, arguments.format, policies, principal=caller)
     except ConfigError as error:
         _report(error.problems, arguments)
         return ERRORS

@@ -184,6 +184,7 @@ UpstreamKind = Literal[
     "rate_limited",  # 429
     "auth",  # 401, 403: our credential, not the caller's
     "quota",  # 402, or a 429 that says the account is out of money
+    "no_model",  # the provider does not have the model, or not for this account
     "invalid",  # the request itself: 400, 404, 409, 413, 422
     "malformed",  # an answer that is not what the format says
     "truncated",  # an answer that stopped before its end

@@ -16,23 +16,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from omniroute.catalog.price import Ceiling, Price, ceiling, cost, drawn, split_tier
+from omniroute.catalog.price import Price, cost, drawn, most, split_tier
 from omniroute.document import Document
 
-__all__ = [
-    "Catalog",
-    "Ceiling",
-    "Model",
-    "Offer",
-    "Operation",
-    "Price",
-    "Provider",
-    "ceiling",
-    "cost",
-    "drawn",
-    "load",
-    "split_tier",
-]
+__all__ = ["Catalog", "Model", "Offer", "Operation", "Price", "Provider", "cost", "drawn", "load", "most", "split_tier"]
 
 Kind = Literal["chat", "responses", "embedding", "image", "transcription"]
 Operation = Literal["count_tokens", "embeddings", "images", "transcriptions"]

@@ -6,19 +6,21 @@ Money is never a float here: sums over a month of calls must equal the sum of th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import lru_cache
+from typing import overload
 
 import msgspec
 
 _tier = re.compile(r"((?:[a-z]+/)?[0-9]+-x-[0-9]+)/(.+)").fullmatch
-LONG_CONTEXT = 200_000
-"""A prompt of more tokens than this is charged in the `above_200k` tier, all of it, and so is its answer."""
+MOST_SECONDS = 10_000_000
+"""Of audio that is charged for; what a provider says beyond it is no length."""
 
 
-class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """USD per million tokens, and per image, pixel or second where a model is charged by these. An unknown price is
-    absent and never 0; 0 means that it is known to cost nothing."""
+class Rates(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """USD per million tokens of each kind. An unknown price is absent and never 0; 0 means that it is known to cost
+    nothing. A kind without a price of its own costs what `input` costs, or `output`."""
 
     input: Decimal | None = None
     output: Decimal | None = None
@@ -27,11 +29,38 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache_write_1h: Decimal | None = None
     reasoning: Decimal | None = None
     audio_input: Decimal | None = None
-    input_above_200k: Decimal | None = None
-    output_above_200k: Decimal | None = None
+    audio_output: Decimal | None = None
+    image_input: Decimal | None = None
+    image_output: Decimal | None = None
+
+
+class Tier(Rates, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a request costs, all of it, whose prompt has more tokens than `above`."""
+
+    above: int
+
+
+class ServiceTier(Rates, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a request costs that the provider served in the tier of this name, such as `flex` or `priority`."""
+
+    name: str
+
+
+class Price(Rates, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a model costs: by token, and per image, pixel or second where it is charged by these. `tiers` stand in the
+    order of their bounds. A price that the file `stated` counts before what a provider says that it charged."""
+
     per_image: Decimal | None = None
     per_pixel: Decimal | None = None
     per_second: Decimal | None = None
+    tiers: tuple[Tier, ...] = ()
+    service_tiers: tuple[ServiceTier, ...] = ()
+    stated: bool = False
+
+
+INPUT = ("cache_read", "cache_write", "cache_write_1h", "audio_input", "image_input")
+OUTPUT = ("reasoning", "audio_output", "image_output")
+"""The kinds of token with the price of `input`, or of `output`, where they have none of their own."""
 
 
 def cost(
@@ -44,114 +73,122 @@ def cost(
     cache_write_1h: int = 0,
     reasoning: int = 0,
     audio_input: int = 0,
+    audio_output: int = 0,
+    image_input: int = 0,
+    image_output: int = 0,
+    service_tier: str = "",
 ) -> Decimal | None:
     """USD, exact; None if the price of input is not known, or that of output where there is any. Each token is charged
-    once: `input` counts the whole prompt with what was read from and written to a cache and with `audio_input`, `output`
-    all that was produced
-    with reasoning, and `cache_write_1h` is apart from `cache_write`."""
-    per_input, per_output = price.input, price.output
+    once: `input` counts the whole prompt with what was read from and written to a cache and with sound and pictures,
+    `output` all that was produced with reasoning, and `cache_write_1h` is apart from `cache_write`. `service_tier` is the
+    tier that the provider served in."""
+    rates: Rates = price
+    if service_tier or price.tiers:
+        rates = at(price, input, service_tier)
+    per_input, per_output = rates.input, rates.output
     if per_output is None and not output:
         per_output = Decimal(0)
     if per_input is None or per_output is None:
         return None
-    if input > LONG_CONTEXT:
-        price = _long(price, per_input, per_output)
-        per_input, per_output = _first(price.input, per_input), _first(price.output, per_output)
-    sound = 0 if price.audio_input is None else min(audio_input, input)
-    total = max(0, input - cached - cache_write - cache_write_1h - sound) * per_input
-    if sound:
-        total += sound * _first(price.audio_input, per_input)
-    total += max(0, output - reasoning) * per_output
+    fresh, plain = input, output
+    total = Decimal(0)
     if cached:
-        total += cached * _first(price.cache_read, per_input)
+        fresh -= cached
+        total += cached * _first(rates.cache_read, per_input)
     if cache_write:
-        total += cache_write * _first(price.cache_write, per_input)
+        fresh -= cache_write
+        total += cache_write * _first(rates.cache_write, per_input)
     if cache_write_1h:
-        total += cache_write_1h * _first(price.cache_write_1h, _first(price.cache_write, per_input))
+        fresh -= cache_write_1h
+        total += cache_write_1h * _first(rates.cache_write_1h, _first(rates.cache_write, per_input))
     if reasoning:
-        total += reasoning * _first(price.reasoning, per_output)
+        plain -= reasoning
+        total += reasoning * _first(rates.reasoning, per_output)
+    if audio_input or image_input:
+        fresh, part = _apart(fresh, ((audio_input, rates.audio_input), (image_input, rates.image_input)))
+        total += part
+    if audio_output or image_output:
+        plain, part = _apart(plain, ((audio_output, rates.audio_output), (image_output, rates.image_output)))
+        total += part
+    if fresh > 0:
+        total += fresh * per_input
+    if plain > 0:
+        total += plain * per_output
     return total.scaleb(-6)
 
 
-class Ceiling(msgspec.Struct, frozen=True):
-    """What a model costs at the most, USD per token: `read` is the dearest that any token of a prompt is, `written` of an
-    answer, and `long_read` and `long_written` those where the prompt is long; USD per image, pixel and second. What is
-    None has no price that is known."""
-
-    read: Decimal | None
-    written: Decimal | None
-    long_read: Decimal | None
-    long_written: Decimal | None
-    per_image: Decimal | None
-    per_pixel: Decimal | None
-    per_second: Decimal | None
-
-    def most(
-        self,
-        *,
-        input: int,  # noqa: A002 - the term of the field
-        output: int,
-        images: int = 0,
-        pixels: int = 0,
-        seconds: float | None = None,
-    ) -> Decimal | None:
-        """USD that a call costs at the most; None where its price is not known. Every token counts as the dearest of its
-        side, whichever part of a prompt or an answer it is, and every image as the dearest size and quality; `pixels`
-        are those of one image."""
-        long = input > LONG_CONTEXT
-        read, written = (self.long_read, self.long_written) if long else (self.read, self.written)
-        if images:
-            known = [self.per_image] if self.per_image is not None else []
-            if self.per_pixel is not None:
-                known.append(self.per_pixel * pixels)
-            if known:
-                return images * max(known) + (Decimal(0) if read is None else read * input)
-        spoken = None
-        if read is not None and not (written is None and output):
-            spoken = read * input if not output or written is None else read * input + written * output
-        if seconds is None or self.per_second is None:
-            return spoken
-        heard = decimal(seconds) * self.per_second
-        return heard if spoken is None else max(heard, spoken)
+def _apart(left: int, kinds: Iterable[tuple[int, Decimal | None]]) -> tuple[int, Decimal]:
+    """What tokens with a price of their own cost, and how many are left. No more are charged than are left: what was
+    heard or seen may have been read from a cache."""
+    total = Decimal(0)
+    for count, rate in kinds:
+        if rate is not None:
+            part = max(0, min(count, left))
+            left -= part
+            total += part * rate
+    return left, total
 
 
-UNPRICED = Ceiling(None, None, None, None, None, None, None)
+def at(price: Price, tokens: int, service_tier: str = "") -> Rates:
+    """The prices of a request with a prompt of so many tokens that was served in this tier of service. One of which
+    nothing is known costs what others do."""
+    rates: Rates = price
+    for one in price.service_tiers:
+        if one.name == service_tier:
+            rates = _instead(price, one)
+    for tier in reversed(price.tiers):
+        if tokens > tier.above:
+            return _instead(rates, tier) if rates is price else _above(rates, price, tier)
+    return rates
 
 
-def ceiling(price: Price | None, tiers: Mapping[str, Price]) -> Ceiling:
-    """What calls of a model with these prices cost at the most."""
-    known = price or Price()
-    read, written = _dearest([known])
-    long_read, long_written = read, written
-    if known.input is not None:
-        long_read, long_written = _dearest([known, _long(known, known.input, _first(known.output, known.input))])
-        long_written = None if written is None else long_written
-    images = [each.per_image for each in (known, *tiers.values()) if each.per_image is not None]
-    return Ceiling(
-        read=None if known.input is None else read,
-        written=written,
-        long_read=None if known.input is None else long_read,
-        long_written=long_written,
-        per_image=max(images, default=None),
-        per_pixel=known.per_pixel,
-        per_second=known.per_second,
-    )
+def ceiling(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
+    """USD that a request of so many tokens costs at the most, whichever kind they turn out to be and whichever tier of
+    service takes it: for reserving a budget before it is sent. A price that is not known adds nothing, as it adds
+    nothing to the bill."""
+    most = Decimal(0)
+    for service in ("", *[one.name for one in price.service_tiers]):
+        rates = at(price, input_tokens, service)
+        total = _dearest(rates, "input", INPUT) * max(0, input_tokens)
+        most = max(most, total + _dearest(rates, "output", OUTPUT) * max(0, output_tokens))
+    return most.scaleb(-6)
 
 
-def _dearest(prices: Sequence[Price]) -> tuple[Decimal | None, Decimal | None]:
-    """The dearest token of a prompt and of an answer, each by itself."""
-    read = [
-        rate
-        for price in prices
-        for rate in (price.input, price.cache_read, price.cache_write, price.cache_write_1h, price.audio_input)
-        if rate is not None
-    ]
-    written = [rate for price in prices for rate in (price.output, price.reasoning) if rate is not None]
-    unknown = prices[0].output is None
-    return (
-        max(read).scaleb(-6) if read else None,
-        max(written).scaleb(-6) if written and not unknown else None,
-    )
+def _dearest(rates: Rates, parent: str, kinds: tuple[str, ...]) -> Decimal:
+    prices = [getattr(rates, kind) for kind in (parent, *kinds)]
+    return max((price for price in prices if price is not None), default=Decimal(0))
+
+
+def most(
+    price: Price,
+    *,
+    input: int,  # noqa: A002 - the term of the field
+    output: int,
+    images: int = 0,
+    pixels: int = 0,
+    seconds: float | None = None,
+    tiers: Mapping[str, Price] = {},
+) -> Decimal | None:
+    """USD that a call costs at the most; None where its price is not known. Every token counts as the dearest of its
+    side, whichever part of a prompt or an answer it is, and every image as the dearest size and quality; `pixels` are
+    those of one image."""
+    spoken = _most_tokens(price, input, output)
+    if images:
+        known = [each.per_image for each in (price, *tiers.values()) if each.per_image is not None]
+        if price.per_pixel is not None:
+            known.append(pixels * price.per_pixel)
+        if known:
+            return images * max(known) + (_most_tokens(price, input, 0) or 0)
+    if seconds is None or price.per_second is None:
+        return spoken
+    heard = decimal(seconds) * price.per_second
+    return heard if spoken is None else max(heard, spoken)
+
+
+def _most_tokens(price: Price, tokens: int, produced: int) -> Decimal | None:
+    if price.input is None or (price.output is None and produced):
+        return None
+    return ceiling(price, tokens, produced)
 
 
 def by_second(price: Price, seconds: float) -> Decimal | None:
@@ -160,8 +197,9 @@ def by_second(price: Price, seconds: float) -> Decimal | None:
 
 
 def decimal(seconds: float) -> Decimal:
-    """A length of time, to the millisecond."""
-    return Decimal(round(seconds * 1000)).scaleb(-3).normalize()
+    """A length of time, to the millisecond, and within reason: it is what somebody says."""
+    within = min(max(seconds, 0.0), MOST_SECONDS) if seconds == seconds else 0.0  # noqa: PLR0124 - not a number is not
+    return Decimal(round(within * 1000)).scaleb(-3).normalize()
 
 
 def drawn(
@@ -176,9 +214,11 @@ def drawn(
 ) -> Decimal | None:
     """USD for images, exact; None where nothing says what one costs. An image has a price by quality and size, by size,
     by itself or by its pixels, in this order, and the tokens of the prompt come to it where they were counted (`input`).
-    Its own tokens have a price only where there is none of these: what lists call output is text, which costs a
-    fraction of an image's."""
+    Before all of these counts a price of its own tokens, where they were counted; what lists call output is text, which
+    costs a fraction of an image's, and so is its price only where there is no other."""
     known = price or Price()
+    if known.image_output is not None and known.input is not None and input is not None and output:
+        return (input * known.input + output * known.image_output).scaleb(-6)
     each = _each(known, tiers, size, quality)
     if each is None:
         return None if input is None or not output else cost(known, input=input, output=output)
@@ -209,25 +249,39 @@ def split_tier(ident: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else ("", ident)
 
 
-def _first(price: Decimal | None, otherwise: Decimal) -> Decimal:
-    return otherwise if price is None else price
+@lru_cache(maxsize=1024)
+def _instead(base: Rates, said: Rates) -> Rates:
+    """What a tier costs. Lists tell its input and output; the price of another kind keeps its ratio to these."""
+    found = Rates(input=_first(said.input, base.input), output=_first(said.output, base.output))
+    return _with_ratios(found, base, said)
 
 
-def _long(price: Price, per_input: Decimal, per_output: Decimal) -> Price:
-    """The prices of a long prompt. Providers list that tier's input and output; the price of a cached token keeps its
-    ratio to input, that of a reasoning token its ratio to output."""
-    above_input = _first(price.input_above_200k, per_input)
-    above_output = _first(price.output_above_200k, per_output)
-    return Price(
-        input=above_input,
-        output=above_output,
-        cache_read=_scaled(price.cache_read, per_input, above_input),
-        cache_write=_scaled(price.cache_write, per_input, above_input),
-        cache_write_1h=_scaled(price.cache_write_1h, per_input, above_input),
-        reasoning=_scaled(price.reasoning, per_output, above_output),
-        audio_input=price.audio_input,
+@lru_cache(maxsize=1024)
+def _above(service: Rates, base: Price, tier: Tier) -> Rates:
+    """What a long prompt costs in a tier of service: as many times more as it does in the usual one."""
+    found = Rates(
+        input=_scaled(service.input, base.input, tier.input), output=_scaled(service.output, base.output, tier.output)
     )
+    return _with_ratios(found, service, None)
 
 
-def _scaled(price: Decimal | None, base: Decimal, above: Decimal) -> Decimal | None:
-    return price if price is None or not base else price * above / base
+def _with_ratios(found: Rates, base: Rates, said: Rates | None) -> Rates:
+    kinds: dict[str, Decimal | None] = {}
+    for parent, names in (("input", INPUT), ("output", OUTPUT)):
+        for name in names:
+            own = None if said is None else getattr(said, name)
+            ratio = _scaled(getattr(base, name), getattr(base, parent), getattr(found, parent))
+            kinds[name] = ratio if own is None else own
+    return msgspec.structs.replace(found, **kinds)
+
+
+def _scaled(price: Decimal | None, base: Decimal | None, now: Decimal | None) -> Decimal | None:
+    return price if not price or not base or now is None else price * now / base
+
+
+@overload
+def _first(price: Decimal | None, otherwise: Decimal) -> Decimal: ...
+@overload
+def _first(price: Decimal | None, otherwise: None) -> Decimal | None: ...
+def _first(price: Decimal | None, otherwise: Decimal | None) -> Decimal | None:
+    return otherwise if price is None else price

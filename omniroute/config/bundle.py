@@ -20,7 +20,7 @@ from omniroute.catalog import Catalog
 from omniroute.config import lint
 from omniroute.config.schema import problems
 from omniroute.config.spec import Fragment, Spec
-from omniroute.document import MAX_BYTES, Document, Place, quoted, whole
+from omniroute.document import MAX_BYTES, Document, Place, collector_paused, quoted, whole
 from omniroute.errors import ConfigError, Problem, Severity
 
 MAX_FILES = 200
@@ -72,6 +72,7 @@ def place_of(place: Place | str) -> Place:
     return tuple(place.split(".")) if isinstance(place, str) else place
 
 
+@collector_paused()
 def read(path: Path | str, catalog: Catalog, *, insecure: bool = False) -> Bundle:
     """The configuration whose main file is `path`. Raises ConfigError with all that is wrong with it; `insecure` turns
     being open to strangers into a warning."""
@@ -82,6 +83,7 @@ def read(path: Path | str, catalog: Catalog, *, insecure: bool = False) -> Bundl
     return msgspec.structs.replace(bundle, warnings=tuple(findings))
 
 
+@collector_paused()
 def load(path: Path) -> Bundle:
     """The files and their types, without a look at what refers to what."""
     sources = {path: _content(path, str(path))}

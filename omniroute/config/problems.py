@@ -44,6 +44,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR206": "a part of a provider's address that no variable fills in",
         "OR207": "a model name that several providers have",
         "OR220": "unknown limit or budget",
+        "OR230": "a proxy for something that is not there",
         # Meaning
         "OR301": "an alias and a combo of the same name",
         "OR302": "a provider that needs a key and has no connection with one",
@@ -60,7 +61,10 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR320": "a limit that limits nothing",
         "OR321": "no such time zone",
         "OR322": "a model without a price under a budget",
-        "OR323": "no such network",
+        "OR330": "neither an IP address nor a network",
+        "OR331": "a filter that lets nobody in",
+        "OR332": "a password without a user",
+        "OR333": "a provider that cannot be called through a proxy",
         # Warnings
         "OR401": "an alias that never applies",
         "OR402": "a target that is never reached",
@@ -69,7 +73,15 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR405": "a model that the catalogue does not know",
         "OR406": "a pattern that matches nothing",
         "OR408": "a variable that nothing uses",
-        "OR420": "a limit or budget that holds for nobody",
+        "OR420": "a wait that no request can last for",
+        "OR421": "a limit or budget that holds for nobody",
+        "OR430": "a network inside another of its list",
+        "OR431": "a list of addresses that is not read, or without effect",
+        "OR432": "a filter that shuts this machine itself out",
+        "OR441": "a combo with nothing to hedge with",
+        "OR442": "an order by what is not known",
+        "OR443": "a quota that is shared with nobody",
+        "OR444": "requests that no target takes",
     }
 )
 

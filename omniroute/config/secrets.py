@@ -17,7 +17,8 @@ from secrets import token_bytes
 import msgspec
 
 from omniroute.config.bundle import Bundle, reason, regular
-from omniroute.config.spec.words import Headers, is_address, reference
+from omniroute.config.spec.settings import ProxySpec, proxies
+from omniroute.config.spec.words import Headers, is_address, is_proxy_address, reference
 from omniroute.document import Place, quoted
 from omniroute.errors import ConfigError, Problem
 from omniroute.secret import Secret
@@ -28,8 +29,15 @@ FORBIDDEN = ("/proc", "/sys", "/dev")
 UNRESOLVED = "http://unresolved.invalid"
 """Stands for an address that is not there, so that compiling can go on to the next problem."""
 
+UNRESOLVED_PROXY = "http://unresolved.invalid:1"
+
 _KEY = token_bytes(32)
 _one_line = re.compile(r"[\t -~]+")
+
+
+def keyed(*values: str) -> bytes:
+    """A digest that tells values apart within this process, and nothing about them elsewhere."""
+    return hmac.digest(_KEY, "\0".join(values).encode("utf-8", "surrogateescape"), "sha256")
 
 
 class Resolver:
@@ -79,6 +87,17 @@ class Resolver:
             self._refuse("OR113", place, f"what {quoted(text)} holds is not an http or https address")
         return UNRESOLVED
 
+    def proxy(self, text: str, place: Place | str) -> str:
+        """The proxy's address that a field holds or refers to."""
+        value = self.text(text, place)
+        if is_proxy_address(value):
+            return value
+        if value != text:
+            self._refuse(
+                "OR113", place, f"what {quoted(text)} holds is not a proxy's address without user and password"
+            )
+        return UNRESOLVED_PROXY
+
     def check(self) -> None:
         """Raises ConfigError where something was wrong."""
         if self.problems:
@@ -95,6 +114,8 @@ def missing(bundle: Bundle) -> list[Problem]:
     for place, text in _references(bundle):
         if place[-1] == "base_url":
             resolver.address(text, place)
+        elif place[-1] == "url":
+            resolver.proxy(text, place)
         else:
             resolver.text(text, place)
     return resolver.problems
@@ -120,6 +141,15 @@ def _references(bundle: Bundle) -> Iterator[tuple[Place, str]]:
             if connection.api_key is not None:
                 yield (*at, "connections", each, "api_key"), connection.api_key
             yield from _header_values(connection.headers, (*at, "connections", each))
+    for place, proxy in proxies(spec.settings.proxy):
+        yield from _proxy_values(proxy, place)
+
+
+def _proxy_values(proxy: ProxySpec, at: Place) -> Iterator[tuple[Place, str]]:
+    for name in ("url", "username", "password"):
+        value = getattr(proxy, name)
+        if value is not None:
+            yield (*at, name), value
 
 
 def _header_values(headers: Headers, at: Place) -> Iterator[tuple[Place, str]]:

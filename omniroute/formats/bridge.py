@@ -90,7 +90,7 @@ def whole(
 ) -> Reply:
     """The whole answer for a client that does not stream. Raises ValueError where the body is not the format's."""
     if upstream is client and not tagged:
-        return upstream.relabel(body, head.model)
+        return upstream.relabel(body, head)
     message = upstream.decode_reply(body)
     return reply(client, untagged(message, upstream.NAME) if tagged else message, head, ident, created)
 

@@ -9,7 +9,7 @@ alone. The one that must say how long it took is told so by the head.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -32,7 +32,8 @@ class Head(msgspec.Struct):
     `fields` are raw slices of the body by top-level key; `model` and `stream` are decoded and checked. `body` is the
     whole of it, for who looks further. `mode` is how the answer is wanted, where a format has several ways of it.
     `elapsed` tells the seconds since the request came, for the formats whose answers say it; whoever serves the request
-    sets it. `at_once` answers a request that asks a model for nothing, given when it came (UNIX seconds).
+    sets it. `at_once` answers a request that asks a model for nothing, given when it came (UNIX seconds). `echoed` is what
+    an answer repeats of the request although no upstream is told of it.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Head(msgspec.Struct):
     mode: str = ""
     elapsed: Callable[[], float] = no_time
     at_once: Callable[[int], bytes] | None = None
+    echoed: dict[str, Raw] = {}
 
 
 class Reply(msgspec.Struct):
@@ -67,6 +69,10 @@ def malformed(why: str) -> Fault:
 PICTURE = "[The answer holds an image here, which this format cannot carry.]"
 SOUND = "[The answer holds a sound here, which this format cannot carry.]"
 """What encoders say in place of what their format has no place for."""
+
+Counted = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+"""Tokens of a prompt as an upstream counts them. No model's window is near the most: a number beyond is a slip of the
+provider's, and nobody is to plan with it."""
 
 Retell = Callable[[Fault], Fault]
 """How a fault that the upstream told of itself is told to the client: by name, and without what a stranger may not say."""
@@ -183,6 +189,10 @@ class ChatCodec(ClientCodec, Speaks, Protocol):
 
     def encode_request(self, chat: Chat, model: str) -> tuple[Fields, list[Loss]]: ...
 
+    def reads_address(self, address: str, model: str) -> bool:
+        """Whether an upstream gets an image from this address itself; where not, it takes the image alone."""
+        ...
+
     def limited(self, fields: Fields, limit: int) -> Fields:
         """The request with its answer limited to so many tokens, or to fewer where it says so itself."""
         ...
@@ -205,7 +215,7 @@ class ChatCodec(ClientCodec, Speaks, Protocol):
         """The request for an upstream of this format: every byte as it came but for what must differ."""
         ...
 
-    def relabel(self, body: bytes, model: str) -> Reply:
+    def relabel(self, body: bytes, head: Head) -> Reply:
         """A whole answer handed on, its model being the one that was asked for."""
         ...
 

@@ -206,7 +206,7 @@ class Output(Value, frozen=True):
 
 class Chat(Value, frozen=True):
     """A whole request but for the model's name, which belongs to routing. `vendor` keeps the top-level fields that
-    only `vendor_format` knows, for the way back to it."""
+    only `vendor_format` knows, for the way back to it; `unread` are the fields within others that have no place here."""
 
     turns: tuple[Turn, ...]
     system: tuple[Text, ...] = ()
@@ -223,6 +223,7 @@ class Chat(Value, frozen=True):
     service_tier: str | None = None
     vendor_format: str | None = None
     vendor: dict[str, Raw] = {}
+    unread: tuple[Loss, ...] = ()
 
 
 class Loss(msgspec.Struct, frozen=True):

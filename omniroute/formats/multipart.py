@@ -29,7 +29,7 @@ CODE = "invalid_multipart"
 
 class Limits(msgspec.Struct, frozen=True):
     """What is too much: `field_bytes` is of all fields together, `file_bytes` of one file. `file_fields` are the names
-    of parts that are files even where they have no file name."""
+    of parts that are files even where they have no file name. `setting` is where an operator sets `file_bytes`."""
 
     file_bytes: int
     file_fields: frozenset[str] = frozenset()
@@ -38,6 +38,7 @@ class Limits(msgspec.Struct, frozen=True):
     files: int = 1
     header_bytes: int = 4 * 1024
     headers: int = 8
+    setting: str = ""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -129,7 +130,8 @@ class Multipart:
         if self._is_file(segment):
             if self._size > self._limits.file_bytes:
                 mebibytes = self._limits.file_bytes / (1024 * 1024)
-                raise TooLarge(f"`{segment.name}` is larger than the {mebibytes:g} MiB that are taken here.")
+                where = f" (`{self._limits.setting}`)" if self._limits.setting else ""
+                raise TooLarge(f"`{segment.name}` is larger than the {mebibytes:g} MiB that are taken here{where}.")
         else:
             self._field_bytes += len(data)
             if self._field_bytes > self._limits.field_bytes:

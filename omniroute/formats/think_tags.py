@@ -16,14 +16,16 @@ _ASIDE = (Start, UsageSeen)
 
 
 class Untagged:
-    """A `Decoder` over another one, whose text it takes apart."""
+    """A `Decoder` over another one, whose text it takes apart. What is held is short, and the spaces before it are kept
+    as they came: a piece may be as small as a character, and there may be many."""
 
-    __slots__ = ("_decoder", "_held", "_issuer", "_state")
+    __slots__ = ("_decoder", "_held", "_issuer", "_spaces", "_state")
 
     def __init__(self, decoder: Decoder, issuer: str) -> None:
         self._decoder = decoder
         self._issuer = issuer
         self._state = "begins"  # then perhaps "opens", "thinks" and "closes", and from then on "speaks"
+        self._spaces: list[str] = []
         self._held = ""
 
     def feed(self, data: bytes) -> list[Event]:
@@ -41,7 +43,7 @@ class Untagged:
                 out.append(event)
             elif isinstance(event, TextDelta) and event.logprobs is None:
                 self._take(event.text, out)
-            elif not (isinstance(event, BlockStop) and event.index is None and self._held):
+            elif not (isinstance(event, BlockStop) and event.index is None and (self._held or self._spaces)):
                 self._let_go(out, ends=isinstance(event, Failed | Finish))
                 out.append(event)
         return out
@@ -49,12 +51,13 @@ class Untagged:
     def _take(self, text: str, out: list[Event]) -> None:
         self._held += text
         if self._state == "begins":
-            said = self._held.lstrip()
-            if not said.startswith(OPEN):
-                if not OPEN.startswith(said):
+            self._set_aside(self._held.lstrip())
+            if not self._held.startswith(OPEN):
+                if not OPEN.startswith(self._held):
                     self._let_go(out, ends=False)
                 return
-            self._state, self._held = "opens", said.removeprefix(OPEN)
+            self._state, self._held = "opens", self._held.removeprefix(OPEN)
+            self._spaces.clear()
         if self._state == "opens":
             self._held = self._held.lstrip("\n")
             if not self._held:
@@ -67,26 +70,41 @@ class Untagged:
             if self._held:
                 self._let_go(out, ends=False)
 
+    def _set_aside(self, rest: str) -> None:
+        """Keeps what stands before the rest of what is held, which are spaces."""
+        if len(rest) < len(self._held):
+            self._spaces.append(self._held[: len(self._held) - len(rest)])
+            self._held = rest
+
     def _think_on(self, out: list[Event]) -> None:
         """Tells of what is held what is certain to be thought, and keeps the rest."""
         thought, closed, rest = self._held.partition(CLOSE)
+        sure = len(thought) if closed else len(thought) - _begun(thought)
+        said = thought[:sure].rstrip("\n")  # those at the end may be the last ones, which are not part of the thought
+        if said:
+            self._think(self._spaced(said), out)
+            self._held = self._held[len(said) :]
         if closed:
-            self._think(thought.rstrip("\n"), out)
             out.append(BlockStop())
+            self._spaces.clear()
             self._state, self._held = "closes", rest
-            return
-        sure = len(self._held) - _begun(self._held)
-        sure = len(self._held[:sure].rstrip("\n"))  # they may be the last ones, which are not part of the thought
-        self._think(self._held[:sure], out)
-        self._held = self._held[sure:]
+        else:
+            self._set_aside(thought[sure:])
 
     def _think(self, text: str, out: list[Event]) -> None:
         if text:
             out.append(ThinkingDelta(text, issuer=self._issuer))
 
+    def _spaced(self, text: str) -> str:
+        """The text with the spaces before it."""
+        if not self._spaces:
+            return text
+        spaces, self._spaces = self._spaces, []
+        return "".join(spaces) + text
+
     def _let_go(self, out: list[Event], *, ends: bool) -> None:
         """What is held, as what it turned out to be: there is no more to come that could tell."""
-        held, self._held = self._held, ""
+        held, self._held = self._spaced(self._held), ""
         if self._state == "thinks":
             self._think(held, out)
             if not ends:

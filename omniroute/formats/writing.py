@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
+from omniroute.errors import Unsupported
 from omniroute.formats.arguments import object_of
 from omniroute.formats.codec import Fields
 from omniroute.formats.ir import (
@@ -20,6 +21,7 @@ from omniroute.formats.ir import (
     Tool,
     ToolCall,
     ToolChoice,
+    ToolResult,
     Turn,
 )
 
@@ -29,13 +31,16 @@ ERROR = "Error: "
 OPENING = "(The conversation begins with the assistant.)"
 EMPTY = "(The user said nothing.)"
 UNANSWERED = "(There is no result.)"
+HELD = {("anthropic", "thread"): "thread_unsupported_request"}
+"""Fields by which a conversation is held at a provider, so that the next request sends of it only what is new: without
+them it would be another conversation. The code is the one by which the format's SDKs know to send everything again."""
 
 
 class Ledger:
-    """What was lost on the way."""
+    """What of a chat was lost on the way, beginning with what was not even read."""
 
-    def __init__(self) -> None:
-        self.losses: list[Loss] = []
+    def __init__(self, chat: Chat) -> None:
+        self.losses: list[Loss] = [*chat.unread]
         self._marked = False
 
     def lose(self, code: str, path: str, what: str) -> None:
@@ -69,11 +74,31 @@ class Ledger:
         self.lose("tool", path, f"dropped: only {tool.format} has the tool {tool.name!r}")
         return None
 
+    def error(self, result: ToolResult, path: str) -> str:
+        """What stands before a result that is an error, where there is no field for it."""
+        if not result.is_error:
+            return ""
+        self.lose("is_error", path, f"told in words: {ERROR!r} before the result")
+        return ERROR
+
+    def names(self, turns: Iterable[Turn]) -> None:
+        """Who speaks, where nobody has a name."""
+        for at, turn in enumerate(turns):
+            if turn.name is not None:
+                self.lose("name", f"turns[{at}].name", "dropped: speakers have no names here")
+
     def vendor_fields(self, chat: Chat, own: str) -> dict[str, Raw]:
-        """The fields that only the format `own` has."""
+        """The fields that only the format `own` has. Raises Unsupported for one that the request means nothing without."""
         if chat.vendor_format == own:
             return chat.vendor
         for name in chat.vendor:
+            code = HELD.get((chat.vendor_format or "", name))
+            if code is not None:
+                raise Unsupported(
+                    f"`{name}`: only {chat.vendor_format} holds a conversation. Send all of it, without this field.",
+                    code=code,
+                    param=name,
+                )
             self.lose(name, name, f"dropped: only {chat.vendor_format} has this field")
         return {}
 

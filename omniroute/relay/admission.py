@@ -16,11 +16,11 @@ from math import inf
 import msgspec
 
 from omniroute.errors import Forbidden, LimitReached, Unavailable
-from omniroute.relay.address import client_address, subject
 from omniroute.relay.asgi import Pairs
 from omniroute.relay.call import Call
 from omniroute.relay.demand import Demand
 from omniroute.routing import limiting
+from omniroute.routing.caller import client_ip, customer
 from omniroute.routing.plan import Candidate, usable
 from omniroute.routing.resolve import resolve
 from omniroute.routing.tables import ANONYMOUS, UNLIMITED, Route
@@ -74,7 +74,7 @@ def _take(call: Call, callers: Sequence[Limit], hold: Hold) -> None:
     address = ""
     for limit in callers:
         if limit.per == "ip":
-            address = subject(client_address(call.scope, call.headers, call.gateway.server.trusted_proxies))
+            address = customer(_address(call))
             break
     assert call.principal is not None
     charges = limiting.of_caller(callers, call.principal, address, hold.tokens)
@@ -85,6 +85,11 @@ def _take(call: Call, callers: Sequence[Limit], hold: Hold) -> None:
         call.hold = Hold(denied=taken)
         raise refusal(taken)
     hold.lease = taken
+
+
+def _address(call: Call) -> str:
+    peer = call.scope.get("client")
+    return client_ip(peer[0] if peer else "", call.headers, call.gateway.server.trusted_proxies)
 
 
 def refusal(denied: Denied) -> LimitReached:

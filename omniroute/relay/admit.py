@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from omniroute.errors import Forbidden, Unauthenticated
+from omniroute.relay.asgi import Scope
 from omniroute.routing import credential
+from omniroute.routing.caller import Networks, client_ip
 from omniroute.routing.host import host_allowed
 from omniroute.routing.tables import ANONYMOUS, Gateway, Principal
+
+
+def client(scope: Scope, trusted: Networks) -> str:
+    """The address of the client; empty where the connection has none."""
+    peer = scope["client"]
+    return client_ip(peer[0] if peer else "", scope["headers"], trusted)
 
 
 def identify(gateway: Gateway, headers: Iterable[tuple[bytes, bytes]], query: bytes, now: float) -> Principal:

@@ -15,8 +15,9 @@ from omniroute.errors import Unsupported, UpstreamError
 from omniroute.formats import CHAT, bridge, patch
 from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, Speaks, malformed
 from omniroute.formats.fold import fold
-from omniroute.formats.ir import Loss
+from omniroute.formats.ir import Chat, Loss
 from omniroute.formats.think_tags import untagged
+from omniroute.relay import images
 from omniroute.relay.call import Call
 from omniroute.routing.plan import Candidate, output_limit
 from omniroute.routing.tables import Deadlines, Endpoint, Target
@@ -53,9 +54,8 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
         if fields[codec.HISTORY] is not head.fields[codec.HISTORY]:
             losses.append(FOREIGN)
     else:
-        if call.chat is None:
-            call.chat = call.codec.decode_request(head)
-        fields, losses = codec.encode_request(call.chat, target.model)
+        chat = images.embedded(call, decoded(call, head), codec, target.model)
+        fields, losses = codec.encode_request(chat, target.model)
     limit = output_limit(call.policies, call.asked, target)
     if limit is not None:
         fields = codec.limited(fields, limit)
@@ -67,6 +67,21 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
         raise lossy(target, losses)
     path = codec.path(target.model, head.stream)
     return Prepared(codec, path, patch.join(fields), losses, headers, tagged=quirks.think_tags)
+
+
+async def gather(call: Call, client: Client, head: Head, target: Target) -> None:
+    """Has what the target needs besides the request itself: images that it does not fetch. Raises Unsupported where
+    they cannot be had."""
+    codec = _codec(call, target)
+    if call.endpoint.format != codec.NAME:
+        await images.gather(call, client, decoded(call, head), codec, target.model)
+
+
+def decoded(call: Call, head: Head) -> Chat:
+    """What the request means, read once."""
+    if call.chat is None:
+        call.chat = call.codec.decode_request(head)
+    return call.chat
 
 
 def _codec(call: Call, target: Target) -> ChatCodec:
@@ -154,7 +169,7 @@ async def ask(
     """The answer of a candidate to a body, opened, whatever the operation is."""
     target = candidate.target
     reply = await client.send(
-        target.upstream,
+        target,
         candidate.connection,
         endpoint,
         path,
@@ -209,6 +224,7 @@ async def stream(
     provider = candidate.target.upstream.name
     way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at), tagged=tagged)
     way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
+    call.bridge = way
     return await opened(reply, way, provider, last=last)
 
 

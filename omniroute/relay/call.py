@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from math import inf
 from typing import TYPE_CHECKING
 
-from omniroute.errors import Fault
-from omniroute.formats.codec import ClientCodec, Head
+from omniroute.errors import Fault, Unsupported
+from omniroute.formats.codec import Bridge, ClientCodec, Head
 from omniroute.formats.ir import Chat, FinishReason, Loss, Usage
 from omniroute.formats.multipart import Part
+from omniroute.formats.pictures import Picture
 from omniroute.relay.asgi import Pairs, Scope, Send
 from omniroute.relay.guard import Guard
+from omniroute.relay.health import GO
 from omniroute.routing import request_id as ids
+from omniroute.routing.conditions import NO_FACTS, Facts
 from omniroute.routing.resolve import PLAIN
 from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Route, Target
 from omniroute.state.base import Attempt, State
@@ -26,19 +30,25 @@ class Call:
     """What is known so far, and what will stand in the ledger. Times are of the monotonic clock, in seconds. `path`
     is what follows the endpoint's own path, decoded, where it takes all paths below it; there `operation` may turn out
     to be another than the endpoint's. `provider` is the only one that may serve, where the path names one; `asked` is
-    the name of the model without the `variant` that it asks for. `hold` is what limits and budgets let it in with. `form` is what a form holds, where the endpoint takes
-    one. `seconds` are of the audio that was listened to."""
+    the name of the model without the `variant` that it asks for. `hold` is what limits and budgets let it in with.
+    `form` is what a form holds, where the endpoint takes one. `pictures` are images that were fetched, by their
+    address, and `unfetched` says why one was not. `seconds` are of the audio that was listened to. `bridge` is the
+    stream that is being opened. Of a try that races another one, `claim` is called before the first byte goes to the
+    client; `lost` says that the other was faster."""
 
     __slots__ = (
         "asked",
         "attempts",
+        "bridge",
         "chat",
+        "claim",
         "codec",
         "committed",
         "connection",
         "cost",
         "deadline",
         "endpoint",
+        "facts",
         "fault",
         "finish",
         "first_byte",
@@ -50,12 +60,14 @@ class Call:
         "hold",
         "id",
         "last",
+        "leave",
         "losses",
+        "lost",
         "operation",
         "path",
+        "pictures",
         "policies",
         "principal",
-        "probe",
         "provider",
         "request_id",
         "route",
@@ -68,6 +80,7 @@ class Call:
         "status",
         "target",
         "tries",
+        "unfetched",
         "upstream_time",
         "usage",
         "variant",
@@ -105,8 +118,11 @@ class Call:
         self.hold: Hold | None = None
         self.asked = ""
         self.route: Route | None = None
+        self.facts: Facts = NO_FACTS
         self.variant = PLAIN
         self.chat: Chat | None = None
+        self.pictures: dict[str, Picture] = {}
+        self.unfetched: Unsupported | None = None
         self.target: Target | None = None
         self.connection: Connection | None = None
         self.attempts: list[Attempt] = []
@@ -118,8 +134,11 @@ class Call:
         self.status = 0
         self.cost: Decimal | None = None
         self.committed = False
+        self.bridge: Bridge | None = None
         self.last = False
-        self.probe = False
+        self.leave = GO
+        self.claim: Callable[[], None] | None = None
+        self.lost = False
         self.tries = 0
         self.deadline = inf
         self.upstream_time = 0.0

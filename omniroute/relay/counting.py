@@ -11,10 +11,9 @@ from functools import partial
 from omniroute.errors import LimitReached, Unavailable, UpstreamError
 from omniroute.formats import CHAT, COUNTING, patch, tokens
 from omniroute.formats.codec import Head, malformed
-from omniroute.formats.ir import Chat
-from omniroute.relay import headers
+from omniroute.relay import headers, images
 from omniroute.relay.asgi import respond
-from omniroute.relay.attempt import Prepared, forwarded, send
+from omniroute.relay.attempt import Prepared, decoded, forwarded, send
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide
 from omniroute.relay.relay import once
@@ -39,7 +38,7 @@ async def count(call: Call, client: Client, body: bytes) -> None:
     counted = await _ask(call, client, head, candidates)
     if counted is None:
         model = candidates[0].target.model if candidates else head.model
-        answer = counter.encode_count(await asyncio.to_thread(tokens.count, _chat(call, head), model), estimated=True)
+        answer = counter.encode_count(await asyncio.to_thread(tokens.count, decoded(call, head), model), estimated=True)
     else:
         answer = counter.encode_count(counted, estimated=False)
     call.status = 200
@@ -54,8 +53,10 @@ async def _ask(call: Call, client: Client, head: Head, candidates: list[Candidat
         if form is None:
             continue
         counted: list[int] = []
+        if call.endpoint.format != form:
+            await images.gather(call, client, decoded(call, head), CHAT[form], candidate.target.model)
         prepared = _prepare(call, head, candidate.target, form)
-        failure = await once(call, candidate, partial(_exchange, call, client, prepared, counted))
+        failure = await once(call, candidate, partial(_exchange, client, prepared, counted))
         if failure is None:
             return counted[0]
         if failure.kind == "invalid" and failure.fault.status not in NO_COUNTING:
@@ -64,7 +65,7 @@ async def _ask(call: Call, client: Client, head: Head, candidates: list[Candidat
 
 
 async def _exchange(
-    call: Call, client: Client, prepared: Prepared, counted: list[int], candidate: Candidate
+    client: Client, prepared: Prepared, counted: list[int], call: Call, candidate: Candidate
 ) -> UpstreamError | None:
     provider = candidate.target.upstream.name
     try:
@@ -97,13 +98,8 @@ def _prepare(call: Call, head: Head, target: Target, form: str) -> Prepared:
         fields = codec.forward(head, target.model)
         ours = forwarded(call, codec, quirks, [])
     else:
-        fields, _ = codec.encode_request(_chat(call, head), target.model)
+        chat = images.embedded(call, decoded(call, head), codec, target.model)
+        fields, _ = codec.encode_request(chat, target.model)
         ours = ()
     fields = counter.count_request(patch.apply(quirks, fields), target.model)
     return Prepared(codec, counter.count_path(target.model), patch.join(fields), [], ours)
-
-
-def _chat(call: Call, head: Head) -> Chat:
-    if call.chat is None:
-        call.chat = call.codec.decode_request(head)
-    return call.chat

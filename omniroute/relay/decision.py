@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from omniroute.errors import BadRequest, Forbidden, LimitReached, Unavailable
+from omniroute.errors import BadRequest, Forbidden, LimitReached, NotFound, Unavailable
 from omniroute.relay.admit import check_model
 from omniroute.relay.call import Call
-from omniroute.routing.plan import Candidate, Turn, applicable, plan
+from omniroute.relay.facts import look
+from omniroute.routing.plan import Candidate, applicable, plan
 from omniroute.routing.resolve import at_provider, resolve, variant
+from omniroute.routing.strategies import Turn
 from omniroute.state.base import Attempt
 
 
@@ -29,6 +31,7 @@ def choose(call: Call, turn: Turn) -> list[Candidate]:
     route = call.route
     assert route is not None
     now = call.state.clock.monotonic()
+    call.facts = look(call, route.needs)
     candidates = plan(
         route,
         call.state,
@@ -39,6 +42,7 @@ def choose(call: Call, turn: Turn) -> list[Candidate]:
         policies=call.policies,
         limits=call.hold.candidates if call.hold is not None else (),
         tokens=call.hold.tokens if call.hold is not None else 0,
+        facts=call.facts,
     )
     usable = [candidate for candidate in candidates if not candidate.skip]
     if not usable:
@@ -62,6 +66,11 @@ def _unusable(call: Call, candidates: list[Candidate], now: float) -> Exception:
     wait = max(1.0, soonest.until - now)
     reasons = ", ".join(f"`{candidate.connection.id}` ({candidate.skip})" for candidate in waiting[:4])
     message = f"Nothing can serve this now: {reasons}. Try again in {wait:.0f} s."
+    if all(candidate.kind == "no_model" for candidate in waiting):
+        names = ", ".join(f"`{candidate.target.id}`" for candidate in waiting[:4])
+        return NotFound(
+            f"The provider does not have {names}, as it has just said.", code="model_not_found", param="model"
+        )
     if all(candidate.limited for candidate in waiting):
         return LimitReached(message, retry_after=wait)
     if all(candidate.kind == "rate_limited" for candidate in waiting):
@@ -72,8 +81,14 @@ def _unusable(call: Call, candidates: list[Candidate], now: float) -> Exception:
 def _denied(candidates: list[Candidate]) -> Exception:
     """A policy's word counts more than that another model is for something else."""
     first = next((candidate for candidate in candidates if candidate.denied == "policy"), candidates[0])
-    if first.denied == "policy":
-        return Forbidden(first.skip, code="denied_by_policy")
+    match first.denied:
+        case "policy":
+            return Forbidden(first.skip, code="denied_by_policy")
+        case "condition":
+            reasons = "; ".join(
+                dict.fromkeys(f"`{c.target.id}` is {c.skip}" for c in candidates if c.denied == "condition")
+            )
+            return BadRequest(f"No target takes this request: {reasons}.", code="no_target_for_this", param="model")
     return BadRequest(f"{first.skip}.", code="model_not_for_this", param="model")
 
 

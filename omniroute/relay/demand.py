@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from omniroute.catalog import Model
+from omniroute.catalog import Model, Price, most
 from omniroute.formats import patch, tokens
 from omniroute.formats.codec import Head
 from omniroute.formats.ir import Raw
@@ -37,6 +37,7 @@ USUAL_ANSWER = 1_000
 USUAL_PROMPT = 50_000
 """The most that is reserved for a prompt from limits: larger bodies are mostly pictures and files, and those cost less
 than their size."""
+UNPRICED = Price()
 LARGEST_PICTURE = 4096 * 4096
 SLOWEST_SOUND = 1_000
 """Bytes of a second of sound at the least, where a file does not tell its length."""
@@ -113,12 +114,15 @@ class Demand:
         dearest = Decimal(0)
         for target in targets:
             limit = output_limit(policies, asked, target) if policies else None
-            cost = target.ceiling.most(
+            price = target.facts.price or UNPRICED
+            cost = most(
+                price,
                 input=self._prompt(target.facts),
                 output=self._answer(target.facts, limit),
                 images=self.images,
                 pixels=self.pixels,
                 seconds=self.seconds,
+                tiers=target.tiers,
             )
             if cost is None:
                 return dearest, target.id
@@ -152,7 +156,7 @@ def of_chat(call: Call) -> Demand:
 
 def _context(facts: Model) -> int:
     """What a prompt may be at the most. A model with a price for long prompts takes such, whatever is listed."""
-    long = facts.price is not None and facts.price.input_above_200k is not None
+    long = facts.price is not None and bool(facts.price.tiers)
     return max(facts.context or LONGEST_CONTEXT, LONGEST_CONTEXT if long else 0)
 
 

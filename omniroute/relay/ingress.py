@@ -59,14 +59,16 @@ LONG = 60.0
 """Seconds. Longer than this, no official SDK waits for a refusal to end; those of OpenAI and Anthropic try again at once
 instead, unless they are told not to."""
 MEBIBYTE = 1024 * 1024
-FORM_TOO_LARGE = "The form is larger than the {:g} MiB that are taken here."
+FORM_TOO_LARGE = "The form is larger than the {:g} MiB that are taken here (`server.audio_limit`, and its fields)."
+FORM_FIELDS = 5 * MEBIBYTE
+"""What a form may hold beside its file."""
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path of the client API. `body_limit` is in bytes, None for the configured one; `metered` calls
     stand in the ledger; `mount` takes all paths below; `shared` paths speak another format to callers that send a header
-    of its own; a row that is `holding` something takes no path without it; where there is a `form`, the body is one
-    within these limits, and no JSON."""
+    of its own; a row that is `holding` something takes no path without it; where there is a `form`, the body is one with
+    a file under one of these names, and no JSON."""
 
     path: str
     method: Literal["GET", "POST", "DELETE"]
@@ -79,14 +81,14 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     mount: bool = False
     shared: bool = False
     holding: str = ""
-    form: Limits | None = None
+    form: frozenset[str] = frozenset()
 
 
 async def at_provider(call: Call, client: Client, body: bytes) -> None:
     """Answers `/v1/providers/{provider}/…` as the endpoint does whose path the rest is."""
     call.provider, _, rest = call.path.partition("/")
     row = next((row for row in ENDPOINTS if row.path == f"/v1/{rest}" and row.method == call.endpoint.method), None)
-    if row is None or not row.metered or row.form is not None:  # a form is read on the way to its own path only
+    if row is None or not row.metered or row.form:  # a form is read on the way to its own path only
         raise NotFound(f"There is no `{rest}` of a single provider.", code="path_not_found")
     call.endpoint, call.operation, call.codec, call.path = row, row.operation, CLIENTS[row.format], ""
     await row.serve(call, client, body)
@@ -118,8 +120,7 @@ ENDPOINTS = (
         "openai_chat",
         transcribe.transcribe,
         "transcriptions",
-        body_limit=30 * MEBIBYTE,
-        form=Limits(file_bytes=25 * MEBIBYTE, file_fields=frozenset({"file"})),
+        form=frozenset({"file"}),
     ),
     _posted("/v1/embeddings", "openai_chat", unary.embed_openai, "embeddings"),
     _looked_up("/v1/embeddings", "openai_chat", listing.models, "embeddings"),
@@ -227,17 +228,20 @@ class Gate:
 
     async def _answer(self, call: Call, scope: Scope, receive: Receive, guard: Guard) -> None:
         endpoint, gateway = call.endpoint, call.gateway
+        if gateway.ip_filter is not None:
+            gateway.ip_filter.check(admit.client(scope, gateway.server.trusted_proxies))
         now = self.state.clock.now()
         call.principal = admit.identify(gateway, call.headers, scope["query_string"], now)
         admit.check_role(call.principal, endpoint.access)
         if call.principal is ANONYMOUS:
             admit.check_page(call.headers, gateway.access.allowed_hosts)
-        limit = gateway.server.body_limit if endpoint.body_limit is None else endpoint.body_limit
-        if endpoint.form is None:
-            body = await _read(call, receive, limit)
-        else:
+        if endpoint.form:
             body = b""
-            call.form = await _form(call, receive, limit, endpoint.form)
+            most = gateway.server.audio_limit
+            call.form = await _form(call, receive, Limits(most, endpoint.form, setting="server.audio_limit"))
+        else:
+            limit = gateway.server.body_limit if endpoint.body_limit is None else endpoint.body_limit
+            body = await _read(call, receive, limit)
         guard.body_is_here()
         await endpoint.serve(call, self.client, body)
 
@@ -285,8 +289,9 @@ async def _read(call: Call, receive: Receive, limit: int) -> bytes:
     return b"".join(parts)
 
 
-async def _form(call: Call, receive: Receive, limit: int, limits: Limits) -> list[Part]:
+async def _form(call: Call, receive: Receive, limits: Limits) -> list[Part]:
     """The parts of a form. Raises as soon as what comes is too much of anything, or no form."""
+    limit = limits.file_bytes + FORM_FIELDS
     if call.principal is ANONYMOUS:
         admit.check_origin(call.headers)
     boundary = b""

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from omniroute.catalog import Price
+from omniroute.catalog.price import Price, Rates
 from omniroute.errors import BadRequest, NotFound
 from omniroute.relay.admit import may_use
 from omniroute.relay.call import Call
@@ -207,10 +207,18 @@ def _facts(line: Listed) -> dict[str, Any]:
 
 def _prices(price: Price) -> dict[str, Any]:
     """Of a million tokens, by their kind, and of an image, a pixel or a second."""
-    said = {name: value for name, value in msgspec.structs.asdict(price).items() if value is not None}
-    told: dict[str, Any] = {f"usd_{name}": value for name, value in said.items() if name.startswith("per_")}
-    tokens = {name: value for name, value in said.items() if not name.startswith("per_")}
+    each = ("per_image", "per_pixel", "per_second")
+    told: dict[str, Any] = {f"usd_{name}": value for name in each if (value := getattr(price, name)) is not None}
+    tokens = _rates(price)
+    if price.tiers:
+        tokens["tiers"] = [{"above": tier.above, **_rates(tier)} for tier in price.tiers]
+    if price.service_tiers:
+        tokens["service_tiers"] = {tier.name: _rates(tier) for tier in price.service_tiers}
     return told | {"usd_per_million": tokens} if tokens else told
+
+
+def _rates(rates: Rates) -> dict[str, Any]:
+    return {name: value for name in Rates.__struct_fields__ if (value := getattr(rates, name)) is not None}
 
 
 SHAPES: Mapping[str, Shape] = {

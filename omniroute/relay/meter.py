@@ -6,10 +6,15 @@ from decimal import Decimal
 
 from omniroute.catalog.price import by_second, cost
 from omniroute.formats.ir import Usage
+from omniroute.relay import estimate
 from omniroute.relay.call import Call
 from omniroute.relay.headers import losses
+from omniroute.relay.session import remember
 from omniroute.routing.tables import Target
 from omniroute.state.base import UsageRow
+
+TOKENS = tuple(name for name in Usage.__struct_fields__ if name != "estimated")
+"""The counts of a usage."""
 
 
 def price(target: Target, usage: Usage) -> Decimal | None:
@@ -29,6 +34,18 @@ def price(target: Target, usage: Usage) -> Decimal | None:
     )
 
 
+def charge(call: Call, usage: Usage, cost: Decimal | None) -> None:
+    """Adds what one answer took to what the request took before, for an answer that was of no use costs as much. A
+    request of which one part has no known price has none."""
+    before = call.usage
+    if before is None:
+        call.usage, call.cost = usage, cost
+        return
+    numbers = {name: getattr(before, name) + getattr(usage, name) for name in TOKENS}
+    call.usage = Usage(**numbers, estimated=before.estimated or usage.estimated)
+    call.cost = None if call.cost is None or cost is None else call.cost + cost
+
+
 def heard(target: Target, usage: Usage | None, seconds: float | None) -> Decimal | None:
     """USD for speech that became text: by the tokens where the provider counts them and they have a price, else by how
     long the audio is."""
@@ -39,8 +56,19 @@ def heard(target: Target, usage: Usage | None, seconds: float | None) -> Decimal
     return by_second(known, seconds)
 
 
+def forgone(call: Call, target: Target) -> Decimal | None:
+    """USD that a try costs which was given up for a faster one: by what its provider has told of it, or else by the
+    prompt, which it has."""
+    if call.cost is not None:
+        return call.cost
+    way = call.bridge
+    usage = way.usage if way is not None and way.usage is not None else estimate.usage(call, way.produced if way else 0)
+    return price(target, usage)
+
+
 def settle(call: Call) -> None:
     """Writes the request down, once, whatever became of it."""
+    remember(call)
     total = call.state.clock.monotonic() - call.started
     usage = call.usage or Usage()
     target, fault = call.target, call.fault

@@ -27,6 +27,8 @@ STOPPING = Fault(kind="unavailable", status=503, message="The gateway is shuttin
 
 async def send_whole(call: Call, body: bytes, content_type: bytes = headers.JSON) -> None:
     """Answers with a whole body."""
+    if call.claim is not None:
+        call.claim()
     await respond(call.send, 200, headers.whole(call, len(body), content_type), body)
 
 
@@ -69,6 +71,8 @@ class Pulse:
 
 async def stream(call: Call, opened: Opened, provider: str) -> UpstreamError | None:
     """Answers with a stream to its legal end; a failure of the upstream on the way is told and given back."""
+    if call.claim is not None:
+        call.claim()
     send, way = call.send, opened.bridge
     call.committed = True
     call.status = 200

@@ -13,23 +13,29 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from omniroute.errors import Fault, Unsupported, UpstreamError
-from omniroute.relay import admission, attempt, demand, estimate, meter, pump
+from omniroute.relay import admission, attempt, demand, estimate, health, memory, meter, pump
 from omniroute.relay.attempt import Opened, Prepared
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide, nothing_left
-from omniroute.routing.plan import Candidate
-from omniroute.routing.tables import Target
+from omniroute.relay.race import Race
+from omniroute.routing.plan import Candidate, follows, has_more_room
+from omniroute.routing.tables import Route, Target
 from omniroute.state.base import Attempt, Outcome
 from omniroute.state.limits import Denied
 from omniroute.upstream.client import Client, named
+from omniroute.upstream.overflow import too_long
 from omniroute.upstream.transport import Reply
 
+SHARED: frozenset[Outcome] = frozenset({"rate_limited", "quota"})
+"""Outcomes that say something of all connections that share the quota."""
 BUSY = "connections_busy"
 """The code of a candidate that was taken or began to cool down between the plan and its turn."""
-Exchange = Callable[[Candidate], Awaitable[UpstreamError | None]]
-"""Asks one candidate and answers the client; gives back the failure where there was one."""
+Exchange = Callable[[Call, Candidate], Awaitable[UpstreamError | None]]
+"""Asks one candidate and answers the client of the call; gives back the failure where there was one."""
 Prepare = Callable[[Target], Exchange]
 """Makes the request for a target. Raises Unsupported where the target cannot carry it."""
+Gather = Callable[[Target], Awaitable[None]]
+"""Has what the request for a target needs and does not hold itself. Raises Unsupported where it cannot be had."""
 Repair = Callable[[Target, UpstreamError], Exchange | None]
 """Another way to ask a target that refused the request, if there is one."""
 
@@ -54,42 +60,145 @@ def converse(call: Call, client: Client) -> Awaitable[None]:
         return pump.send_whole(call, head.at_once(int(call.started_at)))
 
     def prepare(target: Target) -> Exchange:
-        return partial(_exchange, call, client, attempt.prepare(call, head, target))
+        return partial(_exchange, client, attempt.prepare(call, head, target))
 
     def repair(target: Target, failure: UpstreamError) -> Exchange | None:
         prepared = attempt.unsealed(call, head, target, failure)
-        return None if prepared is None else partial(_exchange, call, client, prepared)
+        return None if prepared is None else partial(_exchange, client, prepared)
 
-    return run(call, candidates, prepare, repair)
+    fetches = call.gateway.server.fetch_images is not None
+    return run(call, candidates, prepare, repair, partial(attempt.gather, call, client, head) if fetches else None)
 
 
-async def run(call: Call, candidates: list[Candidate], prepare: Prepare, repair: Repair | None = None) -> None:
+async def run(
+    call: Call,
+    candidates: list[Candidate],
+    prepare: Prepare,
+    repair: Repair | None = None,
+    gather: Gather | None = None,
+) -> None:
     """Tries the candidates in their order until one has answered. Raises what went wrong where none did."""
-    prepared: dict[str, Exchange] = {}
-    failure: UpstreamError | Unsupported | None = None
-    for number, candidate in enumerate(candidates, 1):
-        target = candidate.target
-        try:
-            if target.id not in prepared:
-                prepared[target.id] = prepare(target)
-        except Unsupported as error:
-            call.attempts.append(Attempt(target.id, candidate.connection.id, "skipped", message=error.fault.message))
-            failure = failure or error
-            continue
-        call.last = number == len(candidates)
-        latest = await _try(call, candidate, prepared[target.id])
-        if latest is not None and latest.kind == "invalid" and repair is not None:
-            mended = repair(target, latest)
-            if mended is not None:
-                prepared[target.id] = mended
-                latest = await once(call, candidate, mended, again=True)
-        if latest is None:
+    line = _Line(call, candidates, prepare, repair, gather)
+    while (candidate := await line.next()) is not None:
+        hedge = candidate.hedge
+        call.last = line.is_empty
+        if hedge is None or call.last:
+            latest = await line.ask(call, candidate)
+            failed = [] if latest is None else [(candidate, latest)]
+        else:
+            route, how = hedge
+            call.state.scores.earn(route.name, how.budget)
+            failed = await Race(call, line.ask).run(candidate, how.after, partial(line.spare, candidate, route))
+        if not failed:
             return
-        if failure is None or latest.fault.code != BUSY:
-            failure = latest
-        if latest.kind == "invalid" or call.state.clock.monotonic() >= call.deadline:
-            break
-    raise failure or nothing_left(candidates)
+        for one in failed:
+            line.failed(*one)
+    raise line.failure or nothing_left(candidates)
+
+
+class _Line:
+    """The candidates of a request, as they are taken one after the other, and how those before have failed."""
+
+    __slots__ = (
+        "_at",
+        "_call",
+        "_candidates",
+        "_gather",
+        "_latest",
+        "_prepare",
+        "_prepared",
+        "_repair",
+        "_too_long",
+        "failure",
+    )
+
+    def __init__(
+        self, call: Call, candidates: list[Candidate], prepare: Prepare, repair: Repair | None, gather: Gather | None
+    ) -> None:
+        self._call = call
+        self._candidates = candidates
+        self._at = 0
+        self._prepare = prepare
+        self._gather = gather
+        self._repair = repair
+        self._prepared: dict[str, Exchange] = {}
+        self._latest: tuple[Candidate, UpstreamError] | None = None
+        self._too_long: list[Candidate] = []
+        self.failure: UpstreamError | Unsupported | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self._at == len(self._candidates)
+
+    async def next(self) -> Candidate | None:
+        """The next one that may make good what failed before and can carry the request, taken off the line."""
+        late = self._latest is not None and self._call.state.clock.monotonic() >= self._call.deadline
+        while not (late or self.is_empty):
+            candidate = self._candidates[self._at]
+            self._at += 1
+            if self._helps(candidate) and await self._carries(candidate):
+                return candidate
+        return None
+
+    async def spare(self, slow: Candidate, route: Route) -> Candidate | None:
+        """The one to ask besides a slow one, which is another target of the same combo, if that may hedge now."""
+        at = self._at
+        while at < len(self._candidates) and self._candidates[at].target.id == slow.target.id:
+            at += 1
+        if at == len(self._candidates) or not any(each is route for each in self._candidates[at].within):
+            return None
+        candidate = self._candidates[at]
+        if not (await self._carries(candidate) and self._call.state.scores.may_hedge(route.name)):
+            return None
+        self._candidates = [*self._candidates[:at], *self._candidates[at + 1 :]]
+        return candidate
+
+    async def ask(self, call: Call, candidate: Candidate) -> UpstreamError | None:
+        """One candidate, as often as its route says, and once more where the request can be mended."""
+        target = candidate.target
+        latest = await _try(call, candidate, self._prepared[target.id])
+        if latest is not None and latest.kind == "invalid" and self._repair is not None:
+            mended = self._repair(target, latest)
+            if mended is not None:
+                self._prepared[target.id] = mended
+                latest = await once(call, candidate, mended, again=True)
+        return latest
+
+    def failed(self, candidate: Candidate, failure: UpstreamError) -> None:
+        """Takes note of it: it decides about who is next, and is told where nobody is."""
+        self._latest = candidate, failure
+        if failure.kind == "invalid" and too_long(failure.fault):
+            self._too_long.append(candidate)
+        if self.failure is None or failure.fault.code != BUSY:
+            self.failure = failure
+
+    def _helps(self, candidate: Candidate) -> bool:
+        if self._latest is None:
+            return True
+        failed, failure = self._latest
+        if not all(has_more_room(small, candidate) for small in self._too_long):
+            return False
+        if failure.fault.code == BUSY or (self._too_long and self._too_long[-1] is failed):
+            return True
+        if failure.fault.code == Unsupported.code:  # one that a single provider cannot serve is not wrong
+            return candidate.target.id != failed.target.id
+        return follows(failed, failure.kind, candidate)
+
+    async def _carries(self, candidate: Candidate) -> bool:
+        target = candidate.target
+        if target.id in self._prepared:
+            return True
+        try:
+            if self._gather is not None:
+                await self._gather(target)
+            self._prepared[target.id] = self._prepare(target)
+        except Unsupported as error:
+            self._call.attempts.append(
+                Attempt(target.id, candidate.connection.id, "skipped", message=error.fault.message)
+            )
+            self.failure = self.failure or error
+            return False
+        return True
 
 
 async def _try(call: Call, candidate: Candidate, exchange: Exchange) -> UpstreamError | None:
@@ -111,38 +220,47 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     own failure began is the one that has just been waited for."""
     state, connection = call.state, candidate.connection
     began = state.clock.monotonic()
-    permit = "go" if again else state.breakers.admit(connection.id, began)
-    call.probe = permit == "probe"
-    taken = admission.lease(call, candidate) if permit is not None and candidate.charges else None
-    free = permit is not None and not isinstance(taken, Denied)
-    if not free or not state.counters.acquire(connection.id, connection.max_concurrent):
+    given = health.GO if again else health.leave(state, candidate, began)
+    taken = admission.lease(call, candidate) if given is not None and candidate.charges else None
+    free = given is not None and not isinstance(taken, Denied)
+    if given is None or not free or not state.counters.acquire(connection.id, connection.max_concurrent):
         admission.give_back(call, taken)
-        if call.probe:
-            state.breakers.note(connection.id, "abandoned", began, None, connection.profile, probe=True)
+        if given:
+            health.report(state, candidate, given, "abandoned", None, began)
         call.attempts.append(Attempt(candidate.target.id, connection.id, "skipped", message="blocked meanwhile"))
         return _busy(connection.id)
+    call.leave = given
     call.target, call.connection = candidate.target, connection
     call.tries += 1
+    memory.began(call, candidate, began)
     outcome: Outcome = "abandoned"
     failure: UpstreamError | None = None
     try:
-        failure = await exchange(candidate)
+        failure = await exchange(call, candidate)
         outcome = failure.kind if failure else "success"
     finally:
         now = state.clock.monotonic()
         state.counters.release(connection.id)
         admission.give_back(call, taken)
-        wait = failure.fault.retry_after if failure else None
-        state.breakers.note(connection.id, outcome, now, wait, connection.profile, probe=call.probe)
+        health.report(state, candidate, call.leave, outcome, failure, now)
+        if failure is not None and outcome in SHARED:
+            for sibling in connection.siblings:
+                state.breakers.note(sibling, outcome, now, failure.fault.retry_after, connection.profile)
+        memory.ended(call, candidate, outcome, began, now)
         call.upstream_time += now - began
-        call.attempts.append(_attempt(candidate, outcome, failure, (now - began) * 1e3))
+        if call.lost:
+            call.cost = meter.forgone(call, candidate.target)
+        call.attempts.append(_attempt(call, candidate, outcome, failure, (now - began) * 1e3))
     return failure if not call.committed else None
 
 
-def _attempt(candidate: Candidate, outcome: Outcome, failure: UpstreamError | None, ms: float) -> Attempt:
+def _attempt(call: Call, candidate: Candidate, outcome: Outcome, failure: UpstreamError | None, ms: float) -> Attempt:
+    target, connection = candidate.target.id, candidate.connection.id
+    if call.lost:
+        return Attempt(target, connection, outcome, ms=ms, message="another target was faster", cost=call.cost)
     status = failure.fault.status if failure else 200 if outcome == "success" else None
     message = failure.fault.message[:500] if failure else ""
-    return Attempt(candidate.target.id, candidate.connection.id, outcome, status, ms, message)
+    return Attempt(target, connection, outcome, status, ms, message)
 
 
 def _busy(connection: str) -> UpstreamError:
@@ -151,7 +269,7 @@ def _busy(connection: str) -> UpstreamError:
     return UpstreamError("overloaded", fault)
 
 
-async def _exchange(call: Call, client: Client, prepared: Prepared, candidate: Candidate) -> UpstreamError | None:
+async def _exchange(client: Client, prepared: Prepared, call: Call, candidate: Candidate) -> UpstreamError | None:
     """Sends, receives and answers. The failure is given back and not raised, so that a stream that failed after its
     commit point still counts against the connection."""
     head = call.head
@@ -193,9 +311,6 @@ async def _stream(call: Call, opened: Opened, prepared: Prepared, candidate: Can
 
 def speaks(call: Call, candidate: Candidate) -> None:
     """A stream has begun: where it was to show whether the connection works again, others need not wait for its end."""
-    if call.probe:
-        connection = candidate.connection
-        call.state.breakers.note(
-            connection.id, "success", call.state.clock.monotonic(), None, connection.profile, probe=True
-        )
-        call.probe = False
+    if call.leave:
+        health.report(call.state, candidate, call.leave, "success", None, call.state.clock.monotonic())
+        call.leave = health.GO

@@ -130,7 +130,9 @@ def _continued(call: Call, head: Head) -> Head:
         raise TooLarge(
             "The conversation behind `previous_response_id` is larger than what is taken here (`server.body_limit`)."
         )
-    return call.codec.peek(body, call.path, call.scope["query_string"])
+    head = call.codec.peek(body, call.path, call.scope["query_string"])
+    head.echoed = {"previous_response_id": given}
+    return head
 
 
 def _asked(fields: dict[str, Raw]) -> list[Raw]:

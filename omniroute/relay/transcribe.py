@@ -58,7 +58,7 @@ async def transcribe(call: Call, client: Client, _body: bytes) -> None:
         losses = codec.losses(request, target.model)
         if losses and call.gateway.server.strict_translation:
             raise attempt.lossy(target, losses)
-        return partial(_exchange, call, client, Prepared(codec, request, losses))
+        return partial(_exchange, client, Prepared(codec, request, losses))
 
     decide(call)
     admission.admit(call, partial(_demand, request))
@@ -71,7 +71,7 @@ def _demand(request: Transcription, call: Call) -> Demand:
     return Demand(call.head, None, seconds=len(request.audio) / SLOWEST_SOUND if seconds is None else seconds)
 
 
-async def _exchange(call: Call, client: Client, prepared: Prepared, candidate: Candidate) -> UpstreamError | None:
+async def _exchange(client: Client, prepared: Prepared, call: Call, candidate: Candidate) -> UpstreamError | None:
     """Holds the conversation with one candidate and answers the client. The failure is given back and not raised, so
     that a stream that failed after its first words still counts against the connection."""
     provider = candidate.target.upstream.name
@@ -127,7 +127,7 @@ async def _send(
     target = candidate.target
     left = max(ends - call.state.clock.monotonic(), 0.001)
     reply = await client.send(
-        target.upstream,
+        target,
         candidate.connection,
         target.upstream.operations[call.endpoint.operation].endpoint,
         ask.path,

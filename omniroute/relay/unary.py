@@ -15,7 +15,7 @@ from typing import Generic, cast
 import msgspec
 
 from omniroute.catalog import drawn
-from omniroute.errors import Fault, UpstreamError
+from omniroute.errors import Fault, Unsupported, UpstreamError
 from omniroute.formats import images, patch
 from omniroute.formats.codec import Fields, Head, malformed
 from omniroute.formats.embeddings import EMBEDDINGS, Embed, Embedded, vectors
@@ -101,35 +101,43 @@ class _Asking(Generic[Q, A]):
         return cast("UnaryCodec[Q, A]", self.codec) if same else None
 
     async def exchange(
-        self, upstream: UnaryUpstream[Q, A], path: str, body: bytes, losses: list[Loss], candidate: Candidate
+        self,
+        upstream: UnaryUpstream[Q, A],
+        path: str,
+        body: bytes,
+        losses: list[Loss],
+        call: Call,
+        candidate: Candidate,
     ) -> UpstreamError | None:
         """Asks one candidate and answers the client; gives back the failure where there was one."""
-        call, provider = self.call, candidate.target.upstream.name
+        provider = candidate.target.upstream.name
         try:
-            said = await self.fetch(upstream, path, body, candidate)
+            said = await self.fetch(upstream, path, body, call, candidate)
             heard = upstream.decode_reply(said, self.asked)
             if heard.fault is not None:
                 raise classify(heard.fault, provider)
-            self.check(heard, provider)
             if heard.usage is None:
                 heard.usage = Usage(input=self.operation.tokens(self.asked), estimated=True)
+            price = self.operation.price(candidate.target, self.asked, heard, heard.usage)
+            meter.charge(call, heard.usage, price)  # also for an answer that nobody can use
+            self.check(heard, provider)
             made = self.told(upstream, said, heard)
         except UpstreamError as error:
             return named(error, provider, candidate.connection.auth)
         except ValueError as error:
             return classify(malformed(str(error)), provider)
         call.losses = [*losses, *made.losses]
-        call.usage = heard.usage
-        call.cost = self.operation.price(candidate.target, self.asked, heard, heard.usage)
         call.status = 200
         call.committed = True
         await pump.send_whole(call, made.body)
         return None
 
-    async def fetch(self, upstream: UnaryUpstream[Q, A], path: str, body: bytes, candidate: Candidate) -> bytes:
+    async def fetch(
+        self, upstream: UnaryUpstream[Q, A], path: str, body: bytes, call: Call, candidate: Candidate
+    ) -> bytes:
         """All that the candidate says."""
         endpoint = candidate.target.upstream.operations[self.operation.name].endpoint
-        reply = await ask(self.call, self.client, candidate, upstream, endpoint, path, body)
+        reply = await ask(call, self.client, candidate, upstream, endpoint, path, body)
         try:
             return await reply.read(REPLY_LIMIT)
         finally:
@@ -137,10 +145,10 @@ class _Asking(Generic[Q, A]):
 
     def check(self, heard: A, provider: str) -> None:
         """Raises UpstreamError for an answer to something else than was asked. That is no failure of its connection:
-        it does not know the field, and ignores it."""
+        it does not know the field, and ignores it. The next candidate may know it."""
         amiss = self.operation.amiss(self.asked, heard)
         if amiss:
-            fault = Fault(kind="invalid_request", status=400, message=amiss, code="unsupported_by_target")
+            fault = Fault(kind="invalid_request", status=400, message=amiss, code=Unsupported.code)
             raise classify(fault, provider)
 
     def told(self, upstream: UnaryUpstream[Q, A], said: bytes, heard: A) -> Made:

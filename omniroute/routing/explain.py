@@ -5,14 +5,16 @@ For the command line, and for whoever asks "why did it go there?" before it does
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from omniroute.catalog import Price
+from omniroute.routing.conditions import NO_FACTS, Facts
 from omniroute.routing.limiting import held, of_caller, told
-from omniroute.routing.plan import plan
+from omniroute.routing.plan import Candidate, plan
 from omniroute.routing.resolve import resolve, variant
+from omniroute.routing.strategies import STRATEGIES, Moment, name
 from omniroute.routing.tables import ANONYMOUS, Gateway, Policy, Principal
 from omniroute.state.base import State
 from omniroute.state.budgets import Balance
@@ -20,15 +22,20 @@ from omniroute.state.limits import Standing
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A candidate in its place. `accepted` says whether it would be tried now, `reason` why not."""
+    """A candidate in its place. `accepted` says whether it would be tried now, `reason` why not; `order` why each combo on
+    the way to it put it where it is; `proxy` which one it would be called through, without credentials, and
+    `proxy_setting` where the file says so."""
 
     target: str
     connection: str
     accepted: bool
     reason: str = ""
+    order: tuple[str, ...] = ()
     upstream_model: str = ""
     format: str = ""
     translated: bool = False
+    proxy: str = ""
+    proxy_setting: str = ""
     context: int | None = None
     usd_per_million: Price | None = None
 
@@ -36,7 +43,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     """What would happen to a request for `model`. `limits` are those that count the caller, with what is left of each,
     but for those by address; `budgets` pay for it, and where one is spent that leads elsewhere, `route` is there.
-    `refused` says what would refuse the request before a candidate is tried."""
+    `refused` says what would refuse the request before a candidate is tried. `ip_filter` tells whether it would be let
+    in from the caller's address; empty where there is no filter, or nobody asked."""
 
     model: str
     route: str
@@ -47,6 +55,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     limits: tuple[Standing, ...] = ()
     budgets: tuple[Balance, ...] = ()
     refused: str = ""
+    ip_filter: str = ""
 
 
 def explain(
@@ -55,39 +64,47 @@ def explain(
     model: str,
     client_format: str,
     policies: Sequence[Policy] = (),
+    caller: str = "",
+    facts: Facts = NO_FACTS,
     principal: Principal = ANONYMOUS,
 ) -> Explanation:
     """Raises what the request itself would raise: NotFound, BadRequest."""
-    name, _ = variant(model)
-    route = resolve(gateway, name)
-    now = state.clock.monotonic()
+    asked, _ = variant(model)
+    route = resolve(gateway, asked)
+    now, turn = state.clock.monotonic(), state.counters.peek
     balances = tuple(state.budgets.balance(budget, state.clock.now()) for budget in principal.budgets)
     spent = [budget for budget, balance in zip(principal.budgets, balances, strict=True) if not balance.remaining]
     refusing = [budget.name for budget in spent if not budget.route_to]
     if spent and not refusing:
         route = resolve(gateway, spent[0].route_to)
-    callers, candidates = held(gateway.limits if principal is ANONYMOUS else principal.limits, policies, name, route)
+    callers, limits = held(gateway.limits if principal is ANONYMOUS else principal.limits, policies, asked, route)
     charges = of_caller([limit for limit in callers if limit.per != "ip"], principal, "", 0)
     denied = [told(found) for charge in charges if (found := state.limits.look(charge, now)) is not None]
     denied += [f"budget {budget}: spent" for budget in refusing]
+    moment = Moment(state.scores, turn, state.random, now, facts.stream)
     steps = []
-    for candidate in plan(route, state, now, asked=name, policies=policies, limits=candidates):
+    for candidate in plan(route, state, now, turn=turn, asked=asked, policies=policies, facts=facts, limits=limits):
         target = candidate.target
         spoken = client_format if client_format in target.formats else next(iter(target.formats), "")
+        proxy = target.via(candidate.connection, target.upstream.endpoints[spoken]) if spoken else None
         steps.append(
             Step(
                 target=target.id,
                 connection=candidate.connection.id,
                 accepted=not candidate.skip,
                 reason=candidate.skip,
+                order=tuple(_order(candidate, state, moment, facts)),
                 upstream_model=target.model,
                 format=spoken,
                 translated=spoken != client_format,
+                proxy=proxy.label if proxy else "",
+                proxy_setting=proxy.setting if proxy else "",
                 context=target.facts.context,
                 usd_per_million=target.facts.price,
             )
         )
     names = tuple(policy.name for policy in policies)
+    verdict = gateway.ip_filter.verdict(caller) if gateway.ip_filter is not None and caller else ""
     return Explanation(
         model=model,
         route=route.name,
@@ -98,4 +115,17 @@ def explain(
         limits=tuple(state.limits.stand(charges, now)),
         budgets=balances,
         refused="; ".join(denied),
+        ip_filter=verdict,
     )
+
+
+def _order(candidate: Candidate, state: State, moment: Moment, facts: Facts) -> Iterator[str]:
+    """Why each combo on the way to a candidate put it where it is; a combo of one has nothing to tell."""
+    sticky = False
+    for route, step in candidate.steps():
+        sticky = sticky or route.sticky
+        home = state.sessions.home(route.name, facts.session, moment.now) if sticky and facts.session else None
+        if home is not None and home.step == name(step):
+            yield f"{route.name}: the session is at home here"
+        elif len(route.steps) > 1:
+            yield f"{route.name} ({route.strategy}): {STRATEGIES[route.strategy].why(route, step, moment)}"

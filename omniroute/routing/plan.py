@@ -1,39 +1,53 @@
 """In which order a route's targets are tried, and which of them may be.
 
-A pure decision over the tables, the health of the moment, and a source of chance: the request that is served and the
-`explain` that tells about it call this same function.
+A pure decision over the tables, the facts of a request, the health of the moment, and a source of chance: the request
+that is served and the `explain` that tells about it call this same function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, TypeVar
+from collections.abc import Iterator, Sequence
+from math import inf
+from typing import Literal
 
 import msgspec
 
 from omniroute.errors import UpstreamKind
+from omniroute.routing.availability import obstacle
+from omniroute.routing.conditions import NO_FACTS, Facts
 from omniroute.routing.limiting import exhausted, for_target, of_candidate, targets, told
+from omniroute.routing.selection import connections
 from omniroute.routing.serving import misfit
-from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Retry, Route, Subject, Target, Upstream
+from omniroute.routing.strategies import STRATEGIES, Moment, Step, Turn, first
+from omniroute.routing.tables import (
+    NO_RETRY,
+    Connection,
+    Gateway,
+    Hedge,
+    Policy,
+    Principal,
+    Retry,
+    Route,
+    Subject,
+    Target,
+)
 from omniroute.state.base import State
 from omniroute.state.limits import Charge, Limit
 
-T = TypeVar("T")
-Weighty = TypeVar("Weighty", Target | Route, Connection)
-
-
-Denial = Literal["policy", "operation"]
+SURELY = 2
+"""How many times a window an estimate must be before it is believed that the prompt does not fit."""
+Denial = Literal["policy", "operation", "condition", "window"]
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One connection of one target, in its place in the order. `skip` says why it may not be tried now, `until` when
-    that ends (on the clock of `now`, 0 if it does not end by itself), `kind` the failure that was the reason. `denied`
-    is set where no waiting helps. `charges` are what a try counts as on the limits that hold for it, `limited` says that
-    one of these is the reason."""
+    """One connection of one target, in its place in the order, `within` the route and the combos inside it. `skip` says
+    why it may not be tried now, `until` when that ends (on the clock of `now`, 0 if it does not end by itself), `kind`
+    the failure that was the reason. `denied` is set where no waiting helps. `charges` are what a try counts as on
+    the limits that hold for it, `limited` says that one of these is the reason."""
 
     target: Target
     connection: Connection
-    retry: Retry
+    within: tuple[Route, ...] = ()
     skip: str = ""
     until: float = 0.0
     kind: UpstreamKind | None = None
@@ -41,9 +55,19 @@ class Candidate(msgspec.Struct, frozen=True):
     charges: Sequence[Charge] = ()
     limited: bool = False
 
+    @property
+    def retry(self) -> Retry:
+        """How often it is tried again, by the innermost combo."""
+        return self.within[-1].retry if self.within else NO_RETRY
 
-Turn = Callable[[str], int]
-"""Whose turn it is in a rotation, by the rotation's name: 0, 1, 2, …"""
+    @property
+    def hedge(self) -> tuple[Route, Hedge] | None:
+        """The innermost combo that hedges, and how."""
+        return next(((route, route.hedge) for route in reversed(self.within) if route.hedge is not None), None)
+
+    def steps(self) -> Iterator[tuple[Route, Step]]:
+        """On the way from the route to the target: each combo, and which step of it was taken."""
+        return zip(self.within, (*self.within[1:], self.target), strict=True)
 
 
 def first_turn(_name: str) -> int:
@@ -76,57 +100,101 @@ def plan(
     policies: Sequence[Policy] = (),
     limits: Sequence[Limit] = (),
     tokens: int = 0,
+    facts: Facts = NO_FACTS,
 ) -> list[Candidate]:
     """All candidates of the route in the order of trial, those that are out of the question among them. `limits` are
     those that hold for every candidate, besides those of policies; a try reserves `tokens` from them."""
-    candidates = []
+    moment = Moment(state.scores, turn, state.random, now, facts.stream)
+    candidates: list[Candidate] = []
     seen = set()
     orders: dict[str, Sequence[Connection]] = {}  # a request is one turn, however many models of a provider it may use
-    for target, retry in _targets(route, state, turn, route.retry):
-        denial = _denial(target, asked, operation, policies)
+    denial: tuple[Denial, str] | None
+    for target, within, home, unmet in _targets(route, state, moment, facts, (), "", sticky=False):
+        denial = ("condition", unmet) if unmet else _denial(target, asked, operation, policies)
         holding = for_target(limits, policies, asked, target) if policies else limits
         upstream = target.upstream
         if upstream.name not in orders:
-            orders[upstream.name] = _connections(upstream, state, turn)
-        for connection in orders[upstream.name]:
+            orders[upstream.name] = connections(upstream, state.counters, moment)
+        order = orders[upstream.name]
+        for connection in _homely(order, home) if home else order:
             key = (target.id, connection.id)
             if key in seen:
                 continue
-            seen.add(key)
-            candidate = _judge(target, connection, retry, denial, state, now)
+            if not unmet:  # it may stand elsewhere without a condition
+                seen.add(key)
+            candidate = _judge(target, connection, within, denial, state, now)
             candidates.append(_counted(candidate, holding, tokens, state, now) if holding else candidate)
-    return candidates
+    return _fitting(candidates, facts.tokens) if facts.tokens else candidates
+
+
+def follows(failed: Candidate, kind: UpstreamKind, candidate: Candidate) -> bool:
+    """Whether a candidate is tried after one before it failed. Of a target every connection is; the next target is where
+    the innermost combo that holds both goes on after such a failure."""
+    if candidate.target.id == failed.target.id:
+        return kind != "invalid"
+    for route in reversed(failed.within):
+        if any(other is route for other in candidate.within):
+            return kind in route.on
+    return True
+
+
+def has_more_room(failed: Candidate, candidate: Candidate) -> bool:
+    """Whether a prompt that was too long for one target may fit into another: as far as is known, its window is
+    larger."""
+    if candidate.target.id == failed.target.id:
+        return False
+    small, large = failed.target.facts.context, candidate.target.facts.context
+    return small is None or large is None or large > small
 
 
 def _judge(
-    target: Target, connection: Connection, retry: Retry, denial: tuple[Denial, str] | None, state: State, now: float
+    target: Target,
+    connection: Connection,
+    within: tuple[Route, ...],
+    denial: tuple[Denial, str] | None,
+    state: State,
+    now: float,
 ) -> Candidate:
     if denial is not None:
-        return Candidate(target, connection, retry, denial[1], denied=denial[0])
-    health = state.breakers.view(connection.id, now)
-    if health is not None and health.blocked:
-        return Candidate(target, connection, retry, health.reason, health.until, health.kind)
-    limit = connection.max_concurrent
-    if limit is not None and state.counters.in_flight(connection.id) >= limit:
-        return Candidate(target, connection, retry, f"busy: {limit} requests under way", now + 1)
-    return Candidate(target, connection, retry)
+        return Candidate(target, connection, within, denial[1], denied=denial[0])
+    hindered = obstacle(target, connection, state, now)
+    if hindered is None:
+        return Candidate(target, connection, within)
+    return Candidate(target, connection, within, hindered.reason, hindered.until, hindered.kind)
 
 
 def _counted(candidate: Candidate, limits: Sequence[Limit], tokens: int, state: State, now: float) -> Candidate:
     """The candidate with the limits that a try of it counts on, skipped where one of them has nothing left."""
     if candidate.skip:
         return candidate
-    target, connection = candidate.target, candidate.connection
+    target, connection, within = candidate.target, candidate.connection, candidate.within
     charges = of_candidate(limits, target, connection, tokens)
     denied = exhausted(charges, state.limits, now)
     if denied is None:
-        return Candidate(target, connection, candidate.retry, charges=charges)
-    return Candidate(target, connection, candidate.retry, told(denied), now + denied.wait, "rate_limited", limited=True)
+        return Candidate(target, connection, within, charges=charges)
+    return Candidate(target, connection, within, told(denied), now + denied.wait, "rate_limited", limited=True)
 
 
 def usable(route: Route, asked: str, operation: str, policies: Sequence[Policy]) -> Iterator[Target]:
     """The targets that are not out of the question, in no order that matters."""
     return (target for target in targets(route) if _denial(target, asked, operation, policies) is None)
+
+
+def _fitting(candidates: list[Candidate], tokens: int) -> list[Candidate]:
+    """The candidates without those whose window is surely too small, as long as there is a larger one: an estimate is no
+    ground to refuse a request, but to ask first who can take it."""
+    windows = [candidate.target.facts.context or inf for candidate in candidates if candidate.denied is None]
+    largest = max(windows, default=0)
+    return [
+        msgspec.structs.replace(
+            candidate, skip=f"a window of {window} tokens, and this has about {tokens}", denied="window", until=0.0
+        )
+        if candidate.denied is None
+        and (window := candidate.target.facts.context or inf) < largest
+        and tokens > SURELY * window
+        else candidate
+        for candidate in candidates
+    ]
 
 
 def _denial(target: Target, asked: str, operation: str, policies: Sequence[Policy]) -> tuple[Denial, str] | None:
@@ -149,64 +217,38 @@ def _refusal(target: Target, asked: str, policies: Sequence[Policy]) -> str | No
     return None
 
 
-def _targets(route: Route, state: State, turn: Turn, retry: Retry) -> Iterator[tuple[Target, Retry]]:
-    """The route's targets, each combo in the order of its own strategy and with its own retries."""
-    for step in _order(route, state, turn):
+def _targets(
+    route: Route,
+    state: State,
+    moment: Moment,
+    facts: Facts,
+    outer: tuple[Route, ...],
+    unmet: str,
+    *,
+    sticky: bool,
+) -> Iterator[tuple[Target, tuple[Route, ...], str, str]]:
+    """The route's targets, each combo in the order of its own strategy: with the combos that hold it, the connection at
+    which the session is at home, and the condition that the request does not meet."""
+    within = (*outer, route)
+    sticky = sticky or route.sticky  # who is to stay at a target stays in the combos inside
+    steps, home, connection = _order(route, state, moment, facts.session if sticky else "")
+    for step in steps:
+        why = unmet or (step.when.unmet(facts) if step.when is not None else "")
         if isinstance(step, Target):
-            yield step, retry
+            yield step, within, connection if step.id == home else "", why
         else:
-            yield from _targets(step, state, turn, step.retry)
+            yield from _targets(step, state, moment, facts, within, why, sticky=sticky)
 
 
-def _order(route: Route, state: State, turn: Turn) -> Sequence[Target | Route]:
-    steps = route.steps
-    if len(steps) == 1 or route.strategy == "priority":
-        return steps
-    if route.strategy == "round-robin":
-        return _rotated(steps, turn(f"combo/{route.name}"))
-    if route.strategy == "random":
-        return state.random.sample(steps, len(steps))
-    return _weighted(steps, state)
+def _order(route: Route, state: State, moment: Moment, session: str) -> tuple[Sequence[Step], str, str]:
+    """The steps of a combo, and where in it the session is at home: step and connection."""
+    home = state.sessions.home(route.name, session, moment.now) if session else None
+    if home is not None:
+        moment = msgspec.structs.replace(moment, turn=state.counters.peek)  # who stays takes no turn of others
+    steps = STRATEGIES[route.strategy].order(route, moment) if len(route.steps) > 1 else route.steps
+    return (steps, "", "") if home is None else (first(steps, home.step), home.step, home.connection)
 
 
-def _connections(upstream: Upstream, state: State, turn: Turn) -> Sequence[Connection]:
-    """The provider's connections, those of the lowest priority number first, each group by the way of selection."""
-    connections = upstream.connections
-    if len(connections) == 1:
-        return connections
-    ordered: list[Connection] = []
-    for priority in sorted({connection.priority for connection in connections}):
-        group = tuple(connection for connection in connections if connection.priority == priority)
-        ordered += _select(upstream, group, state, turn)
-    return ordered
-
-
-def _select(upstream: Upstream, group: Sequence[Connection], state: State, turn: Turn) -> Sequence[Connection]:
-    match upstream.selection:
-        case "fill-first":
-            return group
-        case "round-robin":
-            return _rotated(group, turn(f"provider/{upstream.name}/{group[0].priority}"))
-        case "random":
-            return state.random.sample(group, len(group))
-        case "weighted":
-            return _weighted(group, state)
-        case "least-used":
-            return sorted(group, key=lambda connection: state.counters.in_flight(connection.id))
-
-
-def _rotated(items: Sequence[T], by: int) -> list[T]:
-    at = by % len(items)
-    return [*items[at:], *items[:at]]
-
-
-def _weighted(items: Sequence[Weighty], state: State) -> list[Weighty]:
-    """Drawn without putting back, so that the share of first places follows the weights and the rest is a fallback.
-    A weight of 0 is never drawn first while others are left."""
-    left = list(items)
-    drawn = []
-    while left:
-        weights = [item.weight for item in left]
-        index = state.random.choices(range(len(left)), weights if any(weights) else None)[0]
-        drawn.append(left.pop(index))
-    return drawn
+def _homely(order: Sequence[Connection], home: str) -> Sequence[Connection]:
+    """The connections with that of a session before all others."""
+    return sorted(order, key=lambda connection: connection.id != home)

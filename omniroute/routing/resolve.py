@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from types import MappingProxyType
 
-from omniroute.catalog import Model, Price, ceiling
-from omniroute.catalog.price import UNPRICED
+from omniroute.catalog import Model, Price
 from omniroute.errors import BadRequest, NotFound
 from omniroute.routing.serving import formats
 from omniroute.routing.tables import Gateway, Route, Target, Upstream
@@ -27,11 +26,18 @@ PLAIN: Variant = {}
 
 
 def variant(name: str) -> tuple[str, Variant]:
-    """The model's name, and which variant of it is asked for."""
+    """The model's name, and which variant of it is asked for. Raises NotFound where it asks twice."""
     if name.endswith("]"):
         for end, asked in VARIANTS.items():
             if name.endswith(end):
-                return name.removesuffix(end), asked
+                model = name.removesuffix(end)
+                if model.endswith(tuple(VARIANTS)):
+                    raise NotFound(
+                        f"There is no model `{name}` here. Did you mean `{model}`?",
+                        code="model_not_found",
+                        param="model",
+                    )
+                return model, asked
     return name, PLAIN
 
 
@@ -73,7 +79,6 @@ def single(upstream: Upstream, name: str, model: str, facts: Model, tiers: Mappi
         facts=facts,
         deadlines=upstream.deadlines,
         tiers=tiers,
-        ceiling=ceiling(facts.price, tiers) if facts.price is not None or tiers else UNPRICED,
     )
     return Route(name=target.id, strategy="priority", steps=(target,))
 

@@ -8,22 +8,21 @@ stable names that stand here, and outlive the snapshot.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from ipaddress import IPv4Network, IPv6Network
+from math import inf
 from re import Pattern
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
-from omniroute.catalog import Ceiling, Model, Price
-from omniroute.catalog.price import UNPRICED
+from omniroute.catalog import Model, Price
 from omniroute.errors import Problem, UpstreamKind
 from omniroute.formats.patch import NONE, Quirks
+from omniroute.routing.caller import NO_NETWORKS, IpFilter, Networks
+from omniroute.routing.conditions import Condition
 from omniroute.secret import Secret
 from omniroute.state.base import Keeping, Profile
 from omniroute.state.budgets import Budget
 from omniroute.state.limits import Limit
-
-Network = IPv4Network | IPv6Network
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +53,27 @@ class Auth(Table, frozen=True):
     secret: Secret | None
 
 
+class Proxy(Table, frozen=True):
+    """A proxy on the way to providers. `setting` is where the file says so; `key` stands for its address and
+    credentials, the same after a reload, and tells the pools of connections through it from all others."""
+
+    scheme: Literal["http", "socks5"]
+    host: str
+    port: int
+    username: Secret | None
+    password: Secret | None
+    setting: str
+    key: bytes
+
+    @property
+    def label(self) -> str:
+        """Its address, without credentials."""
+        return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
 class Connection(Table, frozen=True):
-    """One account or key at a provider. `id` (`openai.team`) is the key of its health and its counters."""
+    """One account or key at a provider. `id` (`openai.team`) is the key of its health and its counters; `siblings` are
+    the ids of those that have the same quota."""
 
     id: str
     name: str
@@ -65,6 +83,8 @@ class Connection(Table, frozen=True):
     max_concurrent: int | None
     profile: Profile
     headers: tuple[tuple[bytes, bytes], ...]
+    proxy: Proxy | None = None
+    siblings: tuple[str, ...] = ()
 
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -79,10 +99,11 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Endpoint(Table, frozen=True):
-    """Where a provider speaks one format."""
+    """Where a provider speaks one format; `direct` if no proxy is to be asked."""
 
     origin: Origin
     base_path: str
+    direct: bool = False
 
 
 class Service(Table, frozen=True):
@@ -102,7 +123,7 @@ class Deadlines(msgspec.Struct, frozen=True):
     total: float = 900.0
 
 
-Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used"]
+Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used", "p2c"]
 
 
 class Upstream(Table, frozen=True):
@@ -117,12 +138,14 @@ class Upstream(Table, frozen=True):
     quirks: Quirks
     operations: Mapping[str, Service]
     transport: str
+    proxy: Proxy | None = None
 
 
 class Target(Table, frozen=True):
     """One model at one provider. `id` is `provider/model` as the config says it, `model` what the provider calls it,
     `formats` are the chat formats in which it can be asked, the preferred one first; `tiers` are the prices of an image
-    by quality and size; `ceiling` is what a call costs at the most."""
+    by quality and size; `proxy` is that of the combo which it is a target of; `when` says for which requests it is, where
+    not for all."""
 
     id: str
     upstream: Upstream
@@ -132,7 +155,12 @@ class Target(Table, frozen=True):
     deadlines: Deadlines
     weight: int = 1
     tiers: Mapping[str, Price] = {}
-    ceiling: Ceiling = UNPRICED
+    proxy: Proxy | None = None
+    when: Condition | None = None
+
+    def via(self, connection: Connection, endpoint: Endpoint) -> Proxy | None:
+        """The proxy that a call of the endpoint goes through; the most specific setting counts."""
+        return None if endpoint.direct else connection.proxy or self.proxy or self.upstream.proxy
 
 
 # ----------------------------------------------------------------------------------------------------- how to choose
@@ -147,17 +175,59 @@ class Retry(Table, frozen=True):
 
 
 NO_RETRY = Retry()
-Strategy = Literal["priority", "weighted", "round-robin", "random"]
+Strategy = Literal[
+    "priority",
+    "fill-first",
+    "weighted",
+    "round-robin",
+    "random",
+    "strict-random",
+    "cost-optimized",
+    "context",
+    "least-used",
+    "latency",
+    "p2c",
+    "lkgp",
+]
+ONWARD: frozenset[UpstreamKind] = frozenset(get_args(UpstreamKind)) - {"invalid"}
+"""After which failures the next target is tried: all but what the caller has to mend."""
+
+
+class Hedge(Table, frozen=True):
+    """When the next target is asked too: the first has not begun to answer `after` so many seconds. `budget` is the
+    share of requests that may do so."""
+
+    after: float
+    budget: float
+
+
+class Needs(Table, frozen=True):
+    """What a route must know of a request besides its name, nested combos included: whether the `prompt` is looked into,
+    or only when it has more bytes than this; whether its `session` matters."""
+
+    prompt: bool = False
+    roomy: float = inf
+    session: bool = False
+
+
+NO_NEEDS = Needs()
 
 
 class Route(Table, frozen=True):
-    """What a name leads to. A combo inside a combo keeps its own strategy; `weight` is its share in the outer one."""
+    """What a name leads to. A combo inside a combo keeps its own strategy and all else that is said here; `weight` is its
+    share in the outer one, `when` for which requests it is there. `on` are the failures after which the next step is
+    tried. In a `sticky` one a session stays where it is."""
 
     name: str
     strategy: Strategy
     steps: tuple[Target | Route, ...]
     retry: Retry = NO_RETRY
     weight: int = 1
+    when: Condition | None = None
+    on: frozenset[UpstreamKind] = ONWARD
+    hedge: Hedge | None = None
+    sticky: bool = False
+    needs: Needs = NO_NEEDS
 
 
 class Alias(Table, frozen=True):
@@ -224,15 +294,34 @@ class Policy(Table, frozen=True):
     limits: LimitSet = UNLIMITED
 
 
+class Fetching(Table, frozen=True):
+    """Which hosts images may be fetched from (any if there are none), their bytes in a request, and the seconds that it
+    may take."""
+
+    hosts: tuple[Pattern[str], ...]
+    max_bytes: int
+    timeout: float
+
+
 class Server(Table, frozen=True):
-    """The limits and habits of the surfaces."""
+    """The limits and habits of the surfaces. Without `fetch_images` none are fetched."""
 
     require_api_key: bool
     body_limit: int
     ping_interval: float
     strict_translation: bool
     answers: Keeping
-    trusted_proxies: tuple[Network, ...] = ()
+    audio_limit: int = 25 * 1024 * 1024
+    fetch_images: Fetching | None = None
+    trusted_proxies: Networks = NO_NETWORKS
+
+
+class Queue(Table, frozen=True):
+    """How many upstream requests the gateway has under way at most (None: no limit), and how many seconds a request
+    may wait for a place, here or at a connection."""
+
+    max_wait: float
+    concurrent: int | None
 
 
 class Access(Table, frozen=True):
@@ -256,9 +345,9 @@ class Gateway(Table, frozen=True):
     """One compiled configuration.
 
     `routes` holds combos, exact aliases and every known `provider/model`; `bare` maps a model id without a provider
-    to the targets that have it. Both are complete answers: `resolve.py` adds only what cannot be listed. `limits` are those
-    that hold for everybody. `secrets` is
-    a fingerprint of the values behind all references: a rotated file is a change, though no line of YAML is.
+    to the targets that have it. Both are complete answers: `resolve.py` adds only what cannot be listed. `limits` are
+    those that hold for everybody. `secrets` is a fingerprint of the values behind all references: a rotated file is a
+    change, though no line of YAML is. A session is over `session_ttl` seconds after its last request.
     """
 
     revision: Revision
@@ -274,5 +363,8 @@ class Gateway(Table, frozen=True):
     models: tuple[Listed, ...]
     warnings: tuple[Problem, ...]
     secrets: bytes
+    ip_filter: IpFilter | None = None
+    session_ttl: float = 1800.0
+    queue: Queue | None = None
     limits: LimitSet = UNLIMITED
     budgets: Mapping[str, Budget] = {}

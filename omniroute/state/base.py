@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal, Protocol
 
@@ -20,6 +20,9 @@ import msgspec
 from omniroute.errors import UpstreamKind
 from omniroute.state.budgets import Budgets
 from omniroute.state.limits import Limits
+from omniroute.state.roster import MemoryRoster, Roster
+from omniroute.state.scores import Scores
+from omniroute.state.sessions import Sessions
 
 # ---------------------------------------------------------------------------------------------------------- health
 
@@ -57,8 +60,18 @@ class View(msgspec.Struct, frozen=True):
     failures: int
 
 
+def on(connection: str, model: str) -> str:
+    """The name of one model on a connection, for whatever is known of it alone: `openai.team|gpt-5-mini`."""
+    return f"{connection}{MODEL}{model}"
+
+
+MODEL = "|"
+"""Stands in no connection's id, and so tells the names of models from those of connections."""
+
+
 class Breakers(Protocol):
-    """The health of connections, by id (`openai.team`). A connection that nothing is known against is not listed.
+    """The health of connections, by id (`openai.team`), and of single models on them (see `on`). What nothing is known
+    against is not listed.
 
     A call goes through `admit`, and what it was given is handed back with `note`, once, however the call ends.
     """
@@ -85,6 +98,10 @@ class Breakers(Protocol):
         about the connection and only give the probe back."""
         ...
 
+    def known(self, now: float) -> Mapping[str, View]:
+        """All that is known against anything, by name."""
+        ...
+
 
 class Counters(Protocol):
     """What is under way now, and whose turn is next, by name."""
@@ -101,12 +118,17 @@ class Counters(Protocol):
         """0, 1, 2, …: the turns of a rotation, counted over reloads."""
         ...
 
+    def peek(self, name: str) -> int:
+        """What `next` would tell, without taking the turn."""
+        ...
+
 
 # ---------------------------------------------------------------------------------------------------------- ledger
 
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
-    """One try on one connection. `outcome` is `success`, an upstream kind, or why it was not called."""
+    """One try on one connection. `outcome` is `success`, an upstream kind, or why it was not called. `cost` is of a try
+    that was given up because another one answered first: what its provider will charge for all the same, in USD."""
 
     target: str
     connection: str
@@ -114,6 +136,7 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     status: int | None = None
     ms: float = 0.0
     message: str = ""
+    cost: Decimal | None = None
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -231,7 +254,7 @@ class Answers(Protocol):
     right place for them, and so is a store that is as short-lived."""
 
     def put(self, owner: str, ident: str, answer: Answer, now: float, keeping: Keeping) -> None:
-        """Keep it, and let go of the oldest where that is more than may be kept."""
+        """Keep it. Where that is more than may be kept, let go of the oldest of the owner who holds the most."""
         ...
 
     def get(self, owner: str, ident: str, now: float) -> Answer | None: ...
@@ -258,5 +281,8 @@ class State(msgspec.Struct, frozen=True):
     answers: Answers
     limits: Limits
     budgets: Budgets
+    scores: Scores
+    sessions: Sessions
     clock: Clock
     random: random.Random
+    roster: Roster = msgspec.field(default_factory=MemoryRoster)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -15,6 +15,7 @@ import msgspec
 
 from omniroute.errors import UpstreamKind
 from omniroute.state.base import (
+    MODEL,
     Answer,
     Clock,
     Keeping,
@@ -29,8 +30,10 @@ from omniroute.state.base import (
 )
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.limits import MemoryLimits
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 
-COOLING: frozenset[UpstreamKind] = frozenset({"rate_limited", "overloaded", "auth", "quota"})
+COOLING: frozenset[UpstreamKind] = frozenset({"rate_limited", "overloaded", "auth", "quota", "no_model"})
 """Failures after which the provider is left alone for a while, from the first one on."""
 
 ACCOUNT: frozenset[UpstreamKind] = frozenset({"auth", "quota"})
@@ -47,6 +50,9 @@ PROBE_WAIT = 1.0
 
 FORGET_AFTER = 3600.0
 """What is known against a connection that is no longer called, perhaps because its name is gone."""
+
+MODELS = 1024
+"""Scores of single models that are kept. Callers may ask for any name at a provider, and each could leave one."""
 
 
 class Score(msgspec.Struct):
@@ -76,8 +82,9 @@ class MemoryBreakers:
     failures, the echo of what started it, do not lengthen it. Only a provider's `Retry-After` moves its end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, models: int = MODELS) -> None:
         self._scores: dict[str, Score] = {}
+        self._models = models
 
     def view(self, connection: str, now: float) -> View | None:
         score = self._scores.get(connection)
@@ -120,6 +127,10 @@ class MemoryBreakers:
                     score = self._scores[connection] = Score(outcome)
                 _failed(score, outcome, now, retry_after, profile)
 
+    def known(self, now: float) -> Mapping[str, View]:
+        views = ((name, self.view(name, now)) for name in self._scores)
+        return {name: view for name, view in views if view is not None}
+
     def _succeeded(self, connection: str, score: Score, now: float) -> None:
         if now >= score.until:
             del self._scores[connection]
@@ -128,7 +139,11 @@ class MemoryBreakers:
             score.cooldown = 0.0
 
     def _forget(self, now: float) -> None:
-        """Drop scores that are old and block nothing: what changes on the list is the time to look through it."""
+        """Drop scores that are old and block nothing: what changes on the list is the time to look through it. Of too
+        many models, the one that has been told the longest ago makes room."""
+        models = [name for name in self._scores if MODEL in name]
+        if len(models) >= self._models:
+            del self._scores[min(models, key=lambda name: self._scores[name].noted)]
         old = [name for name, score in self._scores.items() if now - max(score.noted, score.until) > FORGET_AFTER]
         for name in old:
             del self._scores[name]
@@ -199,6 +214,9 @@ class MemoryCounters:
         self._turns[name] = turn + 1
         return turn
 
+    def peek(self, name: str) -> int:
+        return self._turns.get(name, 0)
+
 
 class MemoryLedger:
     """The latest rows, for tests and for a gateway that is to leave nothing on a disk. Older ones make room."""
@@ -254,11 +272,20 @@ class MemoryLedger:
         return sum((row.cost for row in rows if row.cost is not None), Decimal(0))
 
 
+class _Share(msgspec.Struct):
+    """What one owner holds of the answers: the ids, the oldest first, and their bytes."""
+
+    idents: dict[str, None] = {}
+    bytes: int = 0
+
+
 class MemoryAnswers:
-    """The newest answers, within bounds of number, bytes and time."""
+    """The newest answers, within bounds of number, bytes and time. The bounds are for all owners together; where they
+    are reached, the oldest answer of who holds the most goes, so that none can drive out what the others hold."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], tuple[Answer, float]] = OrderedDict()  # the oldest first
+        self._shares: dict[str, _Share] = {}
         self._bytes = 0
 
     def put(self, owner: str, ident: str, answer: Answer, now: float, keeping: Keeping) -> None:
@@ -266,13 +293,26 @@ class MemoryAnswers:
         if _size(answer) > keeping.bytes:  # to make room for it would drive out all others, and not be enough
             return
         self._kept[owner, ident] = answer, now + keeping.ttl
+        share = self._shares.setdefault(owner, _Share())
+        share.idents[ident] = None
+        share.bytes += _size(answer)
         self._bytes += _size(answer)
+        self._make_room(now, keeping)
+
+    def _make_room(self, now: float, keeping: Keeping) -> None:
         while self._kept:
-            oldest, ends = next(iter(self._kept.values()))
-            if len(self._kept) <= keeping.entries and self._bytes <= keeping.bytes and now < ends:
-                break
-            self._kept.popitem(last=False)
-            self._bytes -= _size(oldest)
+            oldest = next(iter(self._kept))
+            if now >= self._kept[oldest][1]:
+                self.delete(*oldest)
+            elif self._bytes > keeping.bytes:
+                self._shorten(max(self._shares, key=lambda owner: self._shares[owner].bytes))
+            elif len(self._kept) > keeping.entries:
+                self._shorten(max(self._shares, key=lambda owner: len(self._shares[owner].idents)))
+            else:
+                return
+
+    def _shorten(self, owner: str) -> None:
+        self.delete(owner, next(iter(self._shares[owner].idents)))
 
     def get(self, owner: str, ident: str, now: float) -> Answer | None:
         answer, ends = self._kept.get((owner, ident), (None, 0.0))
@@ -280,8 +320,14 @@ class MemoryAnswers:
 
     def delete(self, owner: str, ident: str) -> None:
         kept = self._kept.pop((owner, ident), None)
-        if kept is not None:
-            self._bytes -= _size(kept[0])
+        if kept is None:
+            return
+        size, share = _size(kept[0]), self._shares[owner]
+        del share.idents[ident]
+        share.bytes -= size
+        self._bytes -= size
+        if not share.idents:
+            del self._shares[owner]
 
 
 def _size(answer: Answer) -> int:
@@ -297,6 +343,8 @@ def memory_state() -> State:
         answers=MemoryAnswers(),
         limits=MemoryLimits(),
         budgets=MemoryBudgets(),
+        scores=MemoryScores(),
+        sessions=MemorySessions(),
         clock=Clock(),
         random=random.Random(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from omniroute.routing.tables import Auth
+from omniroute.routing.tables import Auth, Proxy
 from omniroute.upstream.transport import Headers
 
 
@@ -31,3 +31,11 @@ def conceal(auth: Auth, text: str) -> str:
 def sign(auth: Auth) -> Headers:
     """The headers that carry the credential; none where the connection has no secret."""
     return SCHEMES[auth.scheme](auth.secret.reveal()) if auth.secret is not None else ()
+
+
+def proxy_credentials(proxy: Proxy) -> tuple[bytes, bytes] | None:
+    """The user's name and password; None where the proxy has no user."""
+    if proxy.username is None:
+        return None
+    password = "" if proxy.password is None else proxy.password.reveal()
+    return proxy.username.reveal().encode("latin-1"), password.encode("latin-1")

@@ -15,8 +15,10 @@ import msgspec
 
 from omniroute.errors import Fault, UpstreamError, UpstreamKind
 from omniroute.formats.codec import Refusing, malformed
-from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Upstream
+from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Target
 from omniroute.upstream.auth import conceal, sign
+from omniroute.upstream.image import Fetcher
+from omniroute.upstream.scope import is_absent
 from omniroute.upstream.transport import Headers, Reply, Request, Transport
 
 ERROR_LIMIT = 64 * 1024
@@ -45,12 +47,13 @@ QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "bi
 class Client:
     """Owns the transports for the life of the process, so that a reload keeps the open connections."""
 
-    def __init__(self, transports: Mapping[str, Transport]) -> None:
+    def __init__(self, transports: Mapping[str, Transport], images: Fetcher | None = None) -> None:
         self._transports = transports
+        self.images = images or Fetcher()
 
     async def send(
         self,
-        upstream: Upstream,
+        target: Target,
         connection: Connection,
         endpoint: Endpoint,
         path: str,
@@ -61,8 +64,9 @@ class Client:
         *,
         method: str = "POST",
     ) -> Reply:
-        """Asks one connection of an upstream, with the format's usual headers and those of the caller that mean
+        """Asks one connection of a target's upstream, with the format's usual headers and those of the caller that mean
         something to it. Raises UpstreamError where there is no answer."""
+        upstream = target.upstream
         request = Request(
             endpoint.origin,
             method,
@@ -70,10 +74,12 @@ class Client:
             (*merged(usual, upstream.headers, connection.headers, callers), *sign(connection.auth)),
             body,
             deadlines,
+            target.via(connection, endpoint),
         )
         return await self._transports[upstream.transport].send(request)
 
     async def close(self) -> None:
+        self.images.close()
         for one in self._transports.values():
             await one.close()
 
@@ -117,7 +123,7 @@ def classify(fault: Fault, provider: str, wait: float | None = None) -> Upstream
     told = retold(fault, provider)
     if wait is not None:
         told = msgspec.structs.replace(told, retry_after=wait)
-    return UpstreamError(kind_of(told), told)
+    return UpstreamError(kind_of(fault), told)
 
 
 def retold(fault: Fault, provider: str, auth: Auth | None = None) -> Fault:
@@ -147,6 +153,8 @@ def named(error: UpstreamError, provider: str, auth: Auth | None = None) -> Upst
 def kind_of(fault: Fault) -> UpstreamKind:
     if fault.status == 429 and (fault.code in QUOTA_CODES or fault.type in QUOTA_CODES):
         return "quota"
+    if is_absent(fault):
+        return "no_model"
     kind = OWN_CODES.get(fault.code) or KINDS.get(fault.status)
     if kind is not None:
         return kind

@@ -15,7 +15,8 @@ from functools import partial
 from itertools import chain, zip_longest
 from typing import Any, TypeVar
 
-from omniroute.upstream.transport import Origin
+from omniroute.upstream.transport import Origin, Proxy
+from omniroute.upstream.tunnel import ProxyFailed, tunnel
 
 ATTEMPT_DELAY = 0.25
 """Seconds an address gets before the next one is tried beside it (RFC 8305, section 5)."""
@@ -33,12 +34,49 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-async def dial(origin: Origin, tls: ssl.SSLContext | None, protocol: Callable[[], Reached]) -> Reached:
-    """A connected protocol. Raises OSError, of which `ssl.SSLError` is one; UnicodeError for a name that is none."""
-    loop = asyncio.get_running_loop()
+async def dial(
+    origin: Origin, tls: ssl.SSLContext | None, protocol: Callable[[], Reached], proxy: Proxy | None = None
+) -> Reached:
+    """A connected protocol. Raises OSError, of which `ssl.SSLError` and `ProxyFailed` are some; UnicodeError for a name
+    that is none."""
     host = origin.host.strip("[]")
-    addresses = await loop.getaddrinfo(host, origin.port, type=socket.SOCK_STREAM)
-    sock = await _first_to_accept([partial(_reach, loop, address) for address in _in_turn(addresses)])
+    if proxy is not None:
+        return await _over(await _through(proxy, host, origin.port), tls, host, protocol)
+    addresses = await asyncio.get_running_loop().getaddrinfo(host, origin.port, type=socket.SOCK_STREAM)
+    return await reach(addresses, tls, host, protocol)
+
+
+async def reach(
+    addresses: list[AddressInfo], tls: ssl.SSLContext | None, host: str, protocol: Callable[[], Reached]
+) -> Reached:
+    """A protocol that is connected to one of these addresses, which has shown by TLS that it is the host. Raises
+    OSError."""
+    return await _over(await _connected(addresses), tls, host, protocol)
+
+
+async def _through(proxy: Proxy, host: str, port: int) -> socket.socket:
+    """A socket that the proxy has connected to the host. Raises ProxyFailed."""
+    try:
+        addresses = await asyncio.get_running_loop().getaddrinfo(proxy.host, proxy.port, type=socket.SOCK_STREAM)
+        sock = await _connected(addresses)
+    except (OSError, UnicodeError) as error:
+        raise ProxyFailed(reason(error).replace("provider", "proxy")) from error
+    try:
+        await tunnel(sock, proxy, host, port)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _connected(addresses: list[AddressInfo]) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    return await _first_to_accept([partial(_reach, loop, address) for address in _in_turn(addresses)])
+
+
+async def _over(sock: socket.socket, tls: ssl.SSLContext | None, host: str, protocol: Callable[[], Reached]) -> Reached:
+    """A protocol over a connected socket, behind which TLS has shown the host to be."""
+    loop = asyncio.get_running_loop()
     _, reached = await loop.create_connection(
         protocol, sock=sock, ssl=tls, server_hostname=host if tls is not None else None
     )
@@ -48,6 +86,8 @@ async def dial(origin: Origin, tls: ssl.SSLContext | None, protocol: Callable[[]
 def reason(error: OSError | UnicodeError) -> str:
     """Why it failed, in words that name no host: those of the error itself are for the log."""
     match error:
+        case ProxyFailed():
+            return str(error)
         case ssl.SSLCertVerificationError():
             return "the provider's certificate was not accepted"
         case ssl.SSLError():

@@ -49,6 +49,8 @@ class Fallback:
     async def send(self, request: Request) -> FallbackReply:
         if self._closed:
             raise failure("connect", "the gateway is shutting down")
+        if request.proxy is not None:
+            raise failure("connect", "this transport goes through no proxy")  # a configuration that asks it is refused
         prepared = _prepared(request)
         loop = asyncio.get_running_loop()
         ends = loop.time() + request.deadlines.total

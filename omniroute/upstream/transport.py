@@ -11,15 +11,16 @@ from typing import Protocol
 
 import msgspec
 
-from omniroute.routing.tables import Deadlines, Origin
+from omniroute.routing.tables import Deadlines, Origin, Proxy
 
-__all__ = ["Deadlines", "Headers", "Origin", "Reply", "Request", "Transport"]
+__all__ = ["Deadlines", "Headers", "Origin", "Proxy", "Reply", "Request", "Transport"]
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One outgoing request. `headers` are complete but for host, content-length and accept-encoding."""
+    """One outgoing request. `headers` are complete but for host, content-length and accept-encoding. With a `proxy` it
+    goes through that, or fails."""
 
     origin: Origin
     method: str
@@ -27,6 +28,7 @@ class Request(msgspec.Struct, frozen=True):
     headers: Headers
     body: bytes
     deadlines: Deadlines
+    proxy: Proxy | None = None
 
 
 class Reply(Protocol):

@@ -1,6 +1,6 @@
 """Our own HTTP/1.1 client for the hot path: asyncio protocols, the C parser of httptools, and little between them.
 
-    Wire ── one Pool per origin ── Connections ── at most one WireReply each
+    Wire ── one Pool per origin and proxy ── Connections ── at most one WireReply each
 
 A request is one write of prebuilt bytes and one future to wait on. There is no task, no `asyncio.timeout` and no lock
 per request; each connection has one timer that is only looked at when it fires, and reading stops while the caller is
@@ -23,7 +23,7 @@ from omniroute.upstream.answer import Limits, failure
 from omniroute.upstream.connection import Connection, WireReply
 from omniroute.upstream.dial import dial, reason, tls_context
 from omniroute.upstream.head import authority, request_head
-from omniroute.upstream.transport import Deadlines, Origin, Request
+from omniroute.upstream.transport import Deadlines, Origin, Proxy, Request
 
 SHUT = "the gateway is shutting down"
 
@@ -51,11 +51,13 @@ class Wire:
         self._limits = limits or Limits()
         self._max_connections = max_connections
         self._keep_idle = keep_idle
-        self._pools: dict[Origin, Pool] = {}
+        self._pools: dict[Origin | tuple[Origin, bytes], Pool] = {}
         self._closed = False
 
     async def send(self, request: Request) -> WireReply:
-        pool = self._pools.get(request.origin) or self._pool(request.origin)
+        origin, proxy = request.origin, request.proxy
+        key = origin if proxy is None else (origin, proxy.key)
+        pool = self._pools.get(key) or self._pool(key, origin, proxy)
         head = request_head(request, pool.host)
         ends = pool.loop.time() + request.deadlines.total
         connection = pool.take() or await pool.open(request.deadlines)
@@ -88,22 +90,29 @@ class Wire:
             waiting=sum(len(pool.waiters) for pool in pools),
         )
 
-    def _pool(self, origin: Origin) -> Pool:
+    def _pool(self, key: Origin | tuple[Origin, bytes], origin: Origin, proxy: Proxy | None) -> Pool:
         if self._closed:
             raise failure("connect", SHUT)
         tls = self._tls if origin.scheme == "https" else None
-        pool = self._pools[origin] = Pool(origin, tls, self._max_connections, self._keep_idle)
+        pool = self._pools[key] = Pool(origin, tls, self._max_connections, self._keep_idle, proxy)
         return pool
 
 
 class Pool:
-    """The connections to one origin. Idle ones go last in, first out, so that the rest can expire.
+    """The connections to one origin, all of them through the same proxy or none. Idle ones go last in, first out, so that the rest can expire.
 
     A place is the right to one connection. It is taken before the connection is made, and when the connection is gone
     it passes to the request that has waited longest.
     """
 
-    def __init__(self, origin: Origin, tls: ssl.SSLContext | None, places: int, keep_idle: float) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        tls: ssl.SSLContext | None,
+        places: int,
+        keep_idle: float,
+        proxy: Proxy | None = None,
+    ) -> None:
         self.loop = asyncio.get_running_loop()  # which makes a system call: not for every request
         self.host = authority(origin)
         self.keep_idle = keep_idle
@@ -111,6 +120,7 @@ class Pool:
         self.idle: dict[Connection, None] = {}  # a stack that a connection can also leave from its middle
         self.waiters: OrderedDict[asyncio.Future[Connection | None], None] = OrderedDict()
         self._origin = origin
+        self._proxy = proxy
         self._tls = tls
         self._places = places
         self._members: set[Connection] = set()
@@ -132,6 +142,8 @@ class Pool:
                 placed = True
                 return connection or await self._dial()
         except TimeoutError as error:
+            if placed and self._proxy is not None:
+                raise failure("connect", f"no connection through the proxy within {seconds:g} s", error) from error
             if placed:
                 raise failure("timeout", f"no connection to the provider within {seconds:g} s", error) from error
             raise failure("connect", f"no free connection to the provider within {seconds:g} s", error) from error
@@ -204,7 +216,7 @@ class Pool:
     async def _dial(self) -> Connection:
         """Fills a place, or gives it up."""
         try:
-            connection = await dial(self._origin, self._tls, lambda: Connection(self, self.loop))
+            connection = await dial(self._origin, self._tls, lambda: Connection(self, self.loop), self._proxy)
             if connection.lost:
                 raise ConnectionResetError
         except BaseException:

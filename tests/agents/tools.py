@@ -1,4 +1,4 @@
-"""The command-line tools of other projects, installed from their registry once a machine.
+"""The command-line tools and packages of other projects, installed from their registry once a machine.
 
 `package-lock.json` pins each of them by version and hash. They take a gigabyte, so they live in a cache outside the
 repository: `$OMNIROUTE_TEST_CACHE`, or a folder below `~/.cache`. No script of a package is run: the binaries that the

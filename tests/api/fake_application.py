@@ -32,6 +32,8 @@ from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.limits import MemoryLimits
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 
 PASSWORD = "correct horse"
 _hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -142,6 +144,8 @@ class Application:
             answers=MemoryAnswers(),
             limits=MemoryLimits(),
             budgets=MemoryBudgets(),
+            scores=MemoryScores(),
+            sessions=MemorySessions(),
             ledger=self.ledger,
             clock=Clock(now=lambda: self.time.now, monotonic=lambda: self.time.monotonic),
             random=random.Random(1),

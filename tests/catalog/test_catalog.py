@@ -13,6 +13,7 @@ import pytest
 
 from omniroute import catalog
 from omniroute.catalog import Catalog, Price
+from omniroute.catalog.price import Rates, Tier
 
 HERE = Path(catalog.__file__).parent
 CATALOG = catalog.load()
@@ -54,14 +55,15 @@ FACTS = {
         "cache_write": 59,
         "cache_write_1h": 24,
         "reasoning": 18,
-        "input_above_200k": 56,
-        "output_above_200k": 56,
+        "tiers": 56,
         "per_image": 75,
         "per_pixel": 9,
         "per_second": 75,
         "audio_input": 5,
     },
 }
+
+PRICES = (*Rates.__struct_fields__, "per_image", "per_pixel", "per_second")
 
 WITHOUT_A_ROW = {"elevenlabs"}
 """Providers whose models are known and whose address is not: what they offer is not served yet."""
@@ -220,7 +222,7 @@ def test_all_facts_are_there() -> None:
     kinds = {kind: sum(model.kind == kind for _, model in MODELS) for kind in FACTS["kind"]}
     fields = {field: sum(bool(getattr(model, field)) for _, model in MODELS) for field in FACTS["field"]}
     priced = [model.price for _, model in MODELS if model.price is not None]
-    prices = {field: sum(getattr(price, field) is not None for price in priced) for field in FACTS["price"]}
+    prices = {field: sum(getattr(price, field) not in (None, ()) for price in priced) for field in FACTS["price"]}
     assert {"kind": kinds, "field": fields, "price": prices} == FACTS
 
 
@@ -256,13 +258,27 @@ def test_prices_are_positive_or_known_to_be_nothing() -> None:
         name, price = f"{provider}/{model.id}", model.price
         if price is None:
             continue
-        for field in Price.__struct_fields__:
-            value = getattr(price, field)
-            assert value is None or (value.is_finite() and 0 <= value <= 1000), f"{name} {field}"
-        assert any(getattr(price, field) is not None for field in Price.__struct_fields__), name
+        values = {field: value for field in PRICES if (value := getattr(price, field)) is not None}
+        assert values, name
+        for field, value in values.items():
+            assert value.is_finite(), f"{name} {field}"
+            assert 0 <= value <= 1000, f"{name} {field}"
         if price.input == price.output == 0:
             free.add(name)
     assert free == FREE
+
+
+def test_long_prompts_cost_more_from_bounds_that_rise() -> None:
+    for provider, model in MODELS:
+        if model.price is None:
+            continue
+        lower: Tier | Price = model.price
+        bound = 0
+        for tier in model.price.tiers:
+            assert tier.above > bound, f"{provider}/{model.id}"
+            assert lower.input < tier.input <= 2 * lower.input, f"{provider}/{model.id}"
+            assert lower.output < tier.output <= 2 * lower.output, f"{provider}/{model.id}"
+            lower, bound = tier, tier.above
 
 
 def test_prices_keep_every_digit() -> None:

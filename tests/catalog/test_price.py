@@ -5,9 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
-from omniroute.catalog.price import Price, by_second, cost, drawn, split_tier
+from omniroute.catalog.price import Price, ServiceTier, Tier, by_second, ceiling, cost, drawn, split_tier
 
 CLAUDE = Price(
     input=Decimal(3),
@@ -20,8 +21,7 @@ GEMINI = Price(
     input=Decimal("1.25"),
     output=Decimal(10),
     cache_read=Decimal("0.125"),
-    input_above_200k=Decimal("2.5"),
-    output_above_200k=Decimal(15),
+    tiers=(Tier(above=200_000, input=Decimal("2.5"), output=Decimal(15)),),
 )
 SONAR = Price(input=Decimal(2), output=Decimal(8), reasoning=Decimal(3))
 PLAIN = Price(input=Decimal("0.15"), output=Decimal("0.6"))
@@ -30,9 +30,31 @@ LONG_THINKER = Price(
     input=Decimal(1),
     output=Decimal(4),
     reasoning=Decimal(2),
-    input_above_200k=Decimal(2),
-    output_above_200k=Decimal(6),
+    tiers=(Tier(above=200_000, input=Decimal(2), output=Decimal(6)),),
 )
+STEEP = Price(
+    input=Decimal(1),
+    output=Decimal(5),
+    cache_read=Decimal("0.1"),
+    tiers=(
+        Tier(above=100_000, input=Decimal(2), output=Decimal(6)),
+        Tier(above=500_000, input=Decimal(4), output=Decimal(8), cache_read=Decimal(1)),
+    ),
+)
+SERVED = msgspec.structs.replace(
+    CLAUDE, service_tiers=(ServiceTier(name="flex", input=Decimal("1.5"), output=Decimal("7.5")),)
+)
+PRIORITY = msgspec.structs.replace(
+    GEMINI, service_tiers=(ServiceTier(name="priority", input=Decimal("2.5"), output=Decimal(20)),)
+)
+SPEAKER = Price(
+    input=Decimal("2.5"),
+    output=Decimal(10),
+    cache_read=Decimal("1.25"),
+    audio_input=Decimal(40),
+    audio_output=Decimal(80),
+)
+PAINTER = Price(input=Decimal("0.3"), output=Decimal("2.5"), image_input=Decimal("0.5"), image_output=Decimal(30))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +99,23 @@ LONG_THINKER = Price(
         (GEMINI, {"input": 300_000, "output": 0, "cached": 200_000}, "30"),
         # reasoning at half of output in either tier: 100 at 3
         (LONG_THINKER, {"input": 300_000, "output": 100, "reasoning": 100}, "60.03"),
+        # two tiers: the highest that is passed counts
+        (STEEP, {"input": 100_001, "output": 0}, "20.0002"),
+        (STEEP, {"input": 600_000, "output": 1_000}, "240.8"),
+        # what the tier itself tells of a kind counts before the ratio: 400 000 at 4, 200 000 at 1
+        (STEEP, {"input": 600_000, "output": 0, "cached": 200_000}, "180"),
+        # in the flex tier half of all, that of a read token by its ratio: 100 at 1.5, 900 at 0.15, 10 at 7.5
+        (SERVED, {"input": 1_000, "output": 10, "cached": 900, "service_tier": "flex"}, "0.036"),
+        # a tier of service that nothing is known of costs what others do
+        (SERVED, {"input": 1_000, "output": 10, "cached": 900, "service_tier": "turbo"}, "0.072"),
+        # a long prompt costs as many times more in a tier of service as without: 2.5/1.25 of 2.5, 15/10 of 20
+        (PRIORITY, {"input": 300_000, "output": 1_000, "service_tier": "priority"}, "153"),
+        # 600 heard at 40, 300 said at 80, 400 read at 2.5, 100 written at 10
+        (SPEAKER, {"input": 1_000, "output": 400, "audio_input": 600, "audio_output": 300}, "5"),
+        # of what was heard 900 were read from a cache: charged once, at 1.25, and 100 at 40
+        (SPEAKER, {"input": 1_000, "output": 0, "cached": 900, "audio_input": 1_000}, "0.5125"),
+        # 258 seen at 0.5, 42 read at 0.3, 1290 drawn at 30, 10 written at 2.5
+        (PAINTER, {"input": 300, "output": 1_300, "image_input": 258, "image_output": 1_290}, "3.88666"),
         # no tier for long prompts
         (CLAUDE, {"input": 400_000, "output": 0}, "120"),
         # a provider that reports more of a part than of the whole: the part is charged, nothing is taken off
@@ -126,6 +165,12 @@ SQUARE = (1024, 1024)
             {},
             {"images": 1, "size": SQUARE, "quality": None, "input": 20, "output": 1000},
             "0.0101",
+        ),
+        (  # 4 160 tokens drawn at 40, 20 read at 5: what was counted counts before the size
+            Price(input=Decimal(5), per_image=Decimal("0.04"), image_output=Decimal(40)),
+            TIERS,
+            {"images": 1, "size": SQUARE, "quality": "high", "input": 20, "output": 4160},
+            "0.1665",
         ),
     ],
 )
@@ -178,4 +223,30 @@ def test_seconds_are_charged_to_the_millisecond():
     assert by_second(LISTENER, 4.480000019073486) == Decimal("0.000448")
     assert by_second(LISTENER, 3600) == Decimal("0.36")
     assert by_second(LISTENER, 0.0004) == 0
+    for absurd in (-1.0, float("-inf"), float("nan")):
+        assert by_second(LISTENER, absurd) == 0
+    for absurd in (1e300, float("inf")):
+        assert by_second(LISTENER, absurd) == 1_000
     assert by_second(PLAIN, 5.0) is None
+
+
+@pytest.mark.parametrize(
+    ("price", "tokens", "dollars"),
+    [
+        (PLAIN, (1_000_000, 1_000_000), "0.75"),
+        (CLAUDE, (1_000_000, 100_000), "7.5"),  # all of it written to a cache for an hour: 6, and 1.5
+        (LISTENER, (1_000_000, 0), "6"),
+        (GEMINI, (200_000, 1_000), "0.26"),
+        (GEMINI, (400_000, 1_000), "1.015"),
+        (SERVED, (1_000_000, 0), "6"),
+        (PRIORITY, (300_000, 1_000), "1.53"),
+        (STEEP, (600_000, 0), "2.4"),
+        (PAINTER, (0, 1_000_000), "30"),
+        (Price(), (1_000, 1_000), "0"),
+        (PLAIN, (-5, -5), "0"),
+    ],
+)
+def test_the_most_that_a_request_can_cost_is_by_the_dearest_kind_of_token(
+    price: Price, tokens: tuple[int, int], dollars: str
+) -> None:
+    assert ceiling(price, *tokens) == Decimal(dollars)

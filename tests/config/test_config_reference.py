@@ -11,6 +11,7 @@ from omniroute.config import bundle, secrets
 from omniroute.config.spec import Spec
 from omniroute.config.spec.providers import ConnectionSpec, ModelSpec, ProviderSpec, QuirksSpec
 from omniroute.config.spec.server import AuthSpec, ServerSpec
+from omniroute.config.spec.settings import IpFilterSpec, ProxiesSpec, ProxySpec, SettingsSpec
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "config" / "omniroute.yaml"
@@ -60,9 +61,23 @@ def test_the_commented_settings_are_a_sound_configuration_too(tmp_path):
     compile_gateway(read, catalog.load(), resolve=False)
 
 
-@pytest.mark.parametrize("struct", [ServerSpec, AuthSpec, ProviderSpec, ConnectionSpec, ModelSpec, QuirksSpec])
+@pytest.mark.parametrize(
+    "struct",
+    [
+        ServerSpec,
+        AuthSpec,
+        ProviderSpec,
+        ConnectionSpec,
+        ModelSpec,
+        QuirksSpec,
+        SettingsSpec,
+        IpFilterSpec,
+        ProxiesSpec,
+        ProxySpec,
+    ],
+)
 def test_the_reference_shows_every_setting(struct):
-    fields = {field.name for field in msgspec.structs.fields(struct)}
+    fields = {field.encode_name for field in msgspec.structs.fields(struct)}
     shown = set(re.findall(r"([a-z_]+):", in_full()))
     assert fields - shown <= {"formats", "headers", "weight"}
 

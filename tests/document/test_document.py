@@ -125,8 +125,8 @@ def test_a_key_in_quotes_repeats_one_without():
     [
         ("[" * 100_000, (1, 42, "OR007")),
         ("a: " + "{b: " * 50 + "1" + "}" * 50, (1, 160, "OR007")),
-        ("a: [" + "1, " * 100_001 + "1]", (1, 299_999, "OR007")),
-        ("a: " + "x" * (2 << 20), (1, 1, "OR007")),
+        ("a: [" + "1, " * 500_001 + "1]", (1, 1_499_999, "OR007")),
+        ("a: " + "x" * (8 << 20), (1, 1, "OR007")),
         ("a: &a [*a]", (1, 4, "OR008")),
         ("a: *a", (1, 4, "OR008")),
         ("a: !!python/object/apply:os.system [id]", (1, 4, "OR006")),
@@ -144,9 +144,9 @@ def test_a_key_in_quotes_repeats_one_without():
     ids=lambda value: str(value)[:20],
 )
 def test_what_does_not_belong_into_a_file_is_refused_where_it_stands(text, place):
-    started = time.perf_counter()
+    started = time.process_time()
     assert problems(text) == [place]
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 4
 
 
 def test_bytes_that_are_not_utf8_are_refused_where_they_stand():
@@ -160,7 +160,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text():
 
 def test_aliases_share_but_their_size_counts_each_time():
     assert Document.parse("a: &x [1, 2]\nb: *x\n", "f.yaml").data == {"a": [1, 2], "b": [1, 2]}
-    wide = ", ".join(["1"] * 9000)
+    wide = ", ".join(["1"] * 45_000)
     assert problems(f"a: &x [{wide}]\nb: [{', '.join(['*x'] * 12)}]\n")[0][2] == "OR007"
 
 

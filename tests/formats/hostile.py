@@ -254,7 +254,7 @@ def answered(upstream: str, body: bytes) -> None:
             seen = AUTOMATA[client](way.replay(message))
             assert (seen.error is None) == (way.fault is None)
     try:
-        reply = CHAT[upstream].relabel(body, "coding")
+        reply = CHAT[upstream].relabel(body, Head("coding", stream=False, fields={}))
     except ValueError:
         return
     is_sane(reply.usage)

@@ -225,7 +225,7 @@ def test_a_whole_answer_is_written_as_it_was_understood(path):
 @pytest.mark.parametrize("path", REPLIES, ids=case)
 def test_a_whole_answer_is_handed_on_with_nothing_but_its_model_changed(path):
     body = path.read_bytes()
-    reply = anthropic.relabel(body, "coding")
+    reply = anthropic.relabel(body, Head("coding", stream=False, fields={}))
     told = anthropic.decode_reply(body)
     if told.fault is not None:
         assert reply.fault == told.fault
@@ -387,7 +387,7 @@ def test_an_answer_begins_with_the_usage_that_is_known_by_then():
 
 def test_bytes_that_are_not_text_are_not_handed_on():
     with pytest.raises(ValueError, match="UTF-8"):
-        anthropic.relabel(b'{"content":[],"x":"\xff"}', "m")
+        anthropic.relabel(b'{"content":[],"x":"\xff"}', Head("m", stream=False, fields={}))
     bridge = anthropic.through(head())
     bridge.feed(event_of(delta_of("a")))
     out = bridge.feed(event_of(delta_of("b")) + event_of(delta_of("c")).replace(b'"c"', b'"\xff"'))
@@ -1445,6 +1445,15 @@ def test_an_error_is_told_in_the_formats_own_types(fault, kind):
     }
 
 
+def test_a_code_is_told_where_the_sdks_look_for_it():
+    fault = Fault(kind="not_found", status=404, message="m", code="thread_not_found")
+    assert msgspec.json.decode(anthropic.encode_error(fault, "req_1"))["error"] == {
+        "type": "not_found_error",
+        "message": "m",
+        "details": {"error_code": "thread_not_found"},
+    }
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"1", b"null", b'{"error":null}', b'{"error":[1]}', b"[" * 100_000, b"\xff"]
 )
@@ -1466,7 +1475,7 @@ def test_any_bytes_are_an_error(body):
     ],
 )
 def test_a_whole_answer_that_is_none_is_a_value_error(body):
-    for read in (anthropic.decode_reply, lambda body: anthropic.relabel(body, "m")):
+    for read in (anthropic.decode_reply, lambda body: anthropic.relabel(body, Head("m", stream=False, fields={}))):
         if read is anthropic.decode_reply or b'"content":[' not in body or b'"a"' in body:
             with pytest.raises(ValueError, match=r"."):
                 read(body)

@@ -241,7 +241,7 @@ def test_a_whole_answer_is_written_as_it_was_understood(path):
 @pytest.mark.parametrize("path", REPLIES, ids=case)
 def test_a_whole_answer_is_handed_on_with_nothing_but_its_model_changed(path):
     body = path.read_bytes()
-    reply = gemini.relabel(body, "coding")
+    reply = gemini.relabel(body, Head("coding", stream=False, fields={}))
     told = gemini.decode_reply(body)
     if told.fault is not None:
         assert reply.fault == told.fault
@@ -320,7 +320,7 @@ def test_an_endless_event_is_cut_off(monkeypatch):
 
 def test_bytes_that_are_not_text_are_not_handed_on():
     with pytest.raises(ValueError, match="UTF-8"):
-        gemini.relabel(b'{"candidates":[{}],"x":"\xff"}', "m")
+        gemini.relabel(b'{"candidates":[{}],"x":"\xff"}', Head("m", stream=False, fields={}))
     bridge = gemini.through(head())
     bridge.feed(chunk_of({"text": "a"}))
     out = bridge.feed(chunk_of({"text": "b"}) + chunk_of({"text": "c"}).replace(b'"c"', b'"\xff"'))
@@ -334,7 +334,7 @@ def test_a_whole_answer_that_is_none_is_a_value_error(body):
     with pytest.raises(ValueError):
         gemini.decode_reply(body)
     with pytest.raises(ValueError):
-        gemini.relabel(body, "m")
+        gemini.relabel(body, Head("m", stream=False, fields={}))
 
 
 @pytest.mark.parametrize("path", STREAMS, ids=case)
@@ -1086,7 +1086,7 @@ INLINE = {"inlineData": {"mimeType": "image/png", "data": "iVBORw0K"}}
         (
             Document("application/pdf", "JVBE", name="a.pdf", context="c", citations=True, cache=CacheMark()),
             [{"inlineData": {"mimeType": "application/pdf", "data": "JVBE"}}],
-            ["cache_control", "citations", "document_context"],
+            ["cache_control", "citations", "document_name", "document_context"],
         ),
         (Document(text="body", name="a.txt"), [{"text": "a.txt\n\nbody"}], []),
         (
@@ -1118,7 +1118,7 @@ def test_a_picture_that_google_cannot_read_is_refused_and_not_left_out(block, mo
     with pytest.raises(Unsupported) as caught:
         sent(model, turns=(Turn("user", (block,)),))
     assert caught.value.fault.param == "turns[0].blocks[0]"
-    if block.url is not None:
+    if isinstance(block, Image) and block.url is not None:
         assert "server.fetch_images" in str(caught.value)
 
 

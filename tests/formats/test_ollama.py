@@ -737,7 +737,7 @@ def test_malformed_lines_end_the_stream_with_a_fault(payload):
     with pytest.raises(ValueError):
         ollama.decode_reply(payload)
     with pytest.raises(ValueError):
-        ollama.relabel(payload, "m")
+        ollama.relabel(payload, Head("m", stream=False, fields={}))
 
 
 @pytest.mark.parametrize("calls", [[{}], [{"function": None}], [{"function": {"arguments": {}}}]])
@@ -763,7 +763,7 @@ def test_an_error_status_is_a_kind_that_all_formats_know():
 @pytest.mark.parametrize("path", REPLIES, ids=case)
 def test_a_whole_answer_handed_on_differs_in_its_models_name_only(path):
     body = path.read_bytes()
-    reply = ollama.relabel(body, "coding")
+    reply = ollama.relabel(body, Head("coding", stream=False, fields={}))
     told = ollama.decode_reply(body)
     if told.fault is not None:
         assert (reply.fault, reply.body) == (told.fault, b"")

@@ -845,7 +845,7 @@ def test_malformed_events_end_the_stream_with_a_fault(payload):
     with pytest.raises(ValueError):
         openai_chat.decode_reply(payload)
     with pytest.raises(ValueError):
-        openai_chat.relabel(payload, "m")
+        openai_chat.relabel(payload, Head("m", stream=False, fields={}))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"choices":[]}', b'{"choices":null}', b'{"id":"x"}'])
@@ -853,14 +853,14 @@ def test_a_whole_body_that_is_no_answer_is_a_value_error(body):
     with pytest.raises(ValueError):
         openai_chat.decode_reply(body)
     with pytest.raises(ValueError):
-        openai_chat.relabel(body, "m")
+        openai_chat.relabel(body, Head("m", stream=False, fields={}))
 
 
 def test_a_finish_of_error_is_one_whole_or_streamed():
     broken = b'{"choices":[{"message":{"content":"a"},"delta":{"content":"a"},"finish_reason":"error"}]}'
     fault = openai_chat.decode_reply(broken).fault
     assert fault is not None
-    assert openai_chat.relabel(broken, "m").fault == fault
+    assert openai_chat.relabel(broken, Head("m", stream=False, fields={})).fault == fault
     assert isinstance(decoded(b"data: " + broken + b"\n\ndata: [DONE]\n\n")[-1], Failed)
     bridge = openai_chat.through(head())
     assert b'"error"' in bridge.feed(b"data: " + broken + b"\n\n")
@@ -885,7 +885,7 @@ def test_an_end_after_nothing_is_a_broken_answer():
 
 def test_bytes_that_are_not_text_are_not_handed_on():
     with pytest.raises(ValueError, match="UTF-8"):
-        openai_chat.relabel(b'{"choices":[{}],"x":"\xff"}', "m")
+        openai_chat.relabel(b'{"choices":[{}],"x":"\xff"}', Head("m", stream=False, fields={}))
     bridge = openai_chat.through(head())
     bridge.feed(event_of("a"))
     out = bridge.feed(event_of("b") + event_of("c").replace(b'"c"', b'"\xff"'))
@@ -903,7 +903,7 @@ def test_hostile_counts_are_held_within_bounds():
     chunk = b'{"choices":[{"message":{"content":"a"}}],"usage":{"prompt_tokens":-5,"completion_tokens":1e300,"total_tokens":7.5}}'
     usage = openai_chat.decode_reply(chunk).usage
     assert usage == Usage(input=0, output=2**53)
-    assert openai_chat.relabel(chunk, "m").usage == usage
+    assert openai_chat.relabel(chunk, Head("m", stream=False, fields={})).usage == usage
 
 
 # -------------------------------------------------------------------------------------------------- answers, handed on
@@ -912,7 +912,7 @@ def test_hostile_counts_are_held_within_bounds():
 @pytest.mark.parametrize("path", REPLIES, ids=case)
 def test_a_whole_answer_handed_on_differs_in_its_models_name_only(path):
     body = path.read_bytes()
-    reply = openai_chat.relabel(body, "coding")
+    reply = openai_chat.relabel(body, Head("coding", stream=False, fields={}))
     told = openai_chat.decode_reply(body)
     if told.fault is not None:
         assert (reply.fault, reply.body) == (told.fault, b"")

@@ -564,7 +564,7 @@ CLOSED = Raw(b'{"type":"object","properties":{},"required":[],"additionalPropert
         ({"reasoning": Reasoning(off=True)}, {}, ["thinking_off"]),
         ({"reasoning": Reasoning(effort="none")}, {"reasoning": {"effort": "none"}}, []),
         ({"metadata": Raw(b"{}")}, {}, ["metadata"]),
-        ({"user": "u" * 65}, {"user": "u" * 31 + "_f20e249d15fa4b9f44ba21d154f62e1e"}, ["user"]),
+        ({"user": "u" * 65}, {"user": "f20e249d15fa4b9f44ba21d154f62e1efa76ddfdce5d25139a33a4787cee5a8b"}, ["user"]),
         ({"service_tier": "standard_only"}, {}, ["service_tier"]),
         ({"vendor": {"container": Raw(b'"c"')}}, {}, ["container"]),
         ({"tool_choice": ToolChoice("auto"), "parallel_tools": True}, {}, []),
@@ -943,7 +943,7 @@ def test_malformed_events_end_the_stream_with_a_fault(payload):
     with pytest.raises(ValueError):
         openai_responses.decode_reply(payload)
     with pytest.raises(ValueError):
-        openai_responses.relabel(payload, "m")
+        openai_responses.relabel(payload, Head("m", stream=False, fields={}))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"output":null}', b'{"id":"x"}', b'{"output":[1]}'])
@@ -951,19 +951,19 @@ def test_a_whole_body_that_is_no_answer_is_a_value_error(body):
     with pytest.raises(ValueError):
         openai_responses.decode_reply(body)
     with pytest.raises(ValueError):
-        openai_responses.relabel(body, "m")
+        openai_responses.relabel(body, Head("m", stream=False, fields={}))
 
 
 def test_hostile_counts_are_held_within_bounds():
     body = b'{"output":[],"usage":{"input_tokens":-5,"output_tokens":1e300,"total_tokens":7.5}}'
     usage = openai_responses.decode_reply(body).usage
     assert usage == Usage(input=0, output=2**53)
-    assert openai_responses.relabel(body, "m").usage == usage
+    assert openai_responses.relabel(body, Head("m", stream=False, fields={})).usage == usage
 
 
 def test_bytes_that_are_not_text_are_not_handed_on():
     with pytest.raises(ValueError, match="UTF-8"):
-        openai_responses.relabel(b'{"output":[],"x":"\xff"}', "m")
+        openai_responses.relabel(b'{"output":[],"x":"\xff"}', Head("m", stream=False, fields={}))
     bridge = openai_responses.through(head())
     bridge.feed(delta(2, "a"))
     out = bridge.feed(delta(3, "b") + delta(4, "c").replace(b'"c"', b'"\xff"'))
@@ -978,7 +978,7 @@ def test_bytes_that_are_not_text_are_not_handed_on():
 @pytest.mark.parametrize("path", REPLIES, ids=case)
 def test_a_whole_answer_handed_on_differs_in_its_models_name_only(path):
     body = path.read_bytes()
-    reply = openai_responses.relabel(body, "coding")
+    reply = openai_responses.relabel(body, Head("coding", stream=False, fields={}))
     told = openai_responses.decode_reply(body)
     if told.fault is not None:
         assert (reply.fault, reply.body) == (told.fault, b"")

@@ -25,6 +25,8 @@ from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.limits import MemoryLimits
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 from omniroute.upstream.client import Client
 
 ROUNDS = 7
@@ -151,6 +153,8 @@ def cost(tmp_path):
             answers=MemoryAnswers(),
             limits=MemoryLimits(),
             budgets=MemoryBudgets(),
+            scores=MemoryScores(),
+            sessions=MemorySessions(),
             ledger=MemoryLedger(100),
             clock=Clock(),
             random=random.Random(1),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import struct
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -16,6 +19,8 @@ from support import tables
 from support.gateway import Gateway
 from support.upstream import Asked, Script, Upstream, whole
 
+from omniroute import app
+from omniroute.config.overrides import Overrides
 from omniroute.formats import CHAT, COUNTING, openai_chat, tokens
 from omniroute.formats.anthropic import decode_request, peek_count
 from omniroute.formats.patch import Quirks
@@ -128,7 +133,7 @@ def test_a_connection_is_not_ill_because_its_provider_cannot_count(gateway, upst
     assert len(upstream.asked) == 15
 
 
-@pytest.mark.parametrize("said", [b"", b"{}", b'{"input_tokens":"many"}', b"<html>", DEEP])
+@pytest.mark.parametrize("said", [b"", b"{}", b'{"input_tokens":"many"}', b'{"input_tokens":-1}', b"<html>", DEEP])
 def test_an_answer_that_is_no_count_is_stood_in_for(gateway, upstream, said):
     upstream.script = lambda _asked: Script(pieces=[said])
     assert count(gateway, "anthropic/claude-sonnet-4-5").json()["estimated"] is True
@@ -148,6 +153,63 @@ def test_others_are_answered_while_much_is_counted(gateway):
         assert httpx.get(gateway.url + "/health", trust_env=False).status_code == 200
         assert time.monotonic() - began < 2
         assert {answer.result().json()["estimated"] for answer in counts} == {True}
+
+
+HEARTBEAT = """
+import asyncio, sys, time
+from omniroute.formats import tokens
+from omniroute.formats.ir import Chat, Text, Turn
+
+def chat(size):
+    return Chat(turns=(Turn("user", (Text("a word 12 " * size),)),))
+
+async def main():
+    longest, last = 0.0, time.perf_counter()
+    async def beat():
+        nonlocal longest, last
+        while True:
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            longest, last = max(longest, now - last), now
+    beating = asyncio.create_task(beat())
+    await asyncio.sleep(0.02)
+    for model in ("gpt-4o", "gpt-4", "claude-opus-4-8"):
+        for size in (1, 50_000):
+            await asyncio.to_thread(tokens.count, chat(size), model)
+    await asyncio.sleep(0.02)
+    print(longest)
+
+if sys.argv[1] == "preload":
+    tokens.load()
+asyncio.run(main())
+"""
+
+
+def longest_gap(way: str) -> float:
+    """Between two beats of an event loop, seconds, in a process that counts for the first time."""
+    command = [sys.executable, "-c", HEARTBEAT, way]
+    return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+
+def test_the_first_count_holds_nobody_up_where_the_vocabularies_are_loaded_before():
+    assert any(longest_gap("preload") < 0.1 for _ in range(3)), "not once, whatever else the processor does"
+    assert longest_gap("as needed") > 0.1, "if that is gone, so can the setting"
+
+
+def test_the_vocabularies_are_loaded_at_the_start_where_the_configuration_says_so(tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(tokens, "load", lambda: loaded.append(True))
+
+    async def started(setting: str) -> bool:
+        loaded.clear()
+        file = tmp_path / "omniroute.yaml"
+        file.write_text(f"version: 1\nserver: {{data_dir: '{tmp_path}/data'{setting}}}\nproviders: {{demo: {{}}}}\n")
+        service = app.Service(file, Overrides())
+        async with service.lifespan(None):
+            return bool(loaded)
+
+    assert asyncio.run(started(", preload_tokenizers: true"))
+    assert not asyncio.run(started(""))
 
 
 # --------------------------------------------------------------------------------------------- in another's words
@@ -178,6 +240,7 @@ def prepared(of):
         endpoint=SimpleNamespace(format="openai_chat"),
         codec=CHAT["openai_chat"],
         chat=None,
+        pictures={},
         headers=[(b"anthropic-beta", b"x")],
         variant={},
     )
@@ -221,10 +284,19 @@ def test_every_format_that_counts_reads_what_it_writes(form):
             counter.decode_count(wrong)
 
 
+@pytest.mark.parametrize("wrong", ["-1", "1.5", "1e30", "1000000001", '"17"', "null", "true", "[]", "{}"])
+@pytest.mark.parametrize("form", COUNTING)
+def test_a_count_that_cannot_be_is_none(form, wrong):
+    counter = COUNTING[form]
+    told = counter.encode_count(17, estimated=False).replace(b":17", b":" + wrong.encode())
+    with pytest.raises(ValueError, match=r"."):
+        counter.decode_count(told)
+
+
 @pytest.mark.parametrize("form", COUNTING)
 def test_what_one_format_counts_can_be_asked_of_every_other(form):
     call: Any = SimpleNamespace(
-        endpoint=SimpleNamespace(format="anthropic"), codec=CHAT["anthropic"], headers=[], variant={}
+        endpoint=SimpleNamespace(format="anthropic"), codec=CHAT["anthropic"], headers=[], variant={}, pictures={}
     )
     call.chat = decode_request(peek_count(msgspec.json.encode(BODY | {"model": "m"})))
     place = Endpoint(origin=Origin("http", "127.0.0.1", 1), base_path="")

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tables import target
 
-from omniroute.catalog import Model, Price, ceiling, cost, load
-from omniroute.catalog.price import drawn
+from omniroute.catalog import Model, Price, cost, load, most
+from omniroute.catalog.price import Tier, drawn
 from omniroute.formats import CLIENTS
 from omniroute.relay.demand import AROUND, LONGEST_CONTEXT, SAID, USUAL_ANSWER, USUAL_PROMPT, Demand, _asked
 from omniroute.routing.tables import Target
@@ -21,7 +21,7 @@ from omniroute.routing.tables import Target
 
 def model(price: Price | None, **facts: Any) -> Target:
     known = Model(id="m", kind="chat", price=price, **facts)
-    return msgspec.structs.replace(target("p/m"), facts=known, ceiling=ceiling(price, {}))
+    return msgspec.structs.replace(target("p/m"), facts=known)
 
 
 def demand(body: dict[str, Any], form: str = "openai_chat", path: str = "") -> Demand:
@@ -98,7 +98,7 @@ def test_what_points_outside_of_the_body_may_be_as_much_as_the_model_takes(part:
 
 def test_a_model_with_a_price_for_long_prompts_takes_them_whatever_is_listed() -> None:
     asked = demand({"messages": [{"role": "user", "content": "x" * 300_000}]})
-    long = Price(input=Decimal(1), output=Decimal(0), input_above_200k=Decimal(1_000_000))
+    long = Price(input=Decimal(1), output=Decimal(0), tiers=(Tier(above=200_000, input=Decimal(1_000_000)),))
     assert asked.most([model(long, context=200_000)], (), "m")[0] == asked.bytes + AROUND
 
 
@@ -140,8 +140,8 @@ def test_no_use_costs_more_than_the_ceiling_of_any_model_in_the_catalogue(
         audio_input=min(sound, prompts[0]),
         reasoning=int(answer * share),
     )
-    most = ceiling(row.price, {}).most(input=total, output=answer)
-    assert truth is None or (most is not None and truth <= most)
+    bound = most(row.price, input=total, output=answer)
+    assert truth is None or (bound is not None and truth <= bound)
 
 
 def test_pictures_cost_no_more_than_the_ceiling_in_any_size() -> None:
@@ -151,7 +151,7 @@ def test_pictures_cost_no_more_than_the_ceiling_in_any_size() -> None:
     for name, sizes in tiers.items():
         row = books.model("openai", name)
         price = row.price if row is not None else None
-        most = ceiling(price, sizes).most(input=1000, output=0, images=2, pixels=1024 * 1024)
+        bound = most(price or Price(), input=1000, output=0, images=2, pixels=1024 * 1024, tiers=sizes)
         for tier in sizes:
             *quality, size = tier.split("/")
             width, height = map(int, size.split("-x-"))
@@ -164,11 +164,11 @@ def test_pictures_cost_no_more_than_the_ceiling_in_any_size() -> None:
                 input=900,
                 output=0,
             )
-            assert truth is None or (most is not None and truth <= most), (name, tier)
+            assert truth is None or (bound is not None and truth <= bound), (name, tier)
 
 
 def test_sound_costs_by_the_second_or_by_its_tokens_whichever_is_more() -> None:
-    by_second = ceiling(Price(per_second=Decimal("0.0001")), {})
-    assert by_second.most(input=5000, output=100, seconds=60.0) == Decimal("0.0060")
-    both = ceiling(Price(per_second=Decimal("0.0001"), input=Decimal(1_000_000), output=Decimal(0)), {})
-    assert both.most(input=5000, output=0, seconds=60.0) == 5000
+    by_second = Price(per_second=Decimal("0.0001"))
+    assert most(by_second, input=5000, output=100, seconds=60.0) == Decimal("0.0060")
+    both = Price(per_second=Decimal("0.0001"), input=Decimal(1_000_000), output=Decimal(0))
+    assert most(both, input=5000, output=0, seconds=60.0) == 5000

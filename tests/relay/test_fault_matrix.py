@@ -31,7 +31,9 @@ TYPES = {
     "gemini": "gemini-compatible",
     "ollama": "ollama-compatible",
 }
-POSITIONS = ("only", "first", "last")
+POSITIONS = ("only", "first", "middle", "last")
+BEHIND = ("middle", "last")
+"""Where a target that cannot be reached stands before it."""
 ALL = ("openai", "anthropic")
 """Between these every position is tried; of the other pairs each has its turn."""
 AT_ONCE = 24
@@ -76,7 +78,7 @@ class Cell:
     def saved(self) -> bool:
         """Whether the next target makes it good."""
         late = self.stream and self.fault.when == "event"  # for then the client has seen something
-        return self.position == "first" and self.kind not in ("success", "invalid") and not late
+        return self.position in ("first", "middle") and self.kind not in ("success", "invalid") and not late
 
     @property
     def by_event(self) -> bool:
@@ -92,7 +94,7 @@ def _cells() -> list[Cell]:
         (fault, surface, form, stream, position)
         for number, (fault, surface, form, stream) in enumerate(combinations)
         if stream in fault.streams and form in fault.forms
-        for position in (POSITIONS if {surface, form} <= {*ALL} else (POSITIONS[number // 2 % 3],))
+        for position in (POSITIONS if {surface, form} <= {*ALL} else (POSITIONS[number // 2 % len(POSITIONS)],))
     ]
     return [Cell(*cell, number) for number, cell in enumerate(chosen)]
 
@@ -115,12 +117,16 @@ def _config(cells: list[Cell], upstream: Upstream) -> str:
         base = {"": upstream.url, "closed": closed, "tls": secure}[cell.fault.address]
         lines.append(
             f"  p{cell.number}: {{type: {TYPES[cell.form]}, base_url: '{base}/{cell.number}', "
-            f"connections: {{main: {{}}}}, models: {{m: {{}}}}, {timeouts}}}"
+            f"connections: {{main: {{}}}}, {timeouts}}}"
         )
     lines.append("combos:")
     for cell in cells:
         own = f"p{cell.number}/m"
-        targets = {"only": [own], "first": [own, "good/m"], "last": ["down/m", own]}[cell.position]
+        targets = [
+            *(["down/m"] * (cell.position in BEHIND)),
+            own,
+            *(["good/m"] * (cell.position in ("first", "middle"))),
+        ]
         lines.append(f"  {cell.combo}: {{targets: [{', '.join(targets)}]}}")
     return "\n".join(lines) + "\n"
 
@@ -224,7 +230,7 @@ def test_no_answer_names_another_model_than_the_one_asked_for(matrix):
 
 def test_every_cell_tries_as_often_as_it_may_and_no_more(matrix):
     def check(cell: Cell) -> None:
-        tries = 1 + (cell.saved or cell.position == "last")
+        tries = 1 + cell.saved + (cell.position in BEHIND)
         assert int(cell.headers["x-omniroute-attempts"]) == tries
         # A kept connection that closes without a byte is tried once more, on a new one.
         most = 2 if cell.fault.name == "reset-first" else 1
@@ -262,7 +268,7 @@ def test_every_request_has_one_row_with_its_attempts(matrix):
 
     def check(cell: Cell) -> None:
         row = rows[cell.combo]
-        expected = [("down.main", "connect")] if cell.position == "last" else []
+        expected = [("down.main", "connect")] if cell.position in BEHIND else []
         expected.append((cell.connection, cell.kind))
         expected += [("good.main", "success")] if cell.saved else []
         assert [(one["connection"], one["outcome"]) for one in json.loads(row["attempts"])] == expected
@@ -298,7 +304,7 @@ PROSE = """\
 
 Each row is a fault that `tests/relay/test_fault_matrix.py` makes a scripted provider commit on a real socket, {cells}
 cells in all: on all client surfaces, from all upstream formats that can commit it, whole and streamed, as the only target
-of a combo, as the first or as the last. This page is written from the same table that the test checks.
+of a combo, as the first, in the middle or as the last. This page is written from the same table that the test checks.
 
 - **Kind** is what the fault counts as. It alone decides about fallback and health.
 - **Told** is the status that a caller sees when nothing is left to try; the body is an error in the caller's own format.

@@ -21,6 +21,8 @@ from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.limits import MemoryLimits
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 from omniroute.upstream.client import Client
 
 CONFIG = """\
@@ -105,6 +107,8 @@ def call(tmp_path, transport: Transport, spoken: str, body: dict[str, Any]) -> t
         answers=MemoryAnswers(),
         limits=MemoryLimits(),
         budgets=MemoryBudgets(),
+        scores=MemoryScores(),
+        sessions=MemorySessions(),
         clock=Clock(now=lambda: 1700000000.0, monotonic=lambda: float(next(ticks))),
         random=random.Random(1),
     )

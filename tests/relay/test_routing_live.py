@@ -468,6 +468,45 @@ def test_a_callers_own_mistake_touches_no_health():
         assert health(gateway)["a.main"]["available"]
 
 
+def refused(status: int, message: str, code: str | None = None) -> Script:
+    return whole({"error": {"message": message, "type": "t", "param": None, "code": code}}, status)
+
+
+def test_a_model_that_cools_down_leaves_its_connection_to_the_others():
+    with Scripted() as upstream, Gateway(head_of("cooldown: 1m") + providers(upstream, "a", models="m m2")) as gateway:
+
+        def limited(asked: Asked) -> Script:
+            return (
+                refused(429, "Rate limit reached for m in organization o")
+                if asked.json["model"] == "m"
+                else whole(speech.whole("openai"))
+            )
+
+        upstream.says["a"] = limited
+        assert ask(gateway, "a/m").status_code == 429
+        answer = ask(gateway, "a/m")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "all_connections_cooling")
+        assert "`m` cooling down after rate_limited" in answer.json()["error"]["message"]
+        assert len(upstream.asked) == 1
+        assert ask(gateway, "a/m2").status_code == 200
+        assert health(gateway)["a.main"]["failures"] == 0
+
+
+def test_a_model_that_a_provider_does_not_have_is_asked_for_elsewhere():
+    combo = "combos: {both: {targets: [a/m, b/m]}}\n"
+    with (
+        Scripted() as upstream,
+        Gateway(head_of("cooldown: 1m") + providers(upstream, "a", "b", models="m m2") + combo) as gateway,
+    ):
+        upstream.says["a"] = refused(404, "The model `m` does not exist", "model_not_found")
+        assert [ask(gateway, "both").status_code for _ in range(3)] == [200, 200, 200]
+        assert upstream.went_to() == ["a", "b", "b", "b"]
+        answer = ask(gateway, "a/m")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+        assert ask(gateway, "a/m2").status_code == 404
+        assert upstream.went_to()[4:] == ["a"], "another name is asked for"
+
+
 def test_a_provider_that_refuses_our_key_is_never_dead_for_good():
     profile = "cooldown: 1s, max_cooldown: 1s"
     with Scripted() as upstream, Gateway(head_of(profile) + providers(upstream, "a")) as gateway:

@@ -129,6 +129,31 @@ def test_a_conversation_goes_on_with_the_id_of_its_last_answer(rig: Rig, upstrea
 
 @ways
 @upstreams
+def test_an_answer_says_which_one_it_goes_on_from(rig: Rig, upstream: str, way: str):
+    rig.script(Says(text="Forty-two."))
+    first = keep(rig, upstream, way, input="What is the answer?")
+    assert first.previous_response_id is None
+    rig.script(Says(text="The question."))
+    second = keep(rig, upstream, way, input="And what is not?", previous_response_id=first.id)
+    assert second.previous_response_id == first.id
+    client = rig.sdks["responses"].client
+    assert client.responses.retrieve(second.id).previous_response_id == first.id
+
+
+@upstreams
+def test_each_event_that_tells_the_answer_says_which_one_it_goes_on_from(rig: Rig, upstream: str):
+    rig.script(Says(text="Forty-two."))
+    first = keep(rig, upstream, "whole", input="What is the answer?")
+    rig.script(Says(text="The question."))
+    client = rig.sdks["responses"].client
+    asked = {"model": MODELS[upstream], "input": "And what is not?", "previous_response_id": first.id}
+    told = [event.response for event in client.responses.create(stream=True, **asked) if hasattr(event, "response")]
+    assert len(told) >= 2
+    assert {response.previous_response_id for response in told} == {first.id}
+
+
+@ways
+@upstreams
 def test_a_loop_of_calls_runs_by_the_id_of_the_answer(rig: Rig, upstream: str, way: str):
     rig.script(Says(thinking="I need it.", signature="c2ln", calls=(Call("call_1", "weather", '{"city": "Bern"}'),)))
     tools = [

@@ -343,6 +343,18 @@ def test_a_file_that_is_too_large_is_refused_and_one_of_just_the_size_is_not(rig
     assert rig.upstream.asked == []
 
 
+def test_how_large_a_file_may_be_is_a_setting(parts):
+    config = CONFIG.replace("strict_translation: %(strict)s", f"audio_limit: {len(WAV)}B") % {"url": parts.upstream.url}
+    with Gateway(config, **KEYS) as gateway:
+        rig = Rig(parts.upstream, gateway)
+        assert rig.ask(MODELS["deepgram"]).text == TEXT
+        for file in (WAV + b"\0", WAV + b"\0" * 6_000_000):
+            with pytest.raises(openai.APIStatusError) as caught:
+                rig.ask(MODELS["deepgram"], ("speech.wav", file))
+            assert caught.value.status_code == 413
+            assert "server.audio_limit" in caught.value.message
+
+
 @pytest.mark.parametrize("provider", sorted(MODELS))
 @pytest.mark.parametrize("status", [400, 401, 429, 500, 503])
 def test_refusals_of_providers_are_told(rig, provider, status):

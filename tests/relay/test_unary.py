@@ -240,6 +240,42 @@ def test_a_vector_of_another_length_is_no_answer(rig: Rig, sdk: openai.OpenAI):
     assert "[vec] ignores `dimensions`: its vectors have 3 and not 256" in caught.value.message
 
 
+def test_a_vector_of_another_length_is_paid_for(rig: Rig, sdk: openai.OpenAI):
+    rig.script(embedding)
+    with pytest.raises(openai.BadRequestError):
+        sdk.embeddings.create(model="vec-paid", input="x", dimensions=256)
+    rig.books("vec-paid", status=400, code="unsupported_by_target", input=1000, cost=Decimal("0.0001"))
+
+
+def test_a_vector_of_another_length_leads_to_the_next_candidate_and_both_are_paid_for(rig: Rig, sdk: openai.OpenAI):
+    def serving(asked: Asked) -> Script:
+        if not asked.path.startswith("/spare/"):
+            return embedding(asked)
+        usage = {"prompt_tokens": 10, "total_tokens": 10}
+        return whole({"data": [{"index": 0, "embedding": [0.0] * 256}], "model": "spare", "usage": usage})
+
+    for _ in range(15):  # more than a circuit would bear
+        rig.script(serving)
+        raw = sdk.embeddings.with_raw_response.create(
+            model="vectors", input="x", dimensions=256, encoding_format="float"
+        )
+        assert len(raw.parse().data[0].embedding) == 256
+        assert raw.headers["x-omniroute-provider"] == "spare"
+        assert raw.headers["x-omniroute-tokens-in"] == "1010"
+        assert Decimal(raw.headers["x-omniroute-cost"]) == Decimal("0.000101")
+        assert [asked.path for asked in rig.upstream.asked] == ["/v1/embeddings", "/spare/embeddings"]
+    rig.script(embedding)
+    told = sdk.embeddings.with_raw_response.create(model="vectors", input="x")
+    assert told.headers["x-omniroute-provider"] == "vec", "a field that it does not know says nothing of its health"
+
+
+def test_a_request_that_is_wrong_is_not_asked_of_the_next(rig: Rig, sdk: openai.OpenAI):
+    rig.script(lambda _asked: whole({"error": {"message": "no such thing"}}, 400))
+    with pytest.raises(openai.BadRequestError):
+        sdk.embeddings.create(model="vectors", input="x")
+    assert len(rig.upstream.asked) == 1
+
+
 def test_a_server_that_knows_lists_only_serves_who_wants_base64(rig: Rig, sdk: openai.OpenAI):
     rig.script(lambda _asked: whole({"data": [{"embedding": VECTORS[0]}], "model": "x"}))
     told = sdk.embeddings.create(model="vec-lists", input="some text")

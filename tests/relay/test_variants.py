@@ -41,6 +41,16 @@ def test_it_is_only_the_model_where_there_is_no_word_for_it(rig: Rig):
     assert not [name for name in rig.asked.headers if "beta" in name]
 
 
+@pytest.mark.parametrize("name", ["anth/chat[1m][1m]", "anth-long[1m][1m]", "[1m][1m]"])
+def test_a_variant_of_a_variant_is_no_model(rig: Rig, name: str):
+    rig.upstream.asked.clear()
+    sdk = rig.sdks["anthropic"]
+    with pytest.raises(sdk.errors.NotFoundError) as raised:
+        sdk.ask("whole", name)
+    assert f"`{name.removesuffix('[1m]')}`" in str(raised.value)
+    assert rig.upstream.asked == []
+
+
 @pytest.mark.parametrize("sent", [BETA, f"claude-code-20250219,{BETA}"])
 def test_a_beta_that_the_client_sends_too_is_sent_once(rig: Rig, sent: str):
     rig.script(Says(text="Fine."))

@@ -58,7 +58,7 @@ def caller(gateway: Gateway, name: str = "k") -> Principal:
 def explained(gateway: Gateway, running: State, model: str = "both", name: str = "k") -> Explanation:
     principal = caller(gateway, name) if name else ANONYMOUS
     policies = applicable(gateway, principal, "chat")
-    return explain(gateway, running, model, "openai_chat", policies, principal)
+    return explain(gateway, running, model, "openai_chat", policies, principal=principal)
 
 
 def test_what_always_holds_holds_for_everybody_and_once(gateway: Gateway) -> None:

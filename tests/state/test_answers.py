@@ -60,3 +60,44 @@ def test_an_answer_that_comes_again_counts_once():
     for _ in range(3):
         answers.put("a", "resp_1", Answer(b"x" * 40, b""), 0.0, Keeping())
     assert (len(answers._kept), answers._bytes) == (1, 40)
+
+
+def kept(answers: MemoryAnswers, owner: str) -> list[str]:
+    return [ident for name, ident in answers._kept if name == owner]
+
+
+def test_who_keeps_much_drives_out_its_own_answers_and_not_those_of_others():
+    answers = MemoryAnswers()
+    answers.put("quiet", "first", Answer(b"x" * 90, b""), 0.0, Keeping(bytes=1000))
+    for number in range(50):
+        answers.put("busy", f"resp_{number}", Answer(b"x" * 100, b""), 1.0, Keeping(bytes=1000))
+    assert kept(answers, "quiet") == ["first"]
+    assert kept(answers, "busy") == [f"resp_{number}" for number in range(41, 50)]
+    assert answers._bytes == 990
+
+
+def test_many_small_answers_drive_out_no_large_one_of_another():
+    answers = MemoryAnswers()
+    answers.put("quiet", "large", Answer(b"x" * 5000, b""), 0.0, Keeping(entries=4))
+    for number in range(9):
+        answers.put("busy", f"resp_{number}", ANSWER, 1.0, Keeping(entries=4))
+    assert (kept(answers, "quiet"), kept(answers, "busy")) == (["large"], ["resp_6", "resp_7", "resp_8"])
+
+
+def test_a_newcomer_gets_room_from_who_holds_the_most():
+    answers = MemoryAnswers()
+    for number in range(10):
+        answers.put("busy", f"resp_{number}", Answer(b"x" * 100, b""), 0.0, Keeping(bytes=1000))
+    for number in range(4):
+        answers.put("new", f"resp_{number}", Answer(b"x" * 100, b""), 0.0, Keeping(bytes=1000))
+    assert len(kept(answers, "new")) == 4
+    assert kept(answers, "busy") == [f"resp_{number}" for number in range(4, 10)]
+
+
+def test_of_an_owner_without_answers_nothing_is_left():
+    answers = MemoryAnswers()
+    for number in range(100):
+        answers.put(f"caller-{number}", "resp", ANSWER, 0.0, Keeping(entries=5))
+    answers.put("last", "resp", ANSWER, 5000.0, Keeping(entries=5))
+    answers.delete("last", "resp")
+    assert (answers._kept, answers._shares, answers._bytes) == ({}, {}, 0)

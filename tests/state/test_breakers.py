@@ -14,8 +14,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.breaker_rules import PROFILE, Rules
 
-from omniroute.state.base import Outcome, Permit, Profile
+from omniroute.state.base import Outcome, Permit, Profile, on
 from omniroute.state.memory import FORGET_AFTER, PROBE_LEASE, MemoryBreakers
 
 NAME = "openai.team"
@@ -204,44 +205,14 @@ def test_asking_for_a_healthy_connection_is_next_to_free() -> None:
 
 
 class Histories(RuleBasedStateMachine):
-    """Random calls of one connection. The oracle keeps the whole history and reads the rules off it each time."""
-
-    PROFILE = Profile(failure_threshold=3, reset_timeout=16, cooldown=2, max_cooldown=8)
+    """Random calls of one connection, held against the rules."""
 
     def __init__(self) -> None:
         super().__init__()
         self.breakers = MemoryBreakers()
+        self.rules_ = Rules()
         self.now = 1_000.0
-        self.history: list[tuple[float, Outcome, float | None]] = []
         self.under_way: list[Permit] = []
-        self.probe_since: float | None = None
-
-    def oracle(self) -> tuple[bool, float]:
-        """Whether a probe has to succeed first, and when the connection may be called."""
-        in_a_row, pause, probing, until = 0, 0.0, False, 0.0
-        for at, outcome, retry_after in self.history:
-            free = at >= until
-            if outcome == "success":
-                in_a_row, pause = 0, 0.0
-                probing = probing and not free
-                continue
-            in_a_row += 1
-            ends = [until]
-            cools = outcome in {"rate_limited", "overloaded", "auth", "quota"}
-            if cools and free:
-                pause = min(8.0, 2 * pause) if pause else 2.0
-            if cools and retry_after:
-                ends.append(at + retry_after)
-            elif cools and free:
-                ends.append(at + pause)
-            if in_a_row >= 3 and (free or not probing):
-                ends.append(at + 16)
-                probing = True
-            elif free and probing and not cools:
-                ends.append(at + 16)
-            probing = probing or outcome in {"auth", "quota"}
-            until = max(ends)
-        return probing, until
 
     @rule(seconds=st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0, 16.0, 40.0]))
     def wait(self, seconds: float) -> None:
@@ -249,17 +220,10 @@ class Histories(RuleBasedStateMachine):
 
     @rule()
     def call(self) -> None:
-        probing, until = self.oracle()
         permit = self.breakers.admit(NAME, self.now)
-        if self.now < until:
-            assert permit is None
-        elif not probing:
-            assert permit == "go"
-        elif self.probe_since is not None and self.now < self.probe_since + PROBE_LEASE:
-            assert permit is None
-        else:
-            assert permit == "probe"
-            self.probe_since = self.now
+        assert permit == self.rules_.permit(self.now)
+        if permit == "probe":
+            self.rules_.probe_since = self.now
         if permit is not None:
             self.under_way.append(permit)
 
@@ -272,37 +236,37 @@ class Histories(RuleBasedStateMachine):
         retry_after=st.sampled_from([None, None, 1.0, 6.0]),
     )
     def end(self, which: int, outcome: Outcome, retry_after: float | None) -> None:
-        permit = self.under_way.pop(which % len(self.under_way))
-        _, until = self.oracle()
-        if outcome != "success" or self.now >= until:
-            self.probe_since = None
-        self.history.append((self.now, outcome, retry_after))
-        self.breakers.note(NAME, outcome, self.now, retry_after, self.PROFILE, probe=permit == "probe")
+        probe = self.under_way.pop(which % len(self.under_way)) == "probe"
+        self.rules_.ended(outcome, self.now, retry_after, probe=probe)
+        self.breakers.note(NAME, outcome, self.now, retry_after, PROFILE, probe=probe)
 
     @precondition(lambda self: self.under_way)
     @rule(which=st.integers(0, 99), outcome=st.sampled_from(["invalid", "abandoned"]))
     def end_without_a_verdict(self, which: int, outcome: Outcome) -> None:
-        permit = self.under_way.pop(which % len(self.under_way))
-        if permit == "probe":
-            self.probe_since = None
-        self.breakers.note(NAME, outcome, self.now, None, self.PROFILE, probe=permit == "probe")
+        probe = self.under_way.pop(which % len(self.under_way)) == "probe"
+        self.rules_.ended(outcome, self.now, None, probe=probe)
+        self.breakers.note(NAME, outcome, self.now, None, PROFILE, probe=probe)
 
     @invariant()
     def it_is_blocked_as_the_rules_say(self) -> None:
-        probing, until = self.oracle()
-        blocked = blocked_until(self.breakers, self.now)
-        if self.now < until:
-            assert blocked == until
-        elif probing and self.probe_since is not None and self.now < self.probe_since + PROBE_LEASE:
-            assert blocked == self.now + 1
-        else:
-            assert blocked == 0.0
+        blocked = self.rules_.blocked_until(self.now)
+        assert blocked_until(self.breakers, self.now) == blocked
         view = self.breakers.view(NAME, self.now)
         assert (view.until if view else 0.0) == blocked
+        assert self.breakers.known(self.now).get(NAME) == view
 
     @invariant()
     def no_connection_is_dead_for_good(self) -> None:
         assert blocked_until(self.breakers, self.now + PROBE_LEASE + 20) == 0.0
+
+
+def test_names_that_callers_make_up_cannot_fill_the_memory() -> None:
+    breakers = MemoryBreakers(models=10)
+    breakers.note(NAME, "rate_limited", 0.0, 100.0, PATIENT)
+    for index in range(50):
+        breakers.note(on(NAME, f"made-up-{index}"), "no_model", float(index), None, PATIENT)
+    known = set(breakers.known(50.0))
+    assert known == {NAME, *(on(NAME, f"made-up-{index}") for index in range(40, 50))}
 
 
 def test_random_histories_go_by_the_rules() -> None:

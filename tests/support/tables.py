@@ -7,11 +7,14 @@ from typing import Any
 
 from omniroute.catalog import Model
 from omniroute.formats.patch import NONE
-from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Origin, Retry, Route, Target, Upstream
+from omniroute.routing.conditions import Condition
+from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Origin, Route, Target, Upstream
 from omniroute.state.base import Clock, Profile, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.limits import MemoryLimits
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.scores import MemoryScores
+from omniroute.state.sessions import MemorySessions
 
 DEADLINES = Deadlines(connect=1, first_byte=2, idle=2, total=5)
 PROFILE = Profile(failure_threshold=12, reset_timeout=30, cooldown=3, max_cooldown=60)
@@ -37,21 +40,29 @@ def upstream(name: str, *connections: Connection, selection: Any = "fill-first")
     )
 
 
-def target(name: str, *connections: Connection, weight: int = 1, selection: Any = "fill-first") -> Target:
+def target(
+    name: str,
+    *connections: Connection,
+    weight: int = 1,
+    selection: Any = "fill-first",
+    when: Condition | None = None,
+    **facts: Any,
+) -> Target:
     provider, _, model = name.partition("/")
     return Target(
         id=name,
         upstream=upstream(provider, *connections, selection=selection),
         model=model,
         formats=("openai_chat",),
-        facts=Model(id=model, kind="chat"),
+        facts=Model(id=model, kind="chat", **facts),
         deadlines=DEADLINES,
         weight=weight,
+        when=when,
     )
 
 
-def combo(name: str, strategy: Any, *steps: Target | Route, weight: int = 1, retry: Retry | None = None) -> Route:
-    return Route(name=name, strategy=strategy, steps=steps, weight=weight, retry=retry or Retry())
+def combo(name: str, strategy: Any, *steps: Target | Route, weight: int = 1, **more: Any) -> Route:
+    return Route(name=name, strategy=strategy, steps=steps, weight=weight, **more)
 
 
 def state(seed: int = 1, now: float = 1000.0) -> State:
@@ -62,6 +73,8 @@ def state(seed: int = 1, now: float = 1000.0) -> State:
         answers=MemoryAnswers(),
         limits=MemoryLimits(),
         budgets=MemoryBudgets(),
+        scores=MemoryScores(),
+        sessions=MemorySessions(),
         ledger=MemoryLedger(),
         clock=Clock(now=lambda: now, monotonic=lambda: now),
         random=random.Random(seed),

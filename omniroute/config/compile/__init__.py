@@ -7,7 +7,6 @@ string is looked up twice when a request comes.  Secrets are handed through as t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_network
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -15,32 +14,38 @@ import msgspec
 
 from omniroute.catalog import Catalog, Model, Offer, Operation, Provider, split_tier
 from omniroute.config.bundle import Bundle
+from omniroute.config.compile.combos import condition, hedge, needs
 from omniroute.config.compile.facts import in_general, model_facts, quirks_of
 from omniroute.config.compile.keys import digest, principal
 from omniroute.config.compile.limits import Limited, budgets
-from omniroute.config.compile.patience import deadlines, profile, retry
+from omniroute.config.compile.patience import deadlines, profile, queue, retry
 from omniroute.config.compile.policies import policies
+from omniroute.config.compile.settings import Proxies, ip_filter
 from omniroute.config.secrets import Resolver
 from omniroute.config.spec import Spec
 from omniroute.config.spec.combos import TargetSpec
 from omniroute.config.spec.providers import ConnectionSpec, ModelSpec, ProviderSpec
+from omniroute.config.spec.server import FetchImagesSpec
 from omniroute.config.spec.words import seconds, size
-from omniroute.document import Place
+from omniroute.document import Place, collector_paused
 from omniroute.formats import CHAT
+from omniroute.routing.caller import Networks
 from omniroute.routing.patterns import compile_pattern
 from omniroute.routing.resolve import single
 from omniroute.routing.serving import servable
 from omniroute.routing.tables import (
     DEFAULT_PORTS,
-    NO_RETRY,
+    ONWARD,
     Access,
     Alias,
     Auth,
     Connection,
     Endpoint,
+    Fetching,
     Gateway,
     Listed,
     Origin,
+    Proxy,
     Revision,
     Route,
     Server,
@@ -64,6 +69,7 @@ OWN_NODES: Mapping[str, tuple[str, str, Mapping[Operation, Offer]]] = {
 """What an own node speaks, how it takes its key, and what it does besides chat in which format, by its `type`."""
 
 
+@collector_paused()
 def compile_gateway(
     bundle: Bundle, catalog: Catalog, *, generation: int = 1, now: float = 0.0, resolve: bool = True
 ) -> Gateway:
@@ -85,6 +91,7 @@ class _Compiler:
         self.prefixes: dict[str, str] = {}
         self.exact: dict[str, str] = {}
         self.wildcards: tuple[Alias, ...] = ()
+        self.proxies = Proxies(self.spec.settings.proxy, resolver)
 
     def gateway(self, generation: int, now: float) -> Gateway:
         """Everything; the order matters, because routes refer to what was compiled before them."""
@@ -120,11 +127,14 @@ class _Compiler:
                 {digest(key): principal(name, key, limited, spending) for name, key in spec.keys.items()}
             ),
             policies=tuple(policies(spec.policies, limited)),
+            queue=queue(spec.resilience.queue),
             limits=limited.always,
             budgets=MappingProxyType(spending),
             models=self.listed(known),
             warnings=tuple(self.bundle.warnings),
             secrets=self.resolver.fingerprint,
+            ip_filter=ip_filter(spec.settings.ip_filter),
+            session_ttl=seconds(spec.settings.session_ttl),
         )
 
     # ------------------------------------------------------------------------------------------------ where to send
@@ -145,6 +155,7 @@ class _Compiler:
             quirks=quirks_of(row, spec.quirks),
             operations=MappingProxyType(self.operations(name, spec, row)),
             transport="demo" if row is not None and row.type == "demo" else spec.transport,
+            proxy=self.proxies.provider(name),
         )
 
     def row(self, name: str, spec: ProviderSpec) -> Provider | None:
@@ -162,7 +173,7 @@ class _Compiler:
             places = {form: url.format_map(spec.variables) for form, url in known.formats.items()}
             if spec.formats:
                 places = {form: places[form] for form in spec.formats}
-        return {form: _endpoint(url) for form, url in places.items() if form in CHAT}
+        return {form: self.endpoint(url) for form, url in places.items() if form in CHAT}
 
     def operations(self, name: str, spec: ProviderSpec, known: Provider | None) -> dict[str, Service]:
         """What it does besides chat."""
@@ -174,11 +185,17 @@ class _Compiler:
         else:
             assert known is not None
             base = known.base_url
-        endpoint = _endpoint(base.format_map(spec.variables))
+        endpoint = self.endpoint(base.format_map(spec.variables))
         return {
             operation: Service(format=offer.format, endpoint=endpoint, quirks=quirks_of(offer, in_general(spec.quirks)))
             for operation, offer in done.items()
         }
+
+    def endpoint(self, url: str) -> Endpoint:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
+        origin = Origin(parts.scheme, host, port)
+        return Endpoint(origin=origin, base_path=parts.path.rstrip("/"), direct=self.proxies.passes(host))
 
     def connection(self, provider: str, name: str, spec: ConnectionSpec, scheme: str) -> Connection:
         at = ("providers", provider, "connections", name)
@@ -190,8 +207,19 @@ class _Compiler:
             priority=spec.priority,
             weight=spec.weight,
             max_concurrent=spec.max_concurrent,
-            profile=profile(self.spec.resilience.profiles.api_key),
+            profile=profile(self.spec.resilience.profiles, scheme),
             headers=self.headers(spec.headers, (*at, "headers")),
+            proxy=self.proxies.connection(f"{provider}.{name}"),
+            siblings=self.siblings(provider, name, spec.quota_group),
+        )
+
+    def siblings(self, provider: str, name: str, group: str | None) -> tuple[str, ...]:
+        """The other connections of a quota group."""
+        if group is None:
+            return ()
+        connections = self.spec.providers[provider].connections
+        return tuple(
+            f"{provider}.{other}" for other, spec in connections.items() if spec.quota_group == group and other != name
         )
 
     def headers(self, spec: Mapping[str, str], at: Place) -> tuple[tuple[bytes, bytes], ...]:
@@ -240,7 +268,18 @@ class _Compiler:
             steps = tuple(
                 self.step(TargetSpec(model=each) if isinstance(each, str) else each) for each in combo.targets
             )
-            return Route(name=name, strategy=combo.strategy, steps=steps, retry=retry(combo.retry))
+            route = Route(
+                name=name,
+                strategy=combo.strategy,
+                steps=steps,
+                retry=retry(combo.retry),
+                on=ONWARD if combo.on is None else frozenset(combo.on),
+                hedge=hedge(combo.hedge),
+                sticky=combo.sticky is not None,
+            )
+            route = msgspec.structs.replace(route, needs=needs(route))
+            proxy = self.proxies.combo(name)
+            return route if proxy is None else _through(route, proxy)
         target = self.exact.get(name)
         if target is not None:
             return self.named(target)
@@ -265,8 +304,8 @@ class _Compiler:
         route = self.named(spec.model)
         if spec.timeout is not None:
             route = _hurried(route, seconds(spec.timeout))
-        target = _only_target(route) if route.retry is NO_RETRY else None
-        return msgspec.structs.replace(target or route, weight=spec.weight)
+        target = _only_target(route) if route.name not in self.spec.combos else None
+        return msgspec.structs.replace(target or route, weight=spec.weight, when=condition(spec.when))
 
     def shorts(self) -> dict[str, str]:
         """Other names of configured providers, where no provider has that name itself."""
@@ -312,6 +351,15 @@ def _hurried(route: Route, total: float) -> Route:
     return msgspec.structs.replace(route, steps=steps)
 
 
+def _through(route: Route, proxy: Proxy) -> Route:
+    """The route with a proxy on the way to every target that an inner combo has none for."""
+    steps = tuple(
+        msgspec.structs.replace(step, proxy=step.proxy or proxy) if isinstance(step, Target) else _through(step, proxy)
+        for step in route.steps
+    )
+    return msgspec.structs.replace(route, steps=steps)
+
+
 def _only_target(route: Route) -> Target | None:
     first = route.steps[0]
     return first if len(route.steps) == 1 and isinstance(first, Target) else None
@@ -345,19 +393,23 @@ def _below(known: Provider, form: str) -> str:
     return place.removeprefix(known.base_url) if place.startswith(known.base_url) else ""
 
 
-def _endpoint(url: str) -> Endpoint:
-    parts = urlsplit(url)
-    port = parts.port or DEFAULT_PORTS[parts.scheme]
-    return Endpoint(origin=Origin(parts.scheme, parts.hostname or "", port), base_path=parts.path.rstrip("/"))
+def _fetching(spec: FetchImagesSpec) -> Fetching | None:
+    if not spec.enabled:
+        return None
+    return Fetching(
+        hosts=tuple(map(compile_pattern, spec.hosts)), max_bytes=size(spec.max_bytes), timeout=seconds(spec.timeout)
+    )
 
 
 def _server(spec: Spec) -> Server:
     return Server(
         require_api_key=spec.auth.require_api_key,
         body_limit=size(spec.server.body_limit),
+        audio_limit=size(spec.server.audio_limit),
         ping_interval=seconds(spec.server.ping_interval),
         strict_translation=spec.server.strict_translation,
-        trusted_proxies=tuple(ip_network(each, strict=False) for each in spec.server.trusted_proxies),
+        fetch_images=_fetching(spec.server.fetch_images),
+        trusted_proxies=Networks(spec.server.trusted_proxies),
         answers=Keeping(
             ttl=seconds(spec.responses.ttl),
             entries=spec.responses.max_entries if spec.responses.store else 0,

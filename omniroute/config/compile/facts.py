@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from omniroute.catalog import Model, Offer, Price, Provider
-from omniroute.config.spec.providers import ModelSpec, PriceSpec, QuirksSpec
+from omniroute.catalog.price import Rates, ServiceTier, Tier
+from omniroute.config.spec.providers import ModelSpec, PriceSpec, QuirksSpec, RatesSpec
 from omniroute.formats import patch
+
+RATES = Rates.__struct_fields__
+NUMBERS = (*RATES, "per_image", "per_pixel", "per_second")
 
 
 def in_general(spec: QuirksSpec) -> QuirksSpec:
@@ -55,6 +60,22 @@ def model_facts(known: Model, own: ModelSpec, overlay: PriceSpec | None) -> Mode
 
 
 def _price(spec: PriceSpec, base: Price | None) -> Price:
-    """Prices of the file over those of the catalogue; written as they are read, so that 0.1 is a tenth."""
-    said = {name: Decimal(str(value)) for name, value in msgspec.structs.asdict(spec).items() if value is not None}
-    return msgspec.structs.replace(base or Price(), **said)
+    """Prices of the file over those of the catalogue; tiers of long prompts all at once, tiers of service by name."""
+    known = base or Price()
+    said: dict[str, Any] = {name: _decimal(getattr(spec, name)) for name in NUMBERS if getattr(spec, name) is not None}
+    if spec.tiers is not None:
+        tiers = [Tier(above=tier.above, **_rates(tier)) for tier in spec.tiers]
+        said["tiers"] = tuple(sorted(tiers, key=lambda tier: tier.above))
+    if spec.service_tiers:
+        own = tuple(ServiceTier(name=name, **_rates(rates)) for name, rates in spec.service_tiers.items())
+        said["service_tiers"] = (*(one for one in known.service_tiers if one.name not in spec.service_tiers), *own)
+    return msgspec.structs.replace(known, **said, stated=bool(said) or known.stated)
+
+
+def _rates(spec: RatesSpec) -> dict[str, Decimal]:
+    return {name: _decimal(value) for name in RATES if (value := getattr(spec, name)) is not None}
+
+
+def _decimal(value: float) -> Decimal:
+    """As it is written, so that 0.1 is a tenth."""
+    return Decimal(str(value))

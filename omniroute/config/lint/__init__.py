@@ -10,14 +10,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omniroute.catalog import Catalog
-from omniroute.config.lint import access, limits, providers, routes
+from omniroute.config.lint import access, combos, limits, providers, resilience, routes, settings
 from omniroute.config.lint.subject import Rule, Subject
 from omniroute.errors import Problem
 
 if TYPE_CHECKING:
     from omniroute.config.bundle import Bundle
 
-RULES: tuple[Rule, ...] = (*providers.RULES, *routes.RULES, *access.RULES, *limits.RULES)
+RULES: tuple[Rule, ...] = (
+    *providers.RULES,
+    *routes.RULES,
+    *combos.RULES,
+    *access.RULES,
+    *resilience.RULES,
+    *limits.RULES,
+    *settings.RULES,
+)
 
 
 def findings(bundle: Bundle, catalog: Catalog, *, insecure: bool = False) -> list[Problem]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_network
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -60,16 +59,6 @@ def no_such_zone(subject: Subject) -> Iterator[Problem]:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             message = f"there is no time zone {quoted(budget.timezone)} on this machine"
             yield subject.error("OR321", ("budgets", name, "timezone"), message, "names are such as `Europe/Berlin`")
-
-
-def no_such_network(subject: Subject) -> Iterator[Problem]:
-    """OR323"""
-    for index, network in enumerate(subject.spec.server.trusted_proxies):
-        try:
-            ip_network(network, strict=False)
-        except ValueError:
-            place = ("server", "trusted_proxies", index)
-            yield subject.error("OR323", place, f"{quoted(network)} is no network", "such as `10.0.0.0/8`")
 
 
 def unpriced(subject: Subject) -> Iterator[Problem]:
@@ -139,7 +128,7 @@ def _said(price: Price | PriceSpec) -> list[str]:
 
 
 def unused(subject: Subject) -> Iterator[Problem]:
-    """OR420"""
+    """OR421"""
     spec = subject.spec
     limits = {name for key in spec.keys.values() for name in key.limits}
     limits |= {rule.limit for policy in spec.policies.values() for rule in policy.rules if rule.limit is not None}
@@ -147,11 +136,11 @@ def unused(subject: Subject) -> Iterator[Problem]:
     for name, limit in spec.limits.items():
         if name not in limits and not limit.always:
             hint = "name it in `keys.<name>.limits` or in a policy, or say `always: true`"
-            yield subject.warning("OR420", ("limits", name), "holds for nobody", hint, key=True)
+            yield subject.warning("OR421", ("limits", name), "holds for nobody", hint, key=True)
     for name in spec.budgets:
         if name not in budgets:
             hint = "name it in `keys.<name>.budgets`"
-            yield subject.warning("OR420", ("budgets", name), "holds for nobody", hint, key=True)
+            yield subject.warning("OR421", ("budgets", name), "holds for nobody", hint, key=True)
 
 
-RULES: tuple[Rule, ...] = (unknown_limit, limits_nothing, no_such_zone, no_such_network, unpriced, unused)
+RULES: tuple[Rule, ...] = (unknown_limit, limits_nothing, no_such_zone, unpriced, unused)

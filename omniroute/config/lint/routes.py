@@ -119,12 +119,13 @@ def unreachable_target(subject: Subject) -> Iterator[Problem]:
     """OR402"""
     for name, combo in subject.spec.combos.items():
         seen: set[str] = set()
-        for place, target in targets(name, combo):
+        for (place, target), each in zip(targets(name, combo), combo.targets, strict=True):
             if target in seen:
                 message = f"{quoted(target)} stands here twice"
                 hint = "give it a weight instead" if combo.strategy == "weighted" else "use `retry` to try it again"
                 yield subject.warning("OR402", place, message, hint)
-            seen.add(target)
+            if isinstance(each, str) or each.when is None:
+                seen.add(target)
 
 
 def unknown_model(subject: Subject) -> Iterator[Problem]:

@@ -25,6 +25,7 @@ from omniroute.config.spec.providers import PriceSpec, ProviderSpec
 from omniroute.config.spec.resilience import ResilienceSpec
 from omniroute.config.spec.responses import ResponsesSpec
 from omniroute.config.spec.server import AuthSpec, ServerSpec
+from omniroute.config.spec.settings import SettingsSpec
 from omniroute.config.spec.words import Name, Node, Pattern, ProviderName, QualifiedModel
 
 
@@ -56,6 +57,7 @@ class Spec(Node, frozen=True, kw_only=True):
     limits: Annotated[Mapping[Name, LimitSpec], Meta(description="How much may be asked, by name.")] = {}
     budgets: Annotated[Mapping[Name, BudgetSpec], Meta(description="How much may be spent, by name.")] = {}
     policies: Annotated[Mapping[Name, PolicySpec], Meta(description="Rules, by name.")] = {}
+    settings: Annotated[SettingsSpec, Meta(description="What counts for every request.")] = SettingsSpec()
     resilience: Annotated[ResilienceSpec, Meta(description="How failing providers are dealt with.")] = ResilienceSpec()
     responses: Annotated[ResponsesSpec, Meta(description="What is kept of answers of /v1/responses.")] = ResponsesSpec()
     pricing: Annotated[

@@ -34,32 +34,81 @@ class ConnectionSpec(Node, frozen=True, kw_only=True):
     max_concurrent: (
         Annotated[int, Meta(ge=1, description="Calls at the same time; the next connection takes what is more.")] | None
     ) = None
+    quota_group: (
+        Annotated[
+            Name,
+            Meta(
+                description="Connections of one group share a quota: where one has used it up, all of them pause.",
+                examples=["org-1"],
+            ),
+        ]
+        | None
+    ) = None
     headers: Headers = {}  # noqa: RUF012 - a Mapping, as everywhere here
 
 
-class PriceSpec(Node, frozen=True, kw_only=True):
-    """USD per million tokens, and per second of sound. What is not known is left out; 0 means that it costs nothing."""
+Usd = Annotated[float, Meta(ge=0, le=1_000_000)]
+"""More is a mistake in the unit, and what has no end makes no bill."""
 
-    input: Annotated[float, Meta(ge=0, description="Of the prompt.")] | None = None
-    output: Annotated[float, Meta(ge=0, description="Of the answer.")] | None = None
-    per_image: Annotated[float, Meta(ge=0, description="Of one image that is drawn, in USD.")] | None = None
-    per_pixel: (
-        Annotated[float, Meta(ge=0, description="Of each of its pixels, where images have no price, in USD.")] | None
-    ) = None
-    cache_read: Annotated[float, Meta(ge=0, description="Of prompt tokens read from a cache.")] | None = None
-    cache_write: Annotated[float, Meta(ge=0, description="Of prompt tokens written to a cache.")] | None = None
+
+class RatesSpec(Node, frozen=True, kw_only=True):
+    """USD per million tokens. What is not known is left out; 0 means that it costs nothing."""
+
+    input: Annotated[Usd, Meta(description="Of the prompt.")] | None = None
+    output: Annotated[Usd, Meta(description="Of the answer.")] | None = None
+    cache_read: Annotated[Usd, Meta(description="Of prompt tokens read from a cache.")] | None = None
+    cache_write: Annotated[Usd, Meta(description="Of prompt tokens written to a cache.")] | None = None
     cache_write_1h: (
-        Annotated[float, Meta(ge=0, description="Of prompt tokens written to a cache for an hour.")] | None
+        Annotated[
+            Usd, Meta(description="Of prompt tokens written to a cache for an hour; as `cache_write` where absent.")
+        ]
+        | None
     ) = None
-    reasoning: Annotated[float, Meta(ge=0, description="Of reasoning tokens; as the answer where absent.")] | None = (
+    reasoning: Annotated[Usd, Meta(description="Of reasoning tokens; as the answer where absent.")] | None = None
+    audio_input: Annotated[Usd, Meta(description="Of sound in the prompt; as the prompt where absent.")] | None = None
+    audio_output: Annotated[Usd, Meta(description="Of sound in the answer; as the answer where absent.")] | None = None
+    image_input: Annotated[Usd, Meta(description="Of pictures in the prompt; as the prompt where absent.")] | None = (
         None
     )
-    audio_input: (
-        Annotated[float, Meta(ge=0, description="Of sound in the prompt; as the prompt where absent.")] | None
-    ) = None
+    image_output: Annotated[Usd, Meta(description="Of pictures in the answer; as the answer where absent.")] | None = (
+        None
+    )
+
+
+class TierSpec(RatesSpec, frozen=True, kw_only=True):
+    """What a whole request costs whose prompt is long. What is left out keeps its ratio to `input` or `output`."""
+
+    above: Annotated[int, Meta(ge=1, description="Where its prompt has more tokens than this.", examples=[200000])]
+
+
+class PriceSpec(RatesSpec, frozen=True, kw_only=True):
+    """USD per million tokens, and per image, pixel or second where that is how it is charged. What is not known is left
+    out; 0 means that it costs nothing. For a model of the catalogue, what differs."""
+
+    per_image: Annotated[Usd, Meta(description="Of one image that is drawn, in USD.")] | None = None
+    per_pixel: Annotated[Usd, Meta(description="Of each of its pixels, where images have no price, in USD.")] | None = (
+        None
+    )
     per_second: (
-        Annotated[float, Meta(ge=0, description="Of a second that becomes text, where tokens are not counted.")] | None
+        Annotated[Usd, Meta(description="Of a second that becomes text, where tokens are not counted.")] | None
     ) = None
+    tiers: (
+        Annotated[
+            tuple[TierSpec, ...],
+            Meta(
+                description="What long prompts cost, instead of what the catalogue says of them.",
+                examples=[[{"above": 200000, "input": 2.5, "output": 15}]],
+            ),
+        ]
+        | None
+    ) = None
+    service_tiers: Annotated[
+        Mapping[Name, RatesSpec],
+        Meta(
+            description="What it costs in another tier of service, by the provider's name of it.",
+            examples=[{"flex": {"input": 0.625, "output": 5}}],
+        ),
+    ] = {}
 
 
 class ModelSpec(Node, frozen=True, kw_only=True):

@@ -25,6 +25,8 @@ _TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _SIZE = r"[1-9][0-9]{0,8}(?:B|KiB|MiB|GiB)"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}"
 _PROVIDER_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+_PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_PROXY = rf"(?:http|socks5h?)://(?:[A-Za-z0-9._-]{{1,253}}|\[[0-9A-Fa-f:.]{{2,45}}\]):{_PORT}/?"
 _ARGON2ID = r"\$argon2id\$[^\s]+"
 
 
@@ -114,6 +116,15 @@ PasswordHash = Annotated[
         writeOnly=True,
     ),
 ]
+Network = Annotated[
+    str,
+    form(
+        r"[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?",
+        "an IP address, or a network as `address/prefix`",
+        "An IP address, or a network as `address/prefix`.",
+        ["10.0.0.0/8", "2001:db8::/32"],
+    ),
+]
 Address = Annotated[
     str,
     form(
@@ -121,6 +132,31 @@ Address = Annotated[
         "an http or https address without user, query and fragment, or a reference to one",
         "Where the provider's paths start.",
         ["http://10.0.0.7:8000/v1"],
+    ),
+]
+ProxyAddress = Annotated[
+    str,
+    form(
+        f"{_REFERENCE}|{_PROXY}",
+        "`http://host:port` or `socks5://host:port`, or a reference to one: a user and a password are keys of their own",
+        "Where it is: `http://host:port` for CONNECT, `socks5://host:port` for SOCKS5; names are resolved by the proxy.",
+        ["http://proxy.example.com:3128", "socks5://10.0.0.5:1080"],
+        writeOnly=True,
+    ),
+]
+NoProxy = Annotated[
+    str,
+    form(
+        r"[A-Za-z0-9*._-]{1,253}|[0-9A-Fa-f:.]{2,45}(?:/[0-9]{1,3})?",
+        "a host name, a pattern with `*`, an IP address or a network",
+        "A host name, a pattern where `*` stands for any text, an IP address or a network.",
+        ["*.internal", "10.0.0.0/8"],
+    ),
+]
+ConnectionId = Annotated[
+    str,
+    form(
+        rf"{_PROVIDER_NAME}\.{_PROVIDER_NAME}", "`provider.connection`", "A connection of a provider.", ["openai.team"]
     ),
 ]
 HeaderName = Annotated[str, form(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", "the name of an HTTP header", "A header.")]
@@ -139,8 +175,22 @@ Headers = Annotated[
 
 Format = Literal["openai_chat", "anthropic", "openai_responses", "gemini", "ollama"]
 ProviderType = Literal["openai-compatible", "anthropic-compatible", "gemini-compatible", "ollama-compatible", "demo"]
-Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used"]
-Strategy = Literal["priority", "weighted", "round-robin", "random"]
+Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used", "p2c"]
+Strategy = Literal[
+    "priority",
+    "fill-first",
+    "weighted",
+    "round-robin",
+    "random",
+    "strict-random",
+    "cost-optimized",
+    "context",
+    "least-used",
+    "latency",
+    "p2c",
+    "lkgp",
+]
+Content = Literal["tools", "images", "documents", "audio", "reasoning"]
 Capability = Literal["tools", "vision", "pdf", "audio_in", "json_schema", "reasoning", "prompt_cache", "web_search"]
 Role = Literal["client", "admin.read", "admin.write"]
 Operation = Literal["chat", "count_tokens", "embeddings", "images", "transcriptions"]
@@ -157,6 +207,7 @@ _duration = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 _size = re.compile(r"([0-9]+)(B|KiB|MiB|GiB)")
 _name = re.compile(_NAME)
 _address = re.compile(_ADDRESS)
+_proxy = re.compile(_PROXY)
 _whole_value = re.compile(_REFERENCE)
 
 
@@ -172,6 +223,11 @@ def frequency(text: str) -> tuple[int, float]:
     """`60/1m` → 60 in 60.0 seconds."""
     amount, _, time = text.partition("/")
     return int(amount), seconds(time)
+
+
+def share(text: str) -> float:
+    """`5%` → 0.05."""
+    return float(text.removesuffix("%")) / 100
 
 
 def size(text: str) -> int:
@@ -198,3 +254,15 @@ def reference(text: str) -> tuple[Literal["env", "file"], str] | None:
 def is_address(text: str) -> bool:
     """Whether this is an address that a provider can have."""
     return _address.fullmatch(text) is not None
+
+
+def is_proxy_address(text: str) -> bool:
+    """Whether this is an address that a proxy can have."""
+    return _proxy.fullmatch(text) is not None
+
+
+def proxy_place(text: str) -> tuple[Literal["http", "socks5"], str, int]:
+    """`socks5://10.0.0.5:1080` → ("socks5", "10.0.0.5", 1080)."""
+    scheme, _, place = text.rstrip("/").partition("://")
+    host, _, port = place.rpartition(":")
+    return ("http" if scheme == "http" else "socks5"), host.strip("[]"), int(port)

@@ -14,6 +14,7 @@ from omniroute.formats.anthropic.outgoing import encode_request
 from omniroute.formats.anthropic.request import decode_request
 from omniroute.formats.anthropic.seal import seal_refused, unsealed
 from omniroute.formats.codec import Fields, Head
+from omniroute.formats.pictures import any_address as reads_address
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 HEADERS = ((b"content-type", b"application/json"), (b"anthropic-version", b"2023-06-01"))
@@ -79,6 +80,7 @@ __all__ = [
     "peek",
     "peek_count",
     "ping",
+    "reads_address",
     "relabel",
     "seal_refused",
     "through",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import msgspec
 
@@ -43,7 +43,7 @@ class _Kind(msgspec.Struct):
     type: str
 
 
-class _Text(_Part, kw_only=True):
+class _Text(_Part, kw_only=True, tag="text"):
     text: str
 
 
@@ -68,7 +68,7 @@ class _Content(msgspec.Struct, tag="content"):
     content: str | list[Raw]
 
 
-class _Image(_Part, kw_only=True):
+class _Image(_Part, kw_only=True, tag="image"):
     source: _Base64 | _Url | _File
 
 
@@ -76,29 +76,29 @@ class _Citations(msgspec.Struct):
     enabled: bool = False
 
 
-class _Document(_Part, kw_only=True):
+class _Document(_Part, kw_only=True, tag="document"):
     source: _Base64 | _Url | _File | _Plain | _Content
     title: str | None = None
     context: str | None = None
     citations: _Citations | None = None
 
 
-class _Thinking(msgspec.Struct):
+class _Thinking(msgspec.Struct, tag="thinking"):
     thinking: str
     signature: str = ""
 
 
-class _Redacted(msgspec.Struct):
+class _Redacted(msgspec.Struct, tag="redacted_thinking"):
     data: str
 
 
-class _Call(_Part, kw_only=True):
+class _Call(_Part, kw_only=True, tag="tool_use"):
     id: str
     name: str
     input: Raw
 
 
-class _Result(_Part, kw_only=True):
+class _Result(_Part, kw_only=True, tag="tool_result"):
     tool_use_id: str
     content: str | list[Raw] | None = None
     is_error: bool | None = None
@@ -110,13 +110,9 @@ class Message(msgspec.Struct):
 
 
 _kind = msgspec.json.Decoder(_Kind)
-_text = msgspec.json.Decoder(_Text)
-_image = msgspec.json.Decoder(_Image)
-_document = msgspec.json.Decoder(_Document)
-_thinking = msgspec.json.Decoder(_Thinking)
-_redacted = msgspec.json.Decoder(_Redacted)
-_call = msgspec.json.Decoder(_Call)
-_result = msgspec.json.Decoder(_Result)
+_Known = _Text | _Image | _Document | _Thinking | _Redacted | _Call | _Result
+_known: msgspec.json.Decoder[_Known] = msgspec.json.Decoder(_Known)
+_KINDS = frozenset({kind.__struct_config__.tag for kind in get_args(_Known)})
 _object = msgspec.json.Decoder(dict[str, Raw])
 _TTLS: dict[str, Literal["5m", "1h"]] = {"5m": "5m", "1h": "1h"}
 
@@ -155,31 +151,31 @@ def _only(block: Block, kinds: tuple[type[T], ...], place: str) -> T:
 
 
 def _block(raw: Raw, place: str) -> Block:
-    kind = patch.read(_kind, raw, place).type
-    match kind:
-        case "text":
-            text = patch.read(_text, raw, place)
-            return Text(text.text, mark(text.cache_control))
-        case "image":
-            image = patch.read(_image, raw, place)
-            return _to_image(image.source, mark(image.cache_control))
-        case "document":
-            return _to_document(raw, place)
-        case "thinking":
-            thought = patch.read(_thinking, raw, place)
-            issuer, signature = seal.unseal(thought.signature)
-            return Thinking(thought.thinking, signature, issuer=issuer)
-        case "redacted_thinking":
-            issuer, data = seal.unseal(patch.read(_redacted, raw, place).data)
-            return Thinking(redacted=data or "", issuer=issuer)
-        case "tool_use":
-            call = patch.read(_call, raw, place)
-            patch.read(_object, call.input, f"{place}.input")
-            return ToolCall(call.id, call.name, bytes(call.input).decode(), cache=mark(call.cache_control))
-        case "tool_result":
-            return _to_result(patch.read(_result, raw, place), place)
-        case _:
+    try:
+        block = _known.decode(raw)
+    except msgspec.ValidationError:
+        kind = patch.read(_kind, raw, place).type
+        if kind not in _KINDS:
             return Opaque(NAME, kind, raw)
+        block = patch.read(_known, raw, place)
+    match block:
+        case _Text():
+            return Text(block.text, mark(block.cache_control))
+        case _Result():
+            return _to_result(block, place)
+        case _Call():
+            patch.read(_object, block.input, f"{place}.input")
+            return ToolCall(block.id, block.name, bytes(block.input).decode(), cache=mark(block.cache_control))
+        case _Thinking():
+            issuer, signature = seal.unseal(block.signature)
+            return Thinking(block.thinking, signature, issuer=issuer)
+        case _Redacted():
+            issuer, data = seal.unseal(block.data)
+            return Thinking(redacted=data or "", issuer=issuer)
+        case _Image():
+            return _to_image(block.source, mark(block.cache_control))
+        case _Document():
+            return _to_document(block, raw, place)
 
 
 def _to_image(source: _Base64 | _Url | _File, cache: CacheMark | None) -> Image:
@@ -192,8 +188,7 @@ def _to_image(source: _Base64 | _Url | _File, cache: CacheMark | None) -> Image:
             return Image(file_id=source.file_id, cache=cache)
 
 
-def _to_document(raw: Raw, place: str) -> Document | Opaque:
-    document = patch.read(_document, raw, place)
+def _to_document(document: _Document, raw: Raw, place: str) -> Document | Opaque:
     given = _given(document.source, f"{place}.source.content")
     if given is None:
         return Opaque(NAME, "document", raw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from omniroute.formats.anthropic.head import look
-from omniroute.formats.codec import Fields, Head
+from omniroute.formats.codec import Counted, Fields, Head
 
 ANSWERING = frozenset(
     {"max_tokens", "stream", "temperature", "top_p", "top_k", "stop_sequences", "metadata", "service_tier"}
@@ -14,7 +14,7 @@ ANSWERING = frozenset(
 
 
 class _Counted(msgspec.Struct):
-    input_tokens: int
+    input_tokens: Counted
 
 
 _counted = msgspec.json.Decoder(_Counted)

@@ -1,7 +1,8 @@
 """Errors: what a provider says of one, and how a client of this format is told.
 
-The shape is `{"type": "error", "error": {"type", "message"}, "request_id"}`. Servers that imitate the format also send
-OpenAI's shape, or a bare message.
+The shape is `{"type": "error", "error": {"type", "message"}, "request_id"}`. An answer with an error status also has
+`error.details.error_code` where there is a code: by some of them the SDKs ask again in another way. Servers that imitate
+the format also send OpenAI's shape, or a bare message.
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ def _fault(error: dict[str, Any], status: int) -> Fault:
 
 
 def encode_error(fault: Fault, request_id: str) -> bytes:
-    return _encode(envelope(fault) | {"request_id": request_id})
+    told = envelope(fault)
+    if fault.code:
+        told["error"]["details"] = {"error_code": fault.code}
+    return _encode(told | {"request_id": request_id})
 
 
 def envelope(fault: Fault) -> dict[str, Any]:

@@ -29,12 +29,12 @@ _SILENT = ("text", "thinking")
 """Blocks whose start says nothing yet."""
 
 
-def relabel(body: bytes, model: str) -> Reply:
+def relabel(body: bytes, head: Head) -> Reply:
     try:
         if not is_text(body):
             raise ValueError("it is not UTF-8")
         whole = views.message(body)
-        renamed = patch.renamed(body, _encode(whole.model), model)
+        renamed = patch.renamed(body, _encode(whole.model), head.model)
         if whole.type == "error" or bytes(whole.error):
             return Reply(b"", None, None, faults.told(_any(body)))
     except RecursionError:

@@ -45,7 +45,7 @@ _object = msgspec.json.Decoder(dict[str, Raw])
 
 
 def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
-    ledger = Ledger()
+    ledger = Ledger(chat)
     known = traits(model)
     tools = _tools(chat, known, ledger) if chat.tools or chat.tool_choice is not None else {}
     system = [marked(text_block(block.text), block.cache, ledger) for block in chat.system if block.text.strip()]

@@ -14,6 +14,7 @@ import msgspec
 from omniroute.formats import patch
 from omniroute.formats.anthropic.conversation import CacheControl, Message, mark, missing, read_system, read_turns
 from omniroute.formats.anthropic.head import NAME, Scalars
+from omniroute.formats.anthropic.known import INVENTORY
 from omniroute.formats.codec import Head
 from omniroute.formats.ir import Chat, Effort, Output, Raw, Reasoning, Sampling, Tool, ToolChoice
 
@@ -103,6 +104,7 @@ def decode_request(head: Head) -> Chat:
         service_tier=asked.service_tier,
         vendor_format=NAME,
         vendor=_vendor(asked, head.fields),
+        unread=INVENTORY.unread(head.fields),
     )
 
 

@@ -55,6 +55,7 @@ class Transcript:
         self._awaited: list[str] = []
 
     def write(self) -> list[Fields]:
+        self._ledger.names(self._chat.turns)
         for first, turns in runs(self._chat.turns):
             if turns[0].role == "assistant":
                 self._assistant(turns, first)
@@ -201,7 +202,10 @@ class Transcript:
         ident = self._ids.given(result.id)
         if ident not in self._awaited or any(one["tool_use_id"] == ident for one in results):
             self._ledger.lose("tool_result", place, "told as text: it belongs to no call before it")
-            blocks += [text_block(f"Result of {result.id}:"), *content]
+            error = self._ledger.error(result, place)
+            told = [text_block(f"Result of {result.id}:"), *([text_block(error.strip())] if error else [])]
+            marked(told[0], result.cache, self._ledger)
+            blocks += [*told, *content]
             return
         plain = [one["text"] for one in content if isinstance(one, dict) and set(one) == {"type", "text"}]
         written = {"type": "tool_result", "tool_use_id": ident} | present(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omniroute.formats import writing
 from omniroute.formats.codec import Fields
-from omniroute.formats.ir import CacheMark
+from omniroute.formats.ir import CacheMark, Chat
 
 MOST_MARKS = 4
 """Places that one request may mark for the cache."""
@@ -13,8 +13,8 @@ MOST_MARKS = 4
 class Ledger(writing.Ledger):
     """What was lost on the way, and which places are marked for the cache, in the order of the prompt."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, chat: Chat) -> None:
+        super().__init__(chat)
         self.marks: list[Fields] = []
 
     def limit_marks(self) -> None:

@@ -13,6 +13,7 @@ from omniroute.formats.gemini.faults import decode_error, encode_error
 from omniroute.formats.gemini.handover import relabel, through
 from omniroute.formats.gemini.head import ARRAY, NAME, forward, peek
 from omniroute.formats.gemini.incoming import decode_reply, decoder
+from omniroute.formats.gemini.media import reads_address
 from omniroute.formats.gemini.outgoing import encode_request
 from omniroute.formats.gemini.request import decode_request
 from omniroute.formats.gemini.route import path
@@ -72,6 +73,7 @@ __all__ = [
     "peek",
     "peek_count",
     "ping",
+    "reads_address",
     "relabel",
     "seal_refused",
     "through",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from omniroute.errors import NotFound
-from omniroute.formats.codec import Fields, Head
+from omniroute.formats.codec import Counted, Fields, Head
 from omniroute.formats.gemini.head import COUNT, COUNTING, peek
 from omniroute.formats.gemini.route import action_path
 
 
 class _Counted(msgspec.Struct, rename={"total": "totalTokens"}):
-    total: int = 0
+    total: Counted = 0
 
 
 _counted = msgspec.json.Decoder(_Counted)

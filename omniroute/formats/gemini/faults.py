@@ -2,7 +2,7 @@
 
 The shape is `{"error": {"code", "message", "status", "details"}}` as in https://cloud.google.com/apis/design/errors,
 alone or, where a stream of an array was asked for, in a list. What else is known stands in the details: a reason
-(`ErrorInfo`), the seconds to wait (`RetryInfo`), the field at fault (`BadRequest`).
+(`ErrorInfo`), the quota that is used up (`QuotaFailure`), the seconds to wait (`RetryInfo`), the field at fault (`BadRequest`).
 """
 
 from __future__ import annotations
@@ -91,20 +91,28 @@ def _fault(error: dict[str, Any], status: int) -> Fault:
 
 
 def _details(details: list[Any]) -> tuple[str | None, float | None, str | None]:
-    """The reason, the seconds to wait, and the field at fault, as far as they are told."""
-    reason = wait = field = None
+    """The reason, the seconds to wait, and the field at fault, as far as they are told. A quota's id is a reason where
+    there is no other: it says of what there is too much, and whether for one model or for all."""
+    reason = quota = wait = field = None
     for detail in details:
         kind = detail.get("@type") if isinstance(detail, dict) else None
         match kind.removeprefix(TYPE) if isinstance(kind, str) else None:
             case "ErrorInfo":
                 reason = text(detail.get("reason"))
+            case "QuotaFailure":
+                quota = text(_violation(detail, "violations").get("quotaId"))
             case "RetryInfo":
                 wait = _seconds(detail.get("retryDelay"))
             case "BadRequest":
-                violations = detail.get("fieldViolations")
-                violation = violations[0] if isinstance(violations, list) and violations else None
-                field = text(violation.get("field")) if isinstance(violation, dict) else None
-    return reason, wait, field
+                field = text(_violation(detail, "fieldViolations").get("field"))
+    return reason or quota, wait, field
+
+
+def _violation(detail: dict[str, Any], name: str) -> dict[str, Any]:
+    """The first of the violations that a detail lists."""
+    violations = detail.get(name)
+    violation = violations[0] if isinstance(violations, list) and violations else None
+    return violation if isinstance(violation, dict) else {}
 
 
 def _seconds(delay: Any) -> float | None:

@@ -33,12 +33,12 @@ _TELLING = tuple(
 )
 
 
-def relabel(body: bytes, model: str) -> Reply:
+def relabel(body: bytes, head: Head) -> Reply:
     try:
         if not is_text(body):
             raise ValueError("it is not UTF-8")
         whole = views.ending(body)
-        renamed = patch.renamed(body, bytes(whole.model_version), model, KEY)
+        renamed = patch.renamed(body, bytes(whole.model_version), head.model, KEY)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if whole.error is not None:

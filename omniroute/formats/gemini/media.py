@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from omniroute.formats.codec import Fields
 from omniroute.formats.gemini import seal
+from omniroute.formats.gemini.models import Traits, traits
 from omniroute.formats.ir import Audio, Document, Image
+from omniroute.formats.pictures import guess
 
 SOUNDS = {
     "audio/wav": "wav",
@@ -28,8 +30,6 @@ OWN_FILES = ("https://generativelanguage.googleapis.com/", "gs://")
 """Addresses that only Google can read."""
 LEVELS = {"MEDIA_RESOLUTION_LOW": "low", "MEDIA_RESOLUTION_MEDIUM": "auto", "MEDIA_RESOLUTION_HIGH": "high"}
 """The detail of an image that a media resolution asks for."""
-_MAGIC = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lG": "image/gif", "UklG": "image/webp"}
-"""How the base64 of an image begins, for a sender that does not say what it is."""
 _ENDINGS = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -73,7 +73,7 @@ def inline(media_type: str, data: str) -> Fields:
 def picture(image: Image) -> Fields | None:
     """An image as a part; None where it is a file of another provider's."""
     if image.data is not None:
-        return inline(image.media_type or _guess(image.data), image.data)
+        return inline(image.media_type or guess(image.data), image.data)
     return reference(image, image.media_type or _by_ending(image.url or ""))
 
 
@@ -85,12 +85,18 @@ def reference(held: Image | Document, media_type: str) -> Fields | None:
     return None if address is None else {"fileData": {"mimeType": media_type, "fileUri": address}}
 
 
+def reads_address(address: str, model: str) -> bool:
+    """Whether Google gets what stands there itself, for this model."""
+    return readable(address, traits(model))
+
+
+def readable(address: str, known: Traits) -> bool:
+    """Its own files are, and for some models what is on the web."""
+    return address.startswith(OWN_FILES) or (known.addresses and address.startswith("https://"))
+
+
 def sound(audio: Audio) -> Fields:
     return inline(TYPES.get(audio.format, f"audio/{audio.format}"), audio.data)
-
-
-def _guess(data: str) -> str:
-    return next((kind for start, kind in _MAGIC.items() if data.startswith(start)), "image/png")
 
 
 def _by_ending(address: str) -> str:

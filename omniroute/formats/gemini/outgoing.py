@@ -37,7 +37,7 @@ _object = msgspec.json.Decoder(dict[str, Raw])
 
 
 def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
-    ledger = Ledger()
+    ledger = Ledger(chat)
     known = traits(model)
     fields: Fields = {"contents": Transcript(chat, known, ledger).write()}
     system = [text_part(block.text) for block in chat.system if block.text.strip()]
@@ -120,6 +120,8 @@ def _sampling(asked: Sampling, known: Traits, ledger: Ledger) -> Fields:
     stop = [sequence for sequence in asked.stop if sequence]
     if len(stop) > MOST_STOPS:
         ledger.lose("stop", "sampling.stop", f"{len(stop) - MOST_STOPS} dropped: {MOST_STOPS} sequences can be given")
+    if asked.top_logprobs and not asked.logprobs:
+        ledger.lose("top_logprobs", "sampling.top_logprobs", "dropped: none without log probabilities")
     presence, frequency = asked.presence_penalty, asked.frequency_penalty
     if not known.penalties:
         for name, value in (("presence_penalty", presence), ("frequency_penalty", frequency)):

@@ -17,6 +17,7 @@ from omniroute.formats.codec import Head
 from omniroute.formats.gemini import schemas, spelling
 from omniroute.formats.gemini.conversation import missing, read_system, read_turns
 from omniroute.formats.gemini.head import NAME
+from omniroute.formats.gemini.known import INVENTORY
 from omniroute.formats.gemini.spelling import View, canonical
 from omniroute.formats.ir import Chat, Effort, Output, Raw, Reasoning, Sampling, Tool, ToolChoice
 
@@ -125,6 +126,7 @@ def decode_request(head: Head) -> Chat:
         service_tier=_tier(fields["serviceTier"]) if "serviceTier" in fields else None,
         vendor_format=NAME,
         vendor=vendor,
+        unread=INVENTORY.unread(head.fields),
     )
 
 

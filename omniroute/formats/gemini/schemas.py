@@ -53,12 +53,16 @@ def _standard(schema: Any) -> Any:
             out[name] = int(value)
         elif name == "type" and isinstance(value, str):
             out[name] = value.lower()
-        elif name not in ("nullable", "propertyOrdering", "example") and not (
-            name == "format" and value in OWN_FORMATS
-        ):
+        elif name == "example":
+            out["examples"] = [value]
+        elif name not in ("nullable", "propertyOrdering") and not (name == "format" and value in OWN_FORMATS):
             out[name] = value
     if out.get("type") == "type_unspecified":
         del out["type"]
+    order = schema.get("propertyOrdering", schema.get("property_ordering"))
+    if isinstance(order, list) and isinstance(out.get("properties"), dict):
+        told = {name: out["properties"][name] for name in order if isinstance(name, str) and name in out["properties"]}
+        out["properties"] = told | out["properties"]
     if schema.get("nullable") is True:
         _admit_null(out)
     return out

@@ -64,6 +64,7 @@ class Transcript:
         self._used: set[str] = set()
 
     def write(self) -> list[Fields]:
+        self._ledger.names(self._chat.turns)
         for first, turns in runs(self._chat.turns):
             if turns[0].role == "assistant":
                 self._assistant(turns, first)
@@ -136,6 +137,7 @@ class Transcript:
             case Thinking():
                 self._ledger.lose("thinking", place, "dropped: Google has not signed it")
             case Image():
+                self._ledger.mark(block.cache, place)
                 return self._image(block, place)
             case Audio():
                 return media.sound(block)
@@ -195,7 +197,7 @@ class Transcript:
     def _result(self, result: ToolResult, place: str, results: list[Any], parts: list[Any]) -> None:
         self._ledger.mark(result.cache, place)
         call = next((one for one in self._awaited if one.ident == result.id), None)
-        texts = [block.text for block in result.blocks if isinstance(block, Text)]
+        texts = self._ledger.texts([block for block in result.blocks if isinstance(block, Text)], place)
         others: list[Any] = []
         for at, block in enumerate(result.blocks):
             if not isinstance(block, Text):
@@ -203,7 +205,8 @@ class Transcript:
         text = BETWEEN.join(texts)
         if call is None:
             self._ledger.lose("tool_result", place, "told as text: it belongs to no call before it")
-            parts += [text_part(f"Result of {result.id}:\n{text}"), *others]
+            error = self._ledger.error(result, place)
+            parts += [text_part(f"Result of {result.id}:\n{error}{text}"), *others]
             return
         self._awaited.remove(call)
         response = _response(call, {"error" if result.is_error else "output": text})
@@ -250,8 +253,9 @@ class Transcript:
             self._ledger.lose("citations", place, "dropped: answers here do not cite")
         if document.text is not None:
             return [text_part(headed(document, document.text))] if document.text else []
-        if document.context:
-            self._ledger.lose("document_context", place, "dropped: a file has no context")
+        for field in ("name", "context"):
+            if getattr(document, field):
+                self._ledger.lose(f"document_{field}", place, f"dropped: a file has no {field}")
         kind = document.media_type or "application/pdf"
         if document.data is not None:
             return [media.inline(kind, document.data)]
@@ -265,15 +269,13 @@ class Transcript:
             raise Unsupported(
                 f"`{place}` is a file of another provider's, which Google cannot read. Send its data.", param=place
             )
-        address = held.url
-        if address is None or address.startswith(media.OWN_FILES):
+        if held.url is None or media.readable(held.url, self._known):
             return
-        if not self._known.addresses or not address.startswith("https://"):
-            raise Unsupported(
-                f"`{place}` is given by an address that Google does not read for this model, and the gateway does not"
-                " fetch it: `server.fetch_images` is not implemented. Send its data.",
-                param=place,
-            )
+        fetched = ", or let the gateway fetch images (`server.fetch_images`)" if isinstance(held, Image) else ""
+        raise Unsupported(
+            f"`{place}` is given by an address that Google does not read for this model. Send its data{fetched}.",
+            param=place,
+        )
 
 
 def _is_plain(block: Block) -> TypeGuard[Text]:

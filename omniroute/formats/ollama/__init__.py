@@ -12,6 +12,7 @@ from omniroute.formats.ollama.outgoing import encode_request, limited
 from omniroute.formats.ollama.records import encode_reply, encoder
 from omniroute.formats.ollama.request import decode_request
 from omniroute.formats.ollama.seal import seal_refused, unsealed
+from omniroute.formats.pictures import no_address as reads_address
 
 CONTENT_TYPE = b"application/x-ndjson"
 HEADERS = ((b"content-type", b"application/json"),)
@@ -53,6 +54,7 @@ __all__ = [
     "path",
     "peek",
     "ping",
+    "reads_address",
     "relabel",
     "seal_refused",
     "through",

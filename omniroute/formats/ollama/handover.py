@@ -23,12 +23,12 @@ _split = msgspec.json.Decoder(dict[str, Raw]).decode
 _NOT_YET = b'"done":false'
 
 
-def relabel(body: bytes, model: str) -> Reply:
+def relabel(body: bytes, head: Head) -> Reply:
     try:
         if not is_text(body):
             raise ValueError("it is not UTF-8")
         whole = views.heard(body)
-        renamed = patch.renamed(body, bytes(whole.model), model)
+        renamed = patch.renamed(body, bytes(whole.model), head.model)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if whole.error is not None:

@@ -42,7 +42,7 @@ from omniroute.formats.ir import (
 from omniroute.formats.ollama.head import NAME
 from omniroute.formats.ollama.request import OPTIONS
 from omniroute.formats.schemas import fit
-from omniroute.formats.writing import BETWEEN, ERROR, Ledger, code, present
+from omniroute.formats.writing import BETWEEN, Ledger, code, present
 
 Message = dict[str, Any]
 
@@ -85,7 +85,7 @@ def limited(fields: Fields, limit: int) -> Fields:
 
 class _Writer(Ledger):
     def __init__(self, chat: Chat) -> None:
-        super().__init__()
+        super().__init__(chat)
         self.chat = chat
         self._names: dict[str, str] = {}
 
@@ -212,10 +212,9 @@ class _Writer(Ledger):
         system = self.texts(self.chat.system, "system")
         if system:
             written.append({"role": "system", "content": BETWEEN.join(system)})
+        self.names(self.chat.turns)
         for at, turn in enumerate(self.chat.turns):
             place = f"turns[{at}]"
-            if turn.name is not None:
-                self.lose("name", f"{place}.name", "dropped: speakers have no names here")
             if turn.role == "assistant":
                 written.append(self._assistant(turn, place))
             elif turn.role == "user":
@@ -242,9 +241,7 @@ class _Writer(Ledger):
         self.mark(result.cache, place)
         message: Message = {"role": "tool"}
         message |= self._content([(block, f"{place}.blocks[{at}]") for at, block in enumerate(result.blocks)])
-        if result.is_error:
-            self.lose("is_error", place, f"told in words: {ERROR!r} before the result")
-            message["content"] = ERROR + message["content"]
+        message["content"] = self.error(result, place) + message["content"]
         name = self._names.get(result.id)
         return message | present(tool_name=name) | {"tool_call_id": result.id}
 
@@ -271,6 +268,7 @@ class _Writer(Ledger):
                 case Thinking():
                     self.lose("thinking", spot, "dropped: it means something to its issuer only")
                 case Image():
+                    self.mark(block.cache, spot)
                     images += self._image(block, spot)
                 case _:
                     self.lose(code(block), spot, "dropped: an assistant's message has no such part")
@@ -305,8 +303,8 @@ class _Writer(Ledger):
             return [image.data]
         if image.url is not None:
             raise Unsupported(
-                f"`{place}` is an image by its address. Ollama takes the image itself, and this version does not fetch "
-                "any (there is no `server.fetch_images`): send its data.",
+                f"`{place}` is an image by its address, and Ollama takes the image itself. Send its data, or let the"
+                " gateway fetch images (`server.fetch_images`).",
                 param=place,
             )
         self.lose("image_file", place, "dropped: the file is another provider's")

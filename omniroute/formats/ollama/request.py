@@ -17,6 +17,7 @@ from omniroute.formats.codec import Head
 from omniroute.formats.ir import Chat, Effort, Output, Raw, Reasoning, Sampling, Tool, ToolChoice
 from omniroute.formats.ollama.conversation import Conversation, Message
 from omniroute.formats.ollama.head import NAME, Number, Scalars, missing
+from omniroute.formats.ollama.known import INVENTORY
 
 
 class _Function(msgspec.Struct):
@@ -68,6 +69,7 @@ def decode_request(head: Head) -> Chat:
         stream=head.stream,
         vendor_format=NAME,
         vendor=vendor(head.fields, UNDERSTOOD if choice is None else UNDERSTOOD | {"tool_choice"}),
+        unread=INVENTORY.unread(head.fields),
     )
 
 

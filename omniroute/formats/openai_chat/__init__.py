@@ -15,6 +15,7 @@ from omniroute.formats.openai_chat.incoming import decode_reply, decoder
 from omniroute.formats.openai_chat.outgoing import encode_request
 from omniroute.formats.openai_chat.request import decode_request
 from omniroute.formats.openai_chat.seal import seal_refused, unsealed
+from omniroute.formats.pictures import any_address as reads_address
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 HEADERS = ((b"content-type", b"application/json"),)
@@ -60,6 +61,7 @@ __all__ = [
     "path",
     "peek",
     "ping",
+    "reads_address",
     "relabel",
     "seal_refused",
     "through",

@@ -24,13 +24,13 @@ _encode = msgspec.json.Encoder().encode
 _split = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
-def relabel(body: bytes, model: str) -> Reply:
+def relabel(body: bytes, head: Head) -> Reply:
     try:
         if not is_text(body):
             raise ValueError("it is not UTF-8")
         whole = views.ending(body)
         fault = fault_in(whole, body)
-        renamed = patch.renamed(body, bytes(whole.model), model)
+        renamed = patch.renamed(body, bytes(whole.model), head.model)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if fault is not None:

@@ -13,6 +13,7 @@ nothing but text, `system` for every system message, `max_tokens` for the limit 
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from omniroute.formats.codec import Fields
@@ -39,11 +40,13 @@ from omniroute.formats.ir import (
 from omniroute.formats.openai_chat.chunks import picture, tool_call
 from omniroute.formats.openai_chat.head import NAME, with_usage
 from omniroute.formats.schemas import EMPTIED, fit_openai, is_emptied
-from omniroute.formats.writing import BETWEEN, ERROR, Ledger, code, headed, present
+from omniroute.formats.writing import BETWEEN, Ledger, code, headed, present
 
 Part = dict[str, Any] | Raw
 Message = dict[str, Any]
 
+LONGEST = 64
+"""Characters of the name of a user."""
 TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 
 
@@ -61,7 +64,7 @@ def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
 
 
 def kept(chat: Chat, own: str, ledger: Ledger) -> Fields:
-    """What the provider does with the request beside answering it: its labels and its tier."""
+    """What the provider does with the request beside answering it: whose it is, its labels and its tier."""
     metadata, tier = chat.metadata, chat.service_tier
     if metadata is not None and chat.vendor_format != own:
         ledger.lose("metadata", "metadata", "dropped: here it labels stored answers")
@@ -69,7 +72,16 @@ def kept(chat: Chat, own: str, ledger: Ledger) -> Fields:
     if tier is not None and tier not in TIERS:
         ledger.lose("service_tier", "service_tier", f"dropped: there is no tier {tier!r}")
         tier = None
-    return present(metadata=metadata, service_tier=tier)
+    return present(user=_user(chat.user, ledger), metadata=metadata, service_tier=tier)
+
+
+def _user(name: str | None, ledger: Ledger) -> str | None:
+    """Who asks, as OpenAI takes it: in no more than 64 characters. A longer name, as Claude Code's is, becomes its
+    SHA-256 in hex, always the same for the same one, which tells users apart as well as the name does."""
+    if name is None or len(name) <= LONGEST:
+        return name
+    ledger.lose("user", "user", f"told by its digest: a name has {LONGEST} characters at the most")
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def effort_of(asked: Reasoning, ledger: Ledger) -> str | None:
@@ -88,7 +100,7 @@ def effort_of(asked: Reasoning, ledger: Ledger) -> str | None:
 
 class _Writer(Ledger):
     def __init__(self, chat: Chat) -> None:
-        super().__init__()
+        super().__init__(chat)
         self.chat = chat
         self.own = chat.vendor if chat.vendor_format == NAME else {}
 
@@ -121,7 +133,6 @@ class _Writer(Ledger):
             reasoning_effort=self._effort(chat.reasoning),
             response_format=self._format(),
             verbosity=chat.verbosity,
-            user=chat.user,
             **account,
         )
 
@@ -247,9 +258,9 @@ class _Writer(Ledger):
             moved += [_text(f"From the result of {result.id}:"), *elsewhere]
             here = here or [_text("The result is in the message that follows.")]
         content = _content(here)
-        if result.is_error:
-            self.lose("is_error", place, f"told in words: {ERROR!r} before the result")
-            content = ERROR + content if isinstance(content, str) else [_text(ERROR), *content]
+        error = self.error(result, place)
+        if error:
+            content = error + content if isinstance(content, str) else [_text(error), *content]
         return {"role": "tool", "tool_call_id": result.id, "content": content}
 
     def _assistant(self, turn: Turn, place: str) -> Message:

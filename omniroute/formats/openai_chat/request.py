@@ -26,6 +26,7 @@ from omniroute.formats.ir import (
 )
 from omniroute.formats.openai_chat.conversation import CacheControl, Conversation, Message, mark, missing, present
 from omniroute.formats.openai_chat.head import NAME, Scalars
+from omniroute.formats.openai_chat.known import INVENTORY
 
 
 class _Function(msgspec.Struct):
@@ -125,6 +126,7 @@ def decode_request(head: Head) -> Chat:
         service_tier=asked.service_tier,
         vendor_format=NAME,
         vendor=_vendor(asked, head.fields),
+        unread=INVENTORY.unread(head.fields),
     )
 
 

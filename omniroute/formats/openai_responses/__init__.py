@@ -22,6 +22,7 @@ from omniroute.formats.openai_responses.request import decode_request
 from omniroute.formats.openai_responses.response import encode_reply
 from omniroute.formats.openai_responses.seal import seal_refused, unsealed
 from omniroute.formats.openai_responses.stream import encoder
+from omniroute.formats.pictures import any_address as reads_address
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 HEADERS = ((b"content-type", b"application/json"),)
@@ -72,6 +73,7 @@ __all__ = [
     "peek",
     "peek_count",
     "ping",
+    "reads_address",
     "relabel",
     "seal_refused",
     "through",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from omniroute.formats.codec import Fields, Head
+from omniroute.formats.codec import Counted, Fields, Head
 from omniroute.formats.openai_responses.head import peek
 
 COUNTED = frozenset(
@@ -15,7 +15,7 @@ COUNTED = frozenset(
 
 
 class _Counted(msgspec.Struct):
-    input_tokens: int
+    input_tokens: Counted
 
 
 _counted = msgspec.json.Decoder(_Counted)

@@ -31,12 +31,12 @@ _SILENT = ("message", "reasoning")
 _END = ("response.completed", "response.incomplete")
 
 
-def relabel(body: bytes, model: str) -> Reply:
+def relabel(body: bytes, head: Head) -> Reply:
     try:
         if not is_text(body):
             raise ValueError("it is not UTF-8")
         whole = views.ending(body)
-        renamed = patch.renamed(body, bytes(whole.model), model)
+        renamed = patch.renamed(body, bytes(whole.model), head.model)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if whole.error is not None or whole.status == "failed":
@@ -46,20 +46,22 @@ def relabel(body: bytes, model: str) -> Reply:
     called = any(item.type in views.CALLS for item in whole.output)
     reason = views.finish(whole.status, whole.incomplete_details)
     usage = None if whole.usage is None else views.usage(whole.usage)
+    if head.echoed:
+        renamed = _encode({**_split(renamed), **head.echoed})
     return Reply(renamed, usage, "tool_calls" if called and reason == "stop" else reason)
 
 
 def through(head: Head) -> Through:
-    return Through(head.model)
+    return Through(head)
 
 
 class Through(Handover):
-    __slots__ = ("_begun", "_last", "_model")
+    __slots__ = ("_begun", "_last", "_ours")
     END = b""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, head: Head) -> None:
         super().__init__()
-        self._model = Raw(_encode(model))
+        self._ours = {"model": Raw(_encode(head.model)), **head.echoed}
         self._begun: dict[str, Raw] | None = None
         self._last = b""
 
@@ -119,11 +121,11 @@ class Through(Handover):
             self.over = True
 
     def _renamed(self, data: bytes) -> bytes:
-        """An event with its model's name replaced; the first of them is kept, in case there is no last."""
+        """An event that names the model, and what else it repeats, as the client asked; the first of them is kept, in case there is no last."""
         fields = _split(data)
         response = _split(fields["response"])
         if "model" in response or self._begun is None:
-            response["model"] = self._model
+            response |= self._ours
         if self._begun is None:
             self._begun = response
         return flat(_encode({**fields, "response": response}))

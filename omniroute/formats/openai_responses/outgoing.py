@@ -20,7 +20,7 @@ from omniroute.formats.ir import Chat, Loss, Raw, Reasoning, Tool, ToolChoice
 from omniroute.formats.openai_chat.outgoing import effort_of, kept
 from omniroute.formats.openai_responses.head import NAME
 from omniroute.formats.openai_responses.request import LOGPROBS, SEALED
-from omniroute.formats.openai_responses.transcript import LONGEST, Transcript, short
+from omniroute.formats.openai_responses.transcript import Transcript
 from omniroute.formats.schemas import EMPTIED, NO_PARAMETERS, fit_openai, is_emptied
 from omniroute.formats.writing import Ledger, present
 
@@ -69,7 +69,7 @@ def encode_request(chat: Chat, model: str) -> tuple[Fields, list[Loss]]:
 
 class _Writer(Ledger):
     def __init__(self, chat: Chat) -> None:
-        super().__init__()
+        super().__init__(chat)
         self.chat = chat
 
     def sampling(self) -> Fields:
@@ -97,15 +97,8 @@ class _Writer(Ledger):
         return present(
             reasoning=self._reasoning(chat.reasoning) or None,
             text=present(format=self._format(), verbosity=chat.verbosity) or None,
-            user=self._user(chat.user),
             **account,
         )
-
-    def _user(self, user: str | None) -> str | None:
-        if user is None or len(user) <= LONGEST:
-            return user
-        self.lose("user", "user", f"shortened: a name has {LONGEST} characters at the most")
-        return short(user)
 
     def _reasoning(self, asked: Reasoning | None) -> Fields:
         if asked is None:

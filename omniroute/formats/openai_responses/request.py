@@ -20,6 +20,7 @@ from omniroute.formats.openai_chat.conversation import missing, present
 from omniroute.formats.openai_responses import namespaces
 from omniroute.formats.openai_responses.conversation import Conversation, Item
 from omniroute.formats.openai_responses.head import NAME, Scalars
+from omniroute.formats.openai_responses.known import INVENTORY
 
 
 class _Tool(msgspec.Struct):
@@ -130,6 +131,7 @@ def decode_request(head: Head) -> Chat:
         service_tier=asked.service_tier,
         vendor_format=NAME,
         vendor=_vendor(asked, head.fields),
+        unread=INVENTORY.unread(head.fields),
     )
 
 

@@ -76,7 +76,8 @@ class Form:
             created,
             _encode(head.model),
         )
-        given = {name: _line(name, raw) for name, raw in head.fields.items() if name in _USUAL and raw not in _SILENT}
+        asked = head.fields | head.echoed
+        given = {name: _line(name, raw) for name, raw in asked.items() if name in _USUAL and raw not in _SILENT}
         self._after = b"," + b",".join((_USUAL | given).values()) + b"}"
 
     def write(

@@ -36,10 +36,10 @@ from omniroute.formats.ir import (
 from omniroute.formats.openai_responses import seal
 from omniroute.formats.openai_responses.head import GIVEN, NAME
 from omniroute.formats.openai_responses.response import refusal_part
-from omniroute.formats.writing import BETWEEN, EMPTY, ERROR, UNANSWERED, Ledger, code, headed
+from omniroute.formats.writing import BETWEEN, EMPTY, UNANSWERED, Ledger, code, headed
 
 LONGEST = 64
-"""Characters of the id of a call, or of a user."""
+"""Characters of the id of a call."""
 
 Item = Fields | Raw
 
@@ -59,10 +59,9 @@ class Transcript:
 
     def write(self) -> tuple[str, list[Item]]:
         """The instructions and the items."""
+        self._ledger.names(self._chat.turns)
         for at, turn in enumerate(self._chat.turns):
             place = f"turns[{at}]"
-            if turn.name is not None:
-                self._ledger.lose("name", place, "dropped: speakers have no names here")
             if turn.role == "assistant":
                 self._assistant(turn, place)
             elif turn.role == "user":
@@ -160,17 +159,16 @@ class Transcript:
     def _result(self, result: ToolResult, place: str, content: list[Any]) -> None:
         self._ledger.mark(result.cache, place)
         parts = self._all_parts(result.blocks, place)
+        error = self._ledger.error(result, place)
         if result.id not in self._calls:
             self._ledger.lose("tool_result", place, "told as text: it belongs to no call")
-            content += [_text(f"Result of {result.id}:"), *parts]
+            content += [_text(f"Result of {result.id}:"), *([_text(error)] if error else []), *parts]
             return
-        if result.is_error:
-            self._ledger.lose("is_error", place, f"told in words: {ERROR!r} before the result")
         texts = [part["text"] for part in parts if isinstance(part, dict) and part["type"] == "input_text"]
         if len(texts) == len(parts):
-            self._items.append(self._output(result.id, (ERROR if result.is_error else "") + BETWEEN.join(texts)))
+            self._items.append(self._output(result.id, error + BETWEEN.join(texts)))
         else:
-            self._items.append(self._output(result.id, [_text(ERROR), *parts] if result.is_error else parts))
+            self._items.append(self._output(result.id, [_text(error), *parts] if error else parts))
 
     def _all_parts(self, blocks: Sequence[Block | None], place: str) -> list[Any]:
         parts: list[Any] = []

@@ -7,6 +7,6 @@ provider, since one model is served by many.
 
 from omniroute.formats.tokens.family import family
 from omniroute.formats.tokens.prompt import count, rough
-from omniroute.formats.tokens.text import BYTES_PER_TOKEN
+from omniroute.formats.tokens.text import BYTES_PER_TOKEN, load
 
-__all__ = ["BYTES_PER_TOKEN", "count", "family", "rough"]
+__all__ = ["BYTES_PER_TOKEN", "count", "family", "load", "rough"]

@@ -54,7 +54,8 @@ class _Sum(msgspec.Struct):
 
 def count(chat: Chat, model: str) -> int:
     """The tokens of a prompt for a model. Up to 0.1 s of work, so not for an event loop. The first count of a process
-    takes 0.3 s more, in which nothing else runs: the library loads a vocabulary without letting go of the interpreter."""
+    takes 0.3 to 0.8 s more, in which nothing else runs: the library loads a vocabulary without letting go of the interpreter,
+    unless `load` has had it do so before."""
     found = _found(chat, family(model), READ_PAGES)
     return found.tokens + text.tokens(found.texts, found.family.rate)
 

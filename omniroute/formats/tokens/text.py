@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from math import ceil
 from threading import Lock
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Encoding = Literal["o200k_base", "cl100k_base"]
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 
 BYTES_PER_TOKEN = 3.5
 """Of prose and code in UTF-8, where there is no time to count; a little below what tokenizers need."""
@@ -114,6 +115,13 @@ def rough(texts: Iterable[str]) -> int:
 
 
 _loading = Lock()
+
+
+def load() -> None:
+    """Loads both vocabularies, so that no count has to: 0.4 s in which nothing else runs, and 80 MB, which grow to 115 MB
+    with use."""
+    for encoding in ENCODINGS:
+        _count(encoding, [])
 
 
 def _count(encoding: Encoding, texts: list[str]) -> list[int]:

@@ -1,0 +1,55 @@
+"""Leave to call a candidate, and what its connection and its model hear of how the call ended."""
+
+from __future__ import annotations
+
+import msgspec
+
+from omniroute.errors import UpstreamError
+from omniroute.routing.plan import Candidate
+from omniroute.state.base import Outcome, State, on
+from omniroute.upstream.scope import scope_of
+
+
+class Leave(msgspec.Struct, frozen=True):
+    """Leave to call a candidate: whether the call is the probe of its connection, and of its model there."""
+
+    connection: bool = False
+    model: bool = False
+
+    def __bool__(self) -> bool:
+        return self.connection or self.model
+
+
+GO = Leave()
+"""Leave for a call that is no probe."""
+
+
+def leave(state: State, candidate: Candidate, now: float) -> Leave | None:
+    """Leave to call; None where the connection or the model on it is blocked. It is given back with `report`."""
+    breakers, connection = state.breakers, candidate.connection
+    first = breakers.admit(connection.id, now)
+    if first is None:
+        return None
+    second = breakers.admit(on(connection.id, candidate.target.model), now)
+    if second == "go" and first == "go":
+        return GO
+    given = Leave(first == "probe", second == "probe")
+    if second is None:
+        report(state, candidate, given, "abandoned", None, now)
+        return None
+    return given
+
+
+def report(
+    state: State, candidate: Candidate, given: Leave, outcome: Outcome, failure: UpstreamError | None, now: float
+) -> None:
+    """What became of the call. A failure counts against what it was about, and tells nothing of the other."""
+    connection, model = candidate.connection, candidate.target.model
+    of_connection = of_model = outcome
+    if failure is not None:
+        about_model = scope_of(failure, model) == "model"
+        of_connection, of_model = ("abandoned", outcome) if about_model else (outcome, "abandoned")
+    wait = failure.fault.retry_after if failure is not None else None
+    note, profile = state.breakers.note, connection.profile
+    note(connection.id, of_connection, now, wait, profile, probe=given.connection)
+    note(on(connection.id, model), of_model, now, wait, profile, probe=given.model)
