@@ -31,10 +31,9 @@ from omniroute.errors import Fault, UpstreamError
 from omniroute.relay.ingress import ENDPOINTS, Gate
 from omniroute.routing.live import Live
 from omniroute.routing.spending import payers
-from omniroute.state.base import Clock, State, UsageRow
+from omniroute.state.base import Clock, UsageRow
 from omniroute.state.budgets import MemoryBudgets
-from omniroute.state.limits import MemoryLimits
-from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.memory import MemoryLedger, memory_state
 from omniroute.upstream.client import Client
 
 CLIENTS = 500
@@ -170,11 +169,8 @@ async def _run(live: Live, requests: int, chance: random.Random) -> Told:
     ledger = Books(told)
     now = [1_790_000_000.0]
     ledger.paying = {one.name: list(one.budgets) for one in live.current.principals.values()}
-    state = State(
-        breakers=MemoryBreakers(),
-        counters=MemoryCounters(),
-        answers=MemoryAnswers(),
-        limits=MemoryLimits(),
+    state = msgspec.structs.replace(
+        memory_state(),
         budgets=ledger.budgets,
         ledger=ledger,
         clock=Clock(now=lambda: now[0], monotonic=lambda: now[0]),
