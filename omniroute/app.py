@@ -36,6 +36,9 @@ from omniroute.routing.live import Live
 from omniroute.routing.tables import Gateway
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
+from omniroute.state.cache_file import SqliteCache
+from omniroute.state.idempotency import MemoryIdempotency
+from omniroute.state.likeness import MemoryLikeness
 from omniroute.state.limits import MemoryLimits
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters
 from omniroute.state.sqlite import SqliteLedger
@@ -68,13 +71,17 @@ class Service:
         self._started = self.bundle.spec.server
         self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
+        database = Path(self.bundle.spec.server.data_dir) / "omniroute.sqlite"
         self.state = State(
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),
             answers=MemoryAnswers(),
             limits=MemoryLimits(),
             budgets=MemoryBudgets(),
-            ledger=SqliteLedger(Path(self.bundle.spec.server.data_dir) / "omniroute.sqlite"),
+            cache=SqliteCache(database),
+            likeness=MemoryLikeness(),
+            idempotency=MemoryIdempotency(),
+            ledger=SqliteLedger(database),
             clock=clock,
             random=random.Random(),
         )
@@ -159,6 +166,7 @@ class Service:
                 await watching
             await self.gate.settled(SETTLING)
             await self.client.close()
+            await asyncio.to_thread(self.state.cache.close)
             if not await asyncio.to_thread(self.state.ledger.close):
                 log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())
 

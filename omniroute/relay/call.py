@@ -21,6 +21,7 @@ from omniroute.state.base import Attempt, State
 
 if TYPE_CHECKING:
     from omniroute.relay.admission import Hold
+    from omniroute.relay.cache import Record
     from omniroute.relay.ingress import Endpoint
 
 
@@ -61,6 +62,7 @@ class Call:
         "policies",
         "principal",
         "provider",
+        "record",
         "request_id",
         "route",
         "scope",
@@ -71,6 +73,7 @@ class Call:
         "state",
         "status",
         "target",
+        "told",
         "tries",
         "unfetched",
         "upstream_time",
@@ -125,6 +128,8 @@ class Call:
         self.status = 0
         self.cost: Decimal | None = None
         self.committed = False
+        self.told: tuple[tuple[bytes, bytes], ...] = ()
+        self.record: Record | None = None
         self.last = False
         self.leave = GO
         self.tries = 0

@@ -10,6 +10,7 @@ time of one try, and ends at once when the client leaves.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
 
 import msgspec
@@ -22,7 +23,7 @@ from omniroute.formats.transcription import request as requests
 from omniroute.formats.transcription.codec import Answered, Ask, TranscriptionCodec
 from omniroute.formats.transcription.stream import Through
 from omniroute.formats.transcription.values import Transcript, Transcription
-from omniroute.relay import admission, attempt, meter, pump
+from omniroute.relay import admission, attempt, idempotency, meter, pump
 from omniroute.relay.attempt import Opened
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide
@@ -61,8 +62,12 @@ async def transcribe(call: Call, client: Client, _body: bytes) -> None:
         return partial(_exchange, call, client, Prepared(codec, request, losses))
 
     decide(call)
-    admission.admit(call, partial(_demand, request))
-    await run(call, choose(call, call.state.counters.next), prepare)
+
+    def work() -> Awaitable[None]:
+        admission.admit(call, partial(_demand, request))
+        return run(call, choose(call, call.state.counters.next), prepare)
+
+    await idempotency.guarded(call, work)
 
 
 def _demand(request: Transcription, call: Call) -> Demand:

@@ -7,7 +7,7 @@ is told as lost unless the answer makes up for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Generic, cast
@@ -22,7 +22,7 @@ from omniroute.formats.embeddings import EMBEDDINGS, Embed, Embedded, vectors
 from omniroute.formats.images import IMAGES, Draw, Drawn
 from omniroute.formats.ir import Loss, Usage
 from omniroute.formats.unary import A, Made, Moment, Q, UnaryClient, UnaryCodec, UnaryUpstream
-from omniroute.relay import admission, estimate, meter, pump
+from omniroute.relay import admission, estimate, idempotency, meter, pump
 from omniroute.relay.attempt import REPLY_LIMIT, ask, lossy
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide
@@ -56,8 +56,12 @@ async def answer(operation: Operation[Q, A], codec: UnaryClient[Q, A], call: Cal
     call.head = head
     asking = _Asking(operation, codec, call, client, head)
     decide(call)
-    admission.admit(call, asking.demand)
-    await run(call, choose(call, call.state.counters.next), asking.prepare)
+
+    def work() -> Awaitable[None]:
+        admission.admit(call, asking.demand)
+        return run(call, choose(call, call.state.counters.next), asking.prepare)
+
+    await idempotency.guarded(call, work)
 
 
 class _Asking(Generic[Q, A]):

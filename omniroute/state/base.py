@@ -19,6 +19,9 @@ import msgspec
 
 from omniroute.errors import UpstreamKind
 from omniroute.state.budgets import Budgets
+from omniroute.state.cache import Cache
+from omniroute.state.idempotency import Idempotency
+from omniroute.state.likeness import Likeness
 from omniroute.state.limits import Limits
 from omniroute.state.roster import MemoryRoster, Roster
 
@@ -269,6 +272,9 @@ class State(msgspec.Struct, frozen=True):
     answers: Answers
     limits: Limits
     budgets: Budgets
+    cache: Cache
+    likeness: Likeness
+    idempotency: Idempotency
     clock: Clock
     random: random.Random
     roster: Roster = msgspec.field(default_factory=MemoryRoster)

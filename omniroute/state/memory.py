@@ -29,6 +29,9 @@ from omniroute.state.base import (
     View,
 )
 from omniroute.state.budgets import MemoryBudgets
+from omniroute.state.cache import MemoryCache
+from omniroute.state.idempotency import MemoryIdempotency
+from omniroute.state.likeness import MemoryLikeness
 from omniroute.state.limits import MemoryLimits
 
 COOLING: frozenset[UpstreamKind] = frozenset({"rate_limited", "overloaded", "auth", "quota", "no_model"})
@@ -334,6 +337,9 @@ def memory_state() -> State:
         answers=MemoryAnswers(),
         limits=MemoryLimits(),
         budgets=MemoryBudgets(),
+        cache=MemoryCache(),
+        likeness=MemoryLikeness(),
+        idempotency=MemoryIdempotency(),
         clock=Clock(),
         random=random.Random(),
     )

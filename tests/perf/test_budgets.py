@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import pytest
 
 from omniroute import catalog
@@ -21,10 +22,8 @@ from omniroute.config import bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.relay.ingress import ENDPOINTS, Gate
 from omniroute.routing.live import Live
-from omniroute.state.base import Clock, State
-from omniroute.state.budgets import MemoryBudgets
-from omniroute.state.limits import MemoryLimits
-from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
+from omniroute.state.base import Clock
+from omniroute.state.memory import MemoryLedger, memory_state
 from omniroute.upstream.client import Client
 
 ROUNDS = 7
@@ -145,12 +144,8 @@ def cost(tmp_path):
     live = Live(compile_gateway(bundle.read(file, books), books))
 
     def measure(transport: Transport, body: bytes, times: int) -> float:
-        state = State(
-            breakers=MemoryBreakers(),
-            counters=MemoryCounters(),
-            answers=MemoryAnswers(),
-            limits=MemoryLimits(),
-            budgets=MemoryBudgets(),
+        state = msgspec.structs.replace(
+            memory_state(),
             ledger=MemoryLedger(100),
             clock=Clock(),
             random=random.Random(1),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omniroute.catalog import Catalog
-from omniroute.config.lint import access, limits, providers, resilience, routes, settings
+from omniroute.config.lint import access, cache, limits, providers, resilience, routes, settings
 from omniroute.config.lint.subject import Rule, Subject
 from omniroute.errors import Problem
 
@@ -24,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     *resilience.RULES,
     *limits.RULES,
     *settings.RULES,
+    *cache.RULES,
 )
 
 
