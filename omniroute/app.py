@@ -156,6 +156,9 @@ class Service:
         loaded here is loaded before the first connection is taken."""
         if self._started.preload_tokenizers:
             tokens.load()
+        caching = self.live.current.cache
+        if caching is not None:
+            await self.state.cache.warm(self.state.clock.now(), caching.exact)
         watching = asyncio.create_task(watch.watch(self._watched, self.reload))
         try:
             yield

@@ -16,7 +16,7 @@ import msgspec
 
 from omniroute.errors import BadRequest
 from omniroute.formats import patch
-from omniroute.formats.codec import ChatCodec
+from omniroute.formats.codec import ChatCodec, Head
 from omniroute.formats.fold import Message, unfold
 from omniroute.formats.ir import Chat, Loss
 from omniroute.relay import embedding, headers
@@ -25,7 +25,7 @@ from omniroute.relay.attempt import Prepared, is_stream, read
 from omniroute.relay.call import Call
 from omniroute.relay.pump import send_whole
 from omniroute.routing import cacheable
-from omniroute.routing.tables import Semantic
+from omniroute.routing.tables import Caching, Semantic
 from omniroute.state.base import Attempt
 from omniroute.upstream.client import Client
 from omniroute.upstream.transport import Reply
@@ -37,8 +37,8 @@ HIT = ((HEADER, b"HIT"),)
 SEMANTIC = ((HEADER, b"SEMANTIC"),)
 CACHED = "cached"
 """The outcome in the ledger of a request that was answered from here."""
-LONGEST = 4 * 1024 * 1024
-"""Bytes of an upstream's answer that are taken down at most; text of that length is no answer to a question."""
+LONGEST = 1024 * 1024
+"""Bytes of an upstream's answer that are taken down at most: a stream of 5,000 pieces, which are read in 20 ms."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -56,18 +56,39 @@ _number = msgspec.json.Decoder(float).decode
 
 def answer(call: Call, client: Client, serve: Serve) -> Awaitable[None]:
     """From the cache, else by `serve`, whose answer is kept where it may be."""
-    chat = _comparable(call)
-    return serve() if chat is None else _look(call, client, chat, serve)
+    head, caching, cache = call.head, call.gateway.cache, call.state.cache
+    assert head is not None
+    assert caching is not None
+    if _warm(head.fields.get("temperature")) or _declined(call):
+        return serve()
+    around = _circumstances(call, caching)
+    name = cacheable.name(around, call.endpoint.format, head.mode, head.body)
+    key = cache.named(name)
+    if key is None:
+        chat = _comparable(call, head)
+        if chat is None:
+            return serve()
+        key = cacheable.digest(around, chat)
+        cache.name(name, key, caching.exact)
+    found = cache.get(key, call.state.clock.now())
+    if found is not None:
+        return _replay(call, _kept(found), HIT)
+    return _serve(call, client, around, key, serve)
 
 
-def _comparable(call: Call) -> Chat | None:
-    """The request in no format's words; None where its answer is not to be given again, or was not to be looked for."""
-    assert call.head is not None
-    if _warm(call.head.fields.get("temperature")) or _declined(call):
-        return None
+def _circumstances(call: Call, caching: Caching) -> bytes:
+    principal, route = call.principal, call.route
+    assert principal is not None
+    assert route is not None
+    betas = [(name.decode(), value.decode("latin-1")) for name, value in call.headers if name in cacheable.SHAPING]
+    return cacheable.circumstances(caching, principal, route, call.asked, call.variant, call.policies, betas)
+
+
+def _comparable(call: Call, head: Head) -> Chat | None:
+    """The request in no format's words; None where its answer is not to be given again."""
     if call.chat is None:
         try:
-            call.chat = call.codec.decode_request(call.head)
+            call.chat = call.codec.decode_request(head)
         except BadRequest:  # an upstream of its own format may understand it, and will say so if not
             return None
     return None if cacheable.why_not(call.chat) else call.chat
@@ -87,25 +108,15 @@ def _declined(call: Call) -> bool:
     return any(name == b"x-omniroute-no-cache" and value.lower() == b"true" for name, value in call.headers)
 
 
-async def _look(call: Call, client: Client, chat: Chat, serve: Serve) -> None:
-    caching, route, principal = call.gateway.cache, call.route, call.principal
+async def _serve(call: Call, client: Client, around: bytes, key: bytes, serve: Serve) -> None:
+    """By what was asked alike, else by `serve`."""
+    caching = call.gateway.cache
     assert caching is not None
-    assert route is not None
-    assert principal is not None
-    betas = [(name.decode(), value.decode("latin-1")) for name, value in call.headers if name in cacheable.SHAPING]
-    around = cacheable.circumstances(caching, principal, route, call.asked, call.variant, call.policies, betas)
-    key = cacheable.digest(around, chat)
-    found = call.state.cache.get(key, call.state.clock.now())
-    if found is not None:
-        await _replay(call, _kept(found), HIT)
+    alike = None if caching.semantic is None else await _Alike.of(call, client, caching.semantic, around)
+    near = alike.nearest() if alike is not None else None
+    if near is not None:
+        await _replay(call, near, SEMANTIC)
         return
-    alike = None
-    if caching.semantic is not None:
-        alike = await _Alike.of(call, client, caching.semantic, around, chat)
-        near = alike.nearest() if alike is not None else None
-        if near is not None:
-            await _replay(call, near, SEMANTIC)
-            return
     call.told = MISS
     record = call.record = Record()
     await serve()
@@ -227,9 +238,11 @@ class _Alike:
         self._vector = vector
 
     @classmethod
-    async def of(cls, call: Call, client: Client, semantic: Semantic, around: bytes, chat: Chat) -> _Alike | None:
+    async def of(cls, call: Call, client: Client, semantic: Semantic, around: bytes) -> _Alike | None:
         """None where the last turn is more than text, or nothing embeds it in time."""
-        asked = cacheable.question(chat)
+        assert call.head is not None
+        chat = _comparable(call, call.head)
+        asked = cacheable.question(chat) if chat is not None else None
         if asked is None:
             return None
         question, rest = asked

@@ -7,7 +7,7 @@ not.
 
 from __future__ import annotations
 
-from hashlib import blake2b
+from hashlib import sha256
 
 import msgspec
 
@@ -26,7 +26,6 @@ GOOD: frozenset[FinishReason | None] = frozenset({"stop", "stop_sequence"})
 hope of more."""
 SHAPING = frozenset({b"anthropic-beta", b"openai-beta"})
 """Headers of a client that change what an upstream answers."""
-DIGEST = 32
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -77,9 +76,17 @@ def circumstances(
 def digest(circumstances: bytes, chat: Chat) -> bytes:
     """The key of the answer to a request under these circumstances."""
     neutral = msgspec.structs.replace(chat, stream=False, vendor_format=None if _neutral(chat) else chat.vendor_format)
-    said = blake2b(circumstances, digest_size=DIGEST)
+    said = sha256(circumstances)
     said.update(b"\n")  # which no JSON of ours holds, so that neither part can reach into the other
     said.update(_encode(neutral))
+    return said.digest()
+
+
+def name(circumstances: bytes, spoken: str, mode: str, body: bytes) -> bytes:
+    """A digest of the request as it was written, which costs no look into it: where it is known, so is the key."""
+    said = sha256(circumstances)
+    said.update(b"\n%b %b\n" % (spoken.encode(), mode.encode()))
+    said.update(body)
     return said.digest()
 
 

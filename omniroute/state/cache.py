@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from omniroute.state.base import Keeping
 
 
+NAMES = 4
+"""Names that are kept for each entry: of both forms of an answer, and of a few ways to write the same request."""
+
+
 class Entry(NamedTuple):
     """A value and when it is no longer good."""
 
@@ -31,6 +35,15 @@ class Cache(Protocol):
         """Keep it, and let go of what was not asked for the longest where that is more than may be kept."""
         ...
 
+    def named(self, name: bytes) -> bytes | None:
+        """The key behind a name, if it is known. A name is a digest that is cheaper to make; what it leads to never
+        changes, so it may be forgotten at any time."""
+        ...
+
+    def name(self, name: bytes, key: bytes, keeping: Keeping) -> None:
+        """From now on the key goes by this name as well."""
+        ...
+
     async def warm(self, now: float, keeping: Keeping) -> None:
         """Take up what an earlier process has kept, where there is such a thing. Called once, before the first
         request."""
@@ -46,6 +59,7 @@ class MemoryCache:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[bytes, Entry] = OrderedDict()  # the least recently used first
+        self._names: dict[bytes, bytes] = {}  # the oldest first
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -79,6 +93,14 @@ class MemoryCache:
             self._let_go(key)
             gone.append(key)
         return gone
+
+    def named(self, name: bytes) -> bytes | None:
+        return self._names.get(name)
+
+    def name(self, name: bytes, key: bytes, keeping: Keeping) -> None:
+        self._names[name] = key
+        if len(self._names) > keeping.entries * NAMES:
+            del self._names[next(iter(self._names))]
 
     async def warm(self, now: float, keeping: Keeping) -> None:
         """Nothing outlives this process here."""

@@ -59,6 +59,12 @@ class SqliteCache(Writer):
         gone = self._memory.take([entry], now, keeping)
         self._note({key: entry} | dict.fromkeys(gone), now)
 
+    def named(self, name: bytes) -> bytes | None:
+        return self._memory.named(name)
+
+    def name(self, name: bytes, key: bytes, keeping: Keeping) -> None:
+        self._memory.name(name, key, keeping)
+
     async def warm(self, now: float, keeping: Keeping) -> None:
         entries = await asyncio.to_thread(self._read, now)
         gone = self._memory.take(entries, now, keeping)
