@@ -267,8 +267,8 @@ def test_a_hit_is_served_while_every_account_cools_down_and_after_a_restart_and_
         gateway = rig.gateway
         text = gateway.path.read_text().replace("cooldown: 0s", "cooldown: 60s").replace("0.001ms", "60s")
         gateway.write(text)
-        gateway.stop()
-        gateway.start()
+        while "generation 2" not in gateway.said():
+            time.sleep(0.02)
         words = [{"role": "user", "content": "Capital of France?"}]
         rig.script(SAID)
         assert ask(rig, "openai", "whole", words).headers[FIRST] == "MISS"
