@@ -13,6 +13,7 @@ import msgspec
 
 from omniroute.errors import CallError, Fault, UpstreamError
 from omniroute.formats import CLIENTS
+from omniroute.formats.codec import malformed
 from omniroute.relay import meter
 from omniroute.relay.asgi import Message, Send
 from omniroute.relay.call import Call
@@ -22,6 +23,7 @@ from omniroute.upstream.client import Client
 PATH = "/v1/embeddings"
 FORMAT = "openai_chat"
 _LATE = Fault(kind="timeout", status=504, message="The embedding was not there in time.", code="embedding_timeout")
+_NO_VECTOR = malformed("it holds no vector of numbers")
 
 
 class _Entry(msgspec.Struct):
@@ -50,6 +52,8 @@ async def embed(call: Call, client: Client, semantic: Semantic, text: str) -> li
         async with asyncio.timeout(semantic.patience):
             await unary.embed_openai(asking, client, _encode({"model": semantic.model, "input": text}))
         return _reply(b"".join(said)).data[0].embedding
+    except (msgspec.DecodeError, IndexError):
+        asking.fault, asking.status = _NO_VECTOR, _NO_VECTOR.status
     except (CallError, UpstreamError) as error:
         asking.fault, asking.status = error.fault, error.fault.status
     except TimeoutError:

@@ -16,11 +16,8 @@ from omniroute.formats.ir import Chat, Document, FinishReason, Text, Thinking, T
 from omniroute.routing.resolve import Variant
 from omniroute.routing.tables import Caching, Policy, Principal, Route, Target
 
-ELSEWHERE = frozenset(
-    {"background", "container", "conversation", "previous_response_id", "prompt"}  # a provider's own store
-    | {"mcp_servers", "search_parameters", "web_search_options", "plugins"}  # the world outside
-)
-"""Fields with which an answer depends on more than the request says."""
+ELSEWHERE = frozenset({"container", "mcp_servers", "plugins", "prompt", "search_parameters", "web_search_options"})
+"""Fields with which an answer depends on more than the request says: a provider's own store, or the world outside."""
 GOOD: frozenset[FinishReason | None] = frozenset({"stop", "stop_sequence"})
 """Ends after which an answer is what was asked for: one that was cut off, at whatever limit, is asked for again in the
 hope of more."""
@@ -45,6 +42,24 @@ def why_not(chat: Chat) -> str:
     if any(isinstance(block, Document) and block.citations for turn in chat.turns for block in turn.blocks):
         return "documents are to be cited"
     return ""
+
+
+class Cacheability(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether the answer to a request may be given again: looked for, and kept if it turns out well. `reason` says why
+    not."""
+
+    cacheable: bool
+    reason: str = ""
+
+
+def cacheability(caching: Caching | None, chat: Chat | None, *, declined: bool = False) -> Cacheability:
+    """What `explain` tells. Without a request, it is told of one that has nothing against it."""
+    if caching is None:
+        return Cacheability(cacheable=False, reason="`cache.exact` is not switched on")
+    if declined:
+        return Cacheability(cacheable=False, reason="`X-OmniRoute-No-Cache: true` asks for a new answer")
+    reason = "" if chat is None else why_not(chat)
+    return Cacheability(cacheable=not reason, reason=reason)
 
 
 def keepable(message: Message) -> bool:

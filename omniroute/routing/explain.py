@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import msgspec
 
 from omniroute.catalog import Price
+from omniroute.formats.ir import Chat
+from omniroute.routing.cacheable import Cacheability, cacheability
 from omniroute.routing.plan import plan
 from omniroute.routing.resolve import resolve, variant
 from omniroute.routing.tables import Gateway, Policy
@@ -44,6 +46,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     steps: tuple[Step, ...]
     policies: tuple[str, ...] = ()
     ip_filter: str = ""
+    cache: Cacheability | None = None
 
 
 def explain(
@@ -53,8 +56,12 @@ def explain(
     client_format: str,
     policies: Sequence[Policy] = (),
     caller: str = "",
+    *,
+    chat: Chat | None = None,
+    no_cache: bool = False,
 ) -> Explanation:
-    """Raises what the request itself would raise: NotFound, BadRequest."""
+    """Raises what the request itself would raise: NotFound, BadRequest. `chat` is the request itself, where there is one;
+    `no_cache` says that its client wants a new answer."""
     name, _ = variant(model)
     route = resolve(gateway, name)
     steps = []
@@ -78,5 +85,13 @@ def explain(
             )
         )
     names = tuple(policy.name for policy in policies)
-    verdict = gateway.ip_filter.verdict(caller) if gateway.ip_filter is not None and caller else ""
-    return Explanation(model, route.name, route.strategy, gateway.revision.digest, tuple(steps), names, verdict)
+    return Explanation(
+        model,
+        route.name,
+        route.strategy,
+        gateway.revision.digest,
+        tuple(steps),
+        names,
+        gateway.ip_filter.verdict(caller) if gateway.ip_filter is not None and caller else "",
+        cacheability(gateway.cache, chat, declined=no_cache),
+    )

@@ -115,8 +115,13 @@ def rows(rig: Rig) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "embedding",
-    [whole({"error": {"message": "no"}}, 500), whole({"data": []}), Script(silent=True)],
-    ids=["refused", "empty", "silent"],
+    [
+        whole({"error": {"message": "no"}}, 500),
+        whole({"data": []}),
+        whole({"data": [{"embedding": ["x"]}]}),
+        Script(silent=True),
+    ],
+    ids=["refused", "empty", "no numbers", "silent"],
 )
 def test_without_an_embedding_the_request_is_served_as_any_other(rig: Rig, embedding: Script):
     rig.script(both(Says(text="Yes."), embedding))
