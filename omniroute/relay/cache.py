@@ -118,10 +118,11 @@ async def _serve(call: Call, client: Client, around: bytes, key: bytes, serve: S
         await _replay(call, near, SEMANTIC)
         return
     call.told = MISS
-    record = call.record = Record()
+    record, route = Record(), call.route
+    call.record = record
     await serve()
     value = _worth_keeping(call, record)
-    if value is not None:
+    if value is not None and call.route is route:  # an exhausted budget may have led to another one
         call.state.cache.put(key, value, call.state.clock.now(), caching.exact)
         if alike is not None:
             alike.keep(key)

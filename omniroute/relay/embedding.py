@@ -14,10 +14,10 @@ import msgspec
 from omniroute.errors import CallError, Fault, UpstreamError
 from omniroute.formats import CLIENTS
 from omniroute.formats.codec import malformed
-from omniroute.relay import meter
+from omniroute.relay import admission, meter
 from omniroute.relay.asgi import Message, Send
 from omniroute.relay.call import Call
-from omniroute.routing.tables import Semantic
+from omniroute.routing.tables import UNLIMITED, Semantic
 from omniroute.upstream.client import Client
 
 PATH = "/v1/embeddings"
@@ -59,16 +59,18 @@ async def embed(call: Call, client: Client, semantic: Semantic, text: str) -> li
     except TimeoutError:
         asking.fault, asking.status = _LATE, _LATE.status
     finally:
+        admission.settle(asking)
         meter.settle(asking)
     return None
 
 
 def _asking(call: Call, send: Send) -> Call:
-    """The request for it: of the same caller, whose key need not name the model, since it is not the caller's choice."""
+    """The request for it: of the same caller, whose budgets pay for it. It is not the caller's choice, so the key need not
+    name the model, and it does not count on the key's limits."""
     assert call.principal is not None
     endpoint = msgspec.structs.replace(call.endpoint, path=PATH, operation="embeddings", format=FORMAT)
     scope = {**call.scope, "path": PATH, "query_string": b"", "headers": []}
     asking = Call(endpoint, CLIENTS[FORMAT], call.gateway, call.state, scope, call.request_id, send)
-    asking.principal = msgspec.structs.replace(call.principal, allow=None)
+    asking.principal = msgspec.structs.replace(call.principal, allow=None, limits=UNLIMITED)
     asking.guard = call.guard
     return asking

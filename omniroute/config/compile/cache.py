@@ -51,5 +51,5 @@ def _ground(spec: Spec) -> str:
     """A digest of the sections that say who answers and how: after a change in one of them nothing that was kept before
     is found. Accounts do not shape an answer, and keys are part of each entry."""
     providers = {name: msgspec.structs.replace(one, connections={}) for name, one in spec.providers.items()}
-    shaping = (providers, spec.aliases, spec.combos, spec.policies, spec.server.strict_translation)
+    shaping = (providers, spec.aliases, spec.combos, spec.policies, spec.settings, spec.server.strict_translation)
     return blake2b(_encode(shaping), digest_size=16).hexdigest()
