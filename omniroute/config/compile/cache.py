@@ -12,6 +12,7 @@ from omniroute.config.spec.cache import CacheSpec, IdempotencySpec
 from omniroute.config.spec.words import seconds, size
 from omniroute.routing.tables import Caching, Semantic
 from omniroute.state.base import Keeping
+from omniroute.state.likeness import load
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -39,6 +40,7 @@ def _semantic(cache: CacheSpec) -> Semantic | None:
     spec = cache.semantic
     if spec is None or not spec.enabled:
         return None
+    load()  # now, while no request waits for it
     return Semantic(
         model=spec.embedding,
         threshold=spec.threshold,
