@@ -237,6 +237,7 @@ REMEDIES = {
     "OR207": "Say which one: `provider/model`.",
     "OR220": "Take the name of one under `limits` or `budgets`.",
     "OR230": "Take a name that is in the files; a connection is `provider.connection`.",
+    "OR240": "Take the name of a key under `keys`.",
     "OR301": "Rename one of them; callers would never reach the alias.",
     "OR302": "Add a connection with an `api_key`.",
     "OR303": "Make another key: `omniroute key new`.",
@@ -259,6 +260,8 @@ REMEDIES = {
     "OR332": "Add the `username`, or take the password away.",
     "OR333": "Leave `transport` out, so that the provider is called by the client that knows proxies; or add its host to "
     "`no_proxy`, where it is to be called directly.",
+    "OR340": "Keep the key in one of the groups: whose answers it gets must be one thing.",
+    "OR341": "Switch `cache.exact` on as well, or leave `cache.semantic` out.",
     "OR401": "Delete it or rename it: something else always comes first.",
     "OR402": "Delete it: what stands before it is always taken.",
     "OR403": "Delete the key, or extend it.",

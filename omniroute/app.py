@@ -38,6 +38,9 @@ from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
+from omniroute.state.cache_file import SqliteCache
+from omniroute.state.idempotency import MemoryIdempotency
+from omniroute.state.likeness import MemoryLikeness
 from omniroute.state.limits import MemoryLimits
 from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters
 from omniroute.state.scores import MemoryScores
@@ -74,6 +77,7 @@ class Service:
         self._started = self.bundle.spec.server
         self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
+        database = Path(self.bundle.spec.server.data_dir) / "omniroute.sqlite"
         self.state = State(
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),
@@ -82,7 +86,10 @@ class Service:
             budgets=MemoryBudgets(),
             scores=MemoryScores(),
             sessions=MemorySessions(),
-            ledger=SqliteLedger(Path(self.bundle.spec.server.data_dir) / "omniroute.sqlite"),
+            cache=SqliteCache(database),
+            likeness=MemoryLikeness(),
+            idempotency=MemoryIdempotency(),
+            ledger=SqliteLedger(database),
             clock=clock,
             random=random.Random(),
         )
@@ -191,6 +198,9 @@ class Service:
         if self._started.preload_tokenizers:
             tokens.load()
         await self._restore(None, self.live.current)
+        caching = self.live.current.cache
+        if caching is not None:
+            await self.state.cache.warm(self.state.clock.now(), caching.exact)
         watching = asyncio.create_task(watch.watch(self._watched, self.reload))
         try:
             yield
@@ -202,6 +212,7 @@ class Service:
                 await watching
             await self.gate.settled(SETTLING)
             await self.client.close()
+            await asyncio.to_thread(self.state.cache.close)
             if not await asyncio.to_thread(self.state.ledger.close):
                 log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())
 

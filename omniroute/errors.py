@@ -168,6 +168,12 @@ class UnsupportedMedia(CallError):
     kind, status, code = "unsupported_media", 415, "unsupported_media_type"
 
 
+class Unprocessable(CallError):
+    """Well-formed, and in contradiction to what was said before."""
+
+    status = 422
+
+
 class LimitReached(CallError):
     kind, status, code = "rate_limited", 429, "rate_limit_exceeded"
 

@@ -45,6 +45,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR207": "a model name that several providers have",
         "OR220": "unknown limit or budget",
         "OR230": "a proxy for something that is not there",
+        "OR240": "unknown key in a group of the cache",
         # Meaning
         "OR301": "an alias and a combo of the same name",
         "OR302": "a provider that needs a key and has no connection with one",
@@ -65,6 +66,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR331": "a filter that lets nobody in",
         "OR332": "a password without a user",
         "OR333": "a provider that cannot be called through a proxy",
+        "OR340": "a key that shares its answers with two groups",
+        "OR341": "questions that are compared for nothing",
         # Warnings
         "OR401": "an alias that never applies",
         "OR402": "a target that is never reached",

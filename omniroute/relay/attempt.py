@@ -14,7 +14,7 @@ import msgspec
 from omniroute.errors import Unsupported, UpstreamError
 from omniroute.formats import CHAT, bridge, patch
 from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, Speaks, malformed
-from omniroute.formats.fold import fold
+from omniroute.formats.fold import Message, fold
 from omniroute.formats.ir import Chat, Loss, Usage
 from omniroute.formats.think_tags import untagged
 from omniroute.relay import images, meter
@@ -208,11 +208,8 @@ async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: He
     body = await reply.read(REPLY_LIMIT)
     created = int(call.started_at)
     try:
-        if _is_stream(reply, codec):
-            decoder = codec.decoder()
-            message = fold(decoder.feed(body) + decoder.close())
-            message = untagged(message, codec.NAME) if tagged else message
-            answer = bridge.reply(call.codec, message, head, call.id, created)
+        if is_stream(reply, codec):
+            answer = bridge.reply(call.codec, read(codec, body, tagged=tagged, streamed=True), head, call.id, created)
         else:
             answer = bridge.whole(codec, call.codec, body, head, call.id, created, tagged=tagged)
     except ValueError as error:
@@ -229,7 +226,7 @@ async def stream(
     """The answer up to its first content, for a client that streams; up to its first bytes where this is the last
     candidate, for then waiting could save nothing."""
     codec, tagged = prepared.codec, prepared.tagged
-    if not _is_stream(reply, codec):
+    if not is_stream(reply, codec):
         return await _whole_as_stream(call, reply, prepared, head, candidate)
     provider = candidate.target.upstream.name
     way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at), tagged=tagged)
@@ -266,8 +263,7 @@ async def _whole_as_stream(
     way = bridge.Translated(codec, call.codec, head, call.id, int(call.started_at))
     way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
     try:
-        message = codec.decode_reply(body)
-        first = way.replay(untagged(message, codec.NAME) if prepared.tagged else message)
+        first = way.replay(read(codec, body, tagged=prepared.tagged, streamed=False))
     except ValueError as error:
         raise classify(malformed(str(error)), provider) from None
     if way.fault is not None:
@@ -275,7 +271,17 @@ async def _whole_as_stream(
     return Opened(reply, way, first, ended=True)
 
 
-def _is_stream(reply: transport.Reply, codec: ChatCodec) -> bool:
+def read(codec: ChatCodec, body: bytes, *, tagged: bool, streamed: bool) -> Message:
+    """What all of an answer says. Raises ValueError where the body is not the format's."""
+    if streamed:
+        decoder = codec.decoder()
+        message = fold(decoder.feed(body) + decoder.close())
+    else:
+        message = codec.decode_reply(body)
+    return untagged(message, codec.NAME) if tagged else message
+
+
+def is_stream(reply: transport.Reply, codec: ChatCodec) -> bool:
     """By what the answer says of itself; one that says nothing is taken for whole."""
     for name, value in reply.headers:
         if name == b"content-type":

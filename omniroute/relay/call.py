@@ -23,6 +23,7 @@ from omniroute.state.base import Attempt, State
 
 if TYPE_CHECKING:
     from omniroute.relay.admission import Hold
+    from omniroute.relay.cache import Record
     from omniroute.relay.ingress import Endpoint
     from omniroute.relay.queue import Wish
 
@@ -77,6 +78,7 @@ class Call:
         "principal",
         "progress",
         "provider",
+        "record",
         "request_id",
         "route",
         "scope",
@@ -88,6 +90,7 @@ class Call:
         "state",
         "status",
         "target",
+        "told",
         "tries",
         "unfetched",
         "upstream_time",
@@ -149,6 +152,8 @@ class Call:
         self.cost: Decimal | None = None
         self.committed = False
         self.bridge: Bridge | None = None
+        self.told: tuple[tuple[bytes, bytes], ...] = ()
+        self.record: Record | None = None
         self.last = False
         self.leave = GO
         self.claim: Callable[[], None] | None = None

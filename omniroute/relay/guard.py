@@ -8,6 +8,7 @@ guard is hung up there (`listener.py` looks for it in the scope) and cancels the
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Literal
 
 from omniroute.relay.asgi import Scope
@@ -21,21 +22,23 @@ SLOWEST_BODY = 1024.0
 
 
 class Guard:
-    """Belongs to the task that serves one request, and cancels it with a reason."""
+    """Belongs to the task that serves one request, and cancels it with a reason. `spared` is asked before whether the work
+    goes on without its client, where others may wait for the same answer."""
 
-    __slots__ = ("_slot", "_task", "body_since", "body_size", "reason")
+    __slots__ = ("_slot", "_task", "body_since", "body_size", "reason", "spared")
 
     def __init__(self, scope: Scope, now: float) -> None:
         self._task: asyncio.Task[Any] | None = asyncio.current_task()
         self.reason: Reason | None = None
         self.body_since = now
         self.body_size = 0
+        self.spared: Callable[[], bool] | None = None
         self._slot: list[Guard] = scope.get(KEY, [])
         self._slot.append(self)
 
     def trip(self, reason: Reason) -> None:
         """Cancels the task, once."""
-        if self.reason is None and self._task is not None:
+        if self.reason is None and self._task is not None and not (self.spared is not None and self.spared()):
             self.reason = reason
             self._task.cancel()
 

@@ -64,6 +64,7 @@ def common(call: Call) -> Pairs:
         )
     if call.hold is not None:
         pairs += admission.headers(call)
+    pairs += call.told
     if call.losses:
         pairs.append((b"x-omniroute-losses", ", ".join(losses(call.losses)).encode()))
     return pairs

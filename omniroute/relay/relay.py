@@ -13,7 +13,7 @@ from functools import partial
 
 from omniroute.errors import Fault, Unsupported, UpstreamError
 from omniroute.formats.codec import Head
-from omniroute.relay import admission, attempt, demand, estimate, health, memory, meter, pump, queue
+from omniroute.relay import admission, attempt, cache, demand, estimate, health, idempotency, memory, meter, pump, queue
 from omniroute.relay.attempt import Opened, Prepared
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide, nothing_left
@@ -51,6 +51,18 @@ def converse(call: Call, client: Client) -> Awaitable[None]:
     assert head is not None
     head.elapsed = call.elapsed
     decide(call)
+    return idempotency.guarded(call, partial(_answer, call, client, head))
+
+
+def _answer(call: Call, client: Client, head: Head) -> Awaitable[None]:
+    """From the cache, or by a candidate."""
+    if call.gateway.cache is None or head.at_once is not None:
+        return _serve(call, client, head)
+    return cache.answer(call, client, partial(_serve, call, client, head))
+
+
+def _serve(call: Call, client: Client, head: Head) -> Awaitable[None]:
+    """By a candidate."""
     admission.admit(call, demand.of_chat)
     if call.gateway.queue is not None:
         return _in_turn(call, client, head)
@@ -294,6 +306,8 @@ async def _exchange(client: Client, prepared: Prepared, call: Call, candidate: C
     reply: Reply | None = None
     try:
         reply = await attempt.send(call, client, candidate, prepared)
+        if call.record is not None:
+            reply = call.record.of(reply, prepared)
         if head.stream:
             opened = await attempt.stream(call, reply, prepared, head, candidate, last=call.last)
             return await _stream(call, opened, prepared, candidate)

@@ -9,6 +9,7 @@ time of one try, and ends at once when the client leaves.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import partial
 
 import msgspec
@@ -21,14 +22,14 @@ from omniroute.formats.transcription import request as requests
 from omniroute.formats.transcription.codec import Answered, Ask, TranscriptionCodec
 from omniroute.formats.transcription.stream import Through
 from omniroute.formats.transcription.values import Transcript, Transcription
-from omniroute.relay import admission, attempt, meter, pump
+from omniroute.relay import admission, attempt, idempotency, meter, pump
 from omniroute.relay.attempt import Opened
 from omniroute.relay.call import Call
 from omniroute.relay.decision import decide
 from omniroute.relay.demand import SLOWEST_SOUND, Demand
 from omniroute.relay.health import learn
 from omniroute.relay.queue import candidates
-from omniroute.relay.relay import Exchange, run, speaks
+from omniroute.relay.relay import Exchange, Prepare, run, speaks
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Target
 from omniroute.upstream import transport
@@ -62,7 +63,15 @@ async def transcribe(call: Call, client: Client, _body: bytes) -> None:
         return partial(_exchange, client, Prepared(codec, request, losses))
 
     decide(call)
-    admission.admit(call, partial(_demand, request))
+
+    def work() -> Awaitable[None]:
+        admission.admit(call, partial(_demand, request))
+        return _run(call, prepare)
+
+    await idempotency.guarded(call, work)
+
+
+async def _run(call: Call, prepare: Prepare) -> None:
     await run(call, await candidates(call), prepare)
 
 

@@ -7,7 +7,7 @@ is told as lost unless the answer makes up for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Generic, cast
@@ -22,13 +22,13 @@ from omniroute.formats.embeddings import EMBEDDINGS, Embed, Embedded, vectors
 from omniroute.formats.images import IMAGES, Draw, Drawn
 from omniroute.formats.ir import Loss, Usage
 from omniroute.formats.unary import A, Made, Moment, Q, UnaryClient, UnaryCodec, UnaryUpstream
-from omniroute.relay import admission, estimate, meter, pump
+from omniroute.relay import admission, estimate, idempotency, meter, pump
 from omniroute.relay.attempt import REPLY_LIMIT, ask, lossy
 from omniroute.relay.call import Call
 from omniroute.relay.decision import decide
 from omniroute.relay.demand import LARGEST_PICTURE, Demand
 from omniroute.relay.queue import candidates
-from omniroute.relay.relay import Exchange, run
+from omniroute.relay.relay import Exchange, Prepare, run
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Target
 from omniroute.upstream.client import Client, classify, named
@@ -57,8 +57,16 @@ async def answer(operation: Operation[Q, A], codec: UnaryClient[Q, A], call: Cal
     call.head = head
     asking = _Asking(operation, codec, call, client, head)
     decide(call)
-    admission.admit(call, asking.demand)
-    await run(call, await candidates(call), asking.prepare)
+
+    def work() -> Awaitable[None]:
+        admission.admit(call, asking.demand)
+        return _run(call, asking.prepare)
+
+    await idempotency.guarded(call, work)
+
+
+async def _run(call: Call, prepare: Prepare) -> None:
+    await run(call, await candidates(call), prepare)
 
 
 class _Asking(Generic[Q, A]):

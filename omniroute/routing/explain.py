@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from omniroute.catalog import Price
+from omniroute.formats.ir import Chat
 from omniroute.routing.availability import few_left
+from omniroute.routing.cacheable import Cacheability, cacheability
 from omniroute.routing.conditions import NO_FACTS, Facts
 from omniroute.routing.limiting import held, of_caller, told
 from omniroute.routing.plan import Candidate, current, plan
@@ -60,6 +62,7 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     limits: tuple[Standing, ...] = ()
     budgets: tuple[Balance, ...] = ()
     refused: str = ""
+    cache: Cacheability | None = None
 
 
 def explain(
@@ -72,8 +75,11 @@ def explain(
     *,
     caller: str = "",
     facts: Facts = NO_FACTS,
+    chat: Chat | None = None,
+    no_cache: bool = False,
 ) -> Explanation:
-    """Raises what the request itself would raise: NotFound, BadRequest."""
+    """Raises what the request itself would raise: NotFound, BadRequest. `chat` is the request itself, where there is one;
+    `no_cache` says that its client wants a new answer."""
     asked, _ = variant(model)
     route = resolve(gateway, asked)
     now, turn = state.clock.monotonic(), state.counters.peek
@@ -124,6 +130,7 @@ def explain(
         limits=tuple(state.limits.stand(charges, now)),
         budgets=balances,
         refused="; ".join(denied),
+        cache=cacheability(gateway.cache, chat, declined=no_cache),
     )
 
 

@@ -347,13 +347,34 @@ class Listed(Table, frozen=True):
     facts: Model | None
 
 
+class Semantic(Table, frozen=True):
+    """When an answer to something else will do: where the cosine of both questions, as `model` embeds them, is no less
+    than `threshold`. `patience` is how long a request waits for an embedding, in seconds."""
+
+    model: str
+    threshold: float
+    patience: float
+    keeping: Keeping
+
+
+class Caching(Table, frozen=True):
+    """Which answers are given again, and to whom. `ground` is a digest of all in the configuration that shapes answers,
+    so that none outlives a change of it; `groups` names the group of each key that shares its answers with others."""
+
+    ground: str
+    exact: Keeping
+    groups: Mapping[str, str]
+    semantic: Semantic | None = None
+
+
 class Gateway(Table, frozen=True):
     """One compiled configuration.
 
     `routes` holds combos, exact aliases and every known `provider/model`; `bare` maps a model id without a provider
     to the targets that have it. Both are complete answers: `resolve.py` adds only what cannot be listed. `limits` are
     those that hold for everybody. `secrets` is a fingerprint of the values behind all references: a rotated file is a
-    change, though no line of YAML is. A session is over `session_ttl` seconds after its last request.
+    change, though no line of YAML is. A session is over `session_ttl` seconds after its last request. `cache` and
+    `idempotency` are None where they are switched off.
     """
 
     revision: Revision
@@ -374,3 +395,5 @@ class Gateway(Table, frozen=True):
     queue: Queue | None = None
     limits: LimitSet = UNLIMITED
     budgets: Mapping[str, Budget] = {}
+    cache: Caching | None = None
+    idempotency: Keeping | None = None

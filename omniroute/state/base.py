@@ -20,6 +20,9 @@ import msgspec
 
 from omniroute.errors import UpstreamKind
 from omniroute.state.budgets import Budgets
+from omniroute.state.cache import Cache
+from omniroute.state.idempotency import Idempotency
+from omniroute.state.likeness import Likeness
 from omniroute.state.limits import Limits
 from omniroute.state.line import Line
 from omniroute.state.quotas import MemoryQuotas, Quotas
@@ -306,6 +309,9 @@ class State(msgspec.Struct, frozen=True):
     budgets: Budgets
     scores: Scores
     sessions: Sessions
+    cache: Cache
+    likeness: Likeness
+    idempotency: Idempotency
     clock: Clock
     random: random.Random
     roster: Roster = msgspec.field(default_factory=MemoryRoster)

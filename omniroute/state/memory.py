@@ -29,6 +29,9 @@ from omniroute.state.base import (
     View,
 )
 from omniroute.state.budgets import MemoryBudgets
+from omniroute.state.cache import MemoryCache
+from omniroute.state.idempotency import MemoryIdempotency
+from omniroute.state.likeness import MemoryLikeness
 from omniroute.state.limits import MemoryLimits
 from omniroute.state.scores import MemoryScores
 from omniroute.state.sessions import MemorySessions
@@ -345,6 +348,9 @@ def memory_state() -> State:
         budgets=MemoryBudgets(),
         scores=MemoryScores(),
         sessions=MemorySessions(),
+        cache=MemoryCache(),
+        likeness=MemoryLikeness(),
+        idempotency=MemoryIdempotency(),
         clock=Clock(),
         random=random.Random(),
     )

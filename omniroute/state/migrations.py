@@ -7,6 +7,7 @@ whose import takes 120 ms.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,7 +69,16 @@ def m002_usage_details(db: Database) -> None:
         db.execute(f"ALTER TABLE usage ADD COLUMN {column}")
 
 
-STEPS = (m001_usage, m002_usage_details)
+def m003_cache(db: Database) -> None:
+    """Answers that are given again, by the digest of what they answer. They can all be made again: the table may be
+    emptied at any time."""
+    db.execute(
+        "CREATE TABLE cache (key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL, ends REAL NOT NULL) WITHOUT ROWID"
+    )
+    db.execute("CREATE INDEX cache_ends ON cache (ends)")
+
+
+STEPS = (m001_usage, m002_usage_details, m003_cache)
 VERSION = len(STEPS)
 
 
@@ -76,8 +86,17 @@ class TooNew(sqlite3.DatabaseError):
     """A later version of OmniRoute has written the file; it is left as it is."""
 
 
+_one_at_a_time = threading.Lock()
+"""Several writers of one process open the file, and the first of them brings it up to date."""
+
+
 def upgrade(connection: sqlite3.Connection) -> None:
     """Bring the file to `VERSION`; every step is a transaction of its own."""
+    with _one_at_a_time:
+        _upgrade(connection)
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
     (there,) = connection.execute("PRAGMA user_version").fetchone()
     if there > VERSION:
         raise TooNew(f"the file has schema version {there}, this program knows {VERSION}")

@@ -77,14 +77,51 @@ _BAD_ROW = (
 _encode = msgspec.json.Encoder().encode
 
 
-class SqliteLedger:
+class Writer:
+    """Whoever writes the run-time database, from a thread of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+        self._identity = (0, 0)
+
+    def _connect(self) -> sqlite3.Connection:
+        """The open file; opened anew if somebody has put another one, or none, in its place. Raises OSError or
+        sqlite3.Error."""
+        if self._connection is not None and self._identity == _identity(self._path):
+            return self._connection
+        self._disconnect()
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(self._path)
+        connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None)
+        try:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            upgrade(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._identity = _identity(self._path)
+        return connection
+
+    def _disconnect(self) -> None:
+        """Also undoes a transaction that was not committed."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class SqliteLedger(Writer):
     """One thread appends, the event loop's; another one, our own, writes.
 
     The writer opens the file at once, so that `health` knows before the first request whether it can be written.
     """
 
     def __init__(self, path: Path, *, capacity: int = CAPACITY, gather: float = GATHER, retry: float = RETRY) -> None:
-        self._path = path
+        super().__init__(path)
         self._capacity = capacity
         self._gather = gather
         self._retry = retry
@@ -96,8 +133,6 @@ class SqliteLedger:
         self._refused = 0
         self._unwritable = 0
         self._reason = ""
-        self._connection: sqlite3.Connection | None = None
-        self._identity = (0, 0)
         self._closing = False
         self._work = threading.Event()
         self._hurry = threading.Event()
@@ -238,33 +273,6 @@ class SqliteLedger:
         with self._progress:
             self._settled += len(rows)
             self._progress.notify_all()
-
-    def _connect(self) -> sqlite3.Connection:
-        """The open file; opened anew if somebody has put another one, or none, in its place."""
-        if self._connection is not None and self._identity == _identity(self._path):
-            return self._connection
-        self._disconnect()
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_private(self._path)
-        connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None)
-        try:
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            upgrade(connection)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
-        self._identity = _identity(self._path)
-        return connection
-
-    def _disconnect(self) -> None:
-        """Also undoes a transaction that was not committed."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 @cache

@@ -28,12 +28,8 @@ from omniroute.routing.tables import (
     Server,
     Upstream,
 )
-from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile, State
-from omniroute.state.budgets import MemoryBudgets
-from omniroute.state.limits import MemoryLimits
-from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
-from omniroute.state.scores import MemoryScores
-from omniroute.state.sessions import MemorySessions
+from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile
+from omniroute.state.memory import MemoryLedger, memory_state
 
 PASSWORD = "correct horse"
 _hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -143,14 +139,8 @@ class Application:
         self.time = Time()
         self.ledger = Ledger()
         self.live = Live(gateway())
-        self.state = State(
-            breakers=MemoryBreakers(),
-            counters=MemoryCounters(),
-            answers=MemoryAnswers(),
-            limits=MemoryLimits(),
-            budgets=MemoryBudgets(),
-            scores=MemoryScores(),
-            sessions=MemorySessions(),
+        self.state = msgspec.structs.replace(
+            memory_state(),
             ledger=self.ledger,
             clock=Clock(now=lambda: self.time.now, monotonic=lambda: self.time.monotonic),
             random=random.Random(1),

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import pytest
 
 from omniroute import catalog
@@ -21,12 +22,9 @@ from omniroute.config import bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.relay.ingress import ENDPOINTS, Gate
 from omniroute.routing.live import Live
-from omniroute.state.base import Clock, State
-from omniroute.state.budgets import MemoryBudgets
-from omniroute.state.limits import MemoryLimits
-from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
-from omniroute.state.scores import MemoryScores
-from omniroute.state.sessions import MemorySessions
+from omniroute.state.base import Clock
+from omniroute.state.cache import MemoryCache
+from omniroute.state.memory import MemoryLedger, memory_state
 from omniroute.upstream.client import Client
 
 ROUNDS = 7
@@ -36,6 +34,7 @@ PASSTHROUGH_64K = 200e-6 * SLACK
 TRANSLATED_64K = 500e-6 * SLACK
 CHUNK = 3e-6 * SLACK
 TRANSLATED_CHUNK = 12e-6 * SLACK
+CACHE = 40e-6 * SLACK
 
 CONFIG = """\
 version: 1
@@ -142,22 +141,17 @@ def request(model: str, size: int, *, stream: bool = False) -> bytes:
 def cost(tmp_path):
     """A function that measures: seconds of CPU for one request, answered by this transport."""
     file = tmp_path / "omniroute.yaml"
-    file.write_text(CONFIG.replace("{digest}", f"sha256:{sha256(KEY).hexdigest()}"))
     books = catalog.load()
-    live = Live(compile_gateway(bundle.read(file, books), books))
 
-    def measure(transport: Transport, body: bytes, times: int) -> float:
-        state = State(
-            breakers=MemoryBreakers(),
-            counters=MemoryCounters(),
-            answers=MemoryAnswers(),
-            limits=MemoryLimits(),
-            budgets=MemoryBudgets(),
-            scores=MemoryScores(),
-            sessions=MemorySessions(),
+    def measure(transport: Transport, body: bytes, times: int, *, more: str = "", **state_parts: Any) -> float:
+        file.write_text(CONFIG.replace("{digest}", f"sha256:{sha256(KEY).hexdigest()}") + more)
+        live = Live(compile_gateway(bundle.read(file, books), books))
+        state = msgspec.structs.replace(
+            memory_state(),
             ledger=MemoryLedger(100),
             clock=Clock(),
             random=random.Random(1),
+            **state_parts,
         )
         application = Gate(live, state, Client({"httptools": transport})).app(ENDPOINTS[0])
         return asyncio.run(best(application, body, times))
@@ -221,3 +215,31 @@ def test_a_chunk_of_a_stream_stays_within_its_budget(cost, model, stream, budget
     few, many = (cost(stream(chunks), body, 5) for chunks in (100, 2100))
     figure = (many - few) / 2000
     assert figure < budget, f"{figure * 1e6:.1f} µs"
+
+
+class Forgetful(MemoryCache):
+    """Keeps everything and finds nothing, so that every request is a miss."""
+
+    def named(self, name):
+        return None
+
+    def get(self, key, now):
+        return None
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("size", [1024, 65536], ids=["1K", "64K"])
+@pytest.mark.parametrize(("model", "way"), [("same", openai_stream), ("other", anthropic_stream)])
+def test_a_hit_of_the_cache_is_three_times_cheaper_than_a_miss(cost, model, way, size, stream):
+    reply = whole(OPENAI if model == "same" else ANTHROPIC)
+    body = request(model, size, stream=stream)
+    transport = way(100) if stream else reply
+    miss = cost(transport, body, 50, more="cache: {}", cache=Forgetful())
+    hit = cost(transport, body, 50, more="cache: {}")
+    assert hit * 3 <= miss, f"{hit * 1e6:.1f} µs against {miss * 1e6:.1f} µs"
+
+
+def test_a_miss_of_the_cache_stays_within_its_budget(cost):
+    body = request("same", 1024)
+    figure = cost(whole(OPENAI), body, 200, more="cache: {}", cache=Forgetful()) - cost(whole(OPENAI), body, 200)
+    assert figure < CACHE, f"{figure * 1e6:.1f} µs"

@@ -17,12 +17,8 @@ from omniroute.config.compile import compile_gateway
 from omniroute.relay import relay
 from omniroute.relay.ingress import Endpoint, Gate
 from omniroute.routing.live import Live
-from omniroute.state.base import Clock, State
-from omniroute.state.budgets import MemoryBudgets
-from omniroute.state.limits import MemoryLimits
-from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
-from omniroute.state.scores import MemoryScores
-from omniroute.state.sessions import MemorySessions
+from omniroute.state.base import Clock
+from omniroute.state.memory import MemoryLedger, memory_state
 from omniroute.upstream.client import Client
 
 CONFIG = """\
@@ -100,15 +96,9 @@ def call(tmp_path, transport: Transport, spoken: str, body: dict[str, Any]) -> t
     file.write_text(CONFIG.replace("{digest}", f"sha256:{sha256(KEY).hexdigest()}"))
     books = catalog.load()
     ticks = count()
-    state = State(
-        breakers=MemoryBreakers(),
-        counters=MemoryCounters(),
+    state = msgspec.structs.replace(
+        memory_state(),
         ledger=MemoryLedger(100),
-        answers=MemoryAnswers(),
-        limits=MemoryLimits(),
-        budgets=MemoryBudgets(),
-        scores=MemoryScores(),
-        sessions=MemorySessions(),
         clock=Clock(now=lambda: 1700000000.0, monotonic=lambda: float(next(ticks))),
         random=random.Random(1),
     )

@@ -5,16 +5,14 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
+
 from omniroute.catalog import Model
 from omniroute.formats.patch import NONE
 from omniroute.routing.conditions import Condition
 from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Origin, Route, Target, Upstream
 from omniroute.state.base import Clock, Profile, State
-from omniroute.state.budgets import MemoryBudgets
-from omniroute.state.limits import MemoryLimits
-from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters, MemoryLedger
-from omniroute.state.scores import MemoryScores
-from omniroute.state.sessions import MemorySessions
+from omniroute.state.memory import memory_state
 
 DEADLINES = Deadlines(connect=1, first_byte=2, idle=2, total=5)
 PROFILE = Profile(failure_threshold=12, reset_timeout=30, cooldown=3, max_cooldown=60)
@@ -67,15 +65,8 @@ def combo(name: str, strategy: Any, *steps: Target | Route, weight: int = 1, **m
 
 def state(seed: int = 1, now: float = 1000.0) -> State:
     """Empty state with a clock that stands still and chance that repeats itself."""
-    return State(
-        breakers=MemoryBreakers(),
-        counters=MemoryCounters(),
-        answers=MemoryAnswers(),
-        limits=MemoryLimits(),
-        budgets=MemoryBudgets(),
-        scores=MemoryScores(),
-        sessions=MemorySessions(),
-        ledger=MemoryLedger(),
+    return msgspec.structs.replace(
+        memory_state(),
         clock=Clock(now=lambda: now, monotonic=lambda: now),
         random=random.Random(seed),
     )

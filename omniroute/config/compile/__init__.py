@@ -14,6 +14,7 @@ import msgspec
 
 from omniroute.catalog import Catalog, Model, Offer, Operation, Provider, split_tier
 from omniroute.config.bundle import Bundle
+from omniroute.config.compile.cache import caching, idempotency
 from omniroute.config.compile.combos import condition, hedge, needs
 from omniroute.config.compile.facts import in_general, model_facts, quirks_of
 from omniroute.config.compile.keys import digest, principal
@@ -135,6 +136,8 @@ class _Compiler:
             secrets=self.resolver.fingerprint,
             ip_filter=ip_filter(spec.settings.ip_filter),
             session_ttl=seconds(spec.settings.session_ttl),
+            cache=caching(spec),
+            idempotency=idempotency(spec.idempotency),
         )
 
     # ------------------------------------------------------------------------------------------------ where to send

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omniroute.catalog import Catalog
-from omniroute.config.lint import access, combos, limits, providers, resilience, routes, settings
+from omniroute.config.lint import access, cache, combos, limits, providers, resilience, routes, settings
 from omniroute.config.lint.subject import Rule, Subject
 from omniroute.errors import Problem
 
@@ -25,6 +25,7 @@ RULES: tuple[Rule, ...] = (
     *resilience.RULES,
     *limits.RULES,
     *settings.RULES,
+    *cache.RULES,
 )
 
 

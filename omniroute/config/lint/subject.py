@@ -48,6 +48,9 @@ class Subject:
         for name, budget in self.spec.budgets.items():
             if isinstance(budget.on_exhausted, ExhaustedSpec):
                 yield ("budgets", name, "on_exhausted", "route_to"), budget.on_exhausted.route_to
+        cache = self.spec.cache
+        if cache is not None and cache.semantic is not None:
+            yield ("cache", "semantic", "embedding"), cache.semantic.embedding
         for name, key in self.spec.keys.items():
             for index, pattern in enumerate(key.allow):
                 if "*" not in pattern:

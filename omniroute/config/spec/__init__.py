@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from omniroute.config.spec.cache import CacheSpec, IdempotencySpec
 from omniroute.config.spec.combos import ComboSpec
 from omniroute.config.spec.keys import KeySpec
 from omniroute.config.spec.limits import BudgetSpec, LimitSpec
@@ -60,6 +61,10 @@ class Spec(Node, frozen=True, kw_only=True):
     settings: Annotated[SettingsSpec, Meta(description="What counts for every request.")] = SettingsSpec()
     resilience: Annotated[ResilienceSpec, Meta(description="How failing providers are dealt with.")] = ResilienceSpec()
     responses: Annotated[ResponsesSpec, Meta(description="What is kept of answers of /v1/responses.")] = ResponsesSpec()
+    cache: Annotated[CacheSpec | None, Meta(description="Answers that are given again; none, if absent.")] = None
+    idempotency: Annotated[IdempotencySpec, Meta(description="The same request again gets the same answer.")] = (
+        IdempotencySpec()
+    )
     pricing: Annotated[
         Mapping[QualifiedModel, PriceSpec],
         Meta(

@@ -1,0 +1,138 @@
+"""Whether an answer may be given again, and to what: pure decisions over the request.
+
+Two requests get the same answer where nothing that shapes it differs: what the caller said, in no format's words, which
+route and policies it meets, and who is asking. All of that goes into one digest. Whether the answer is streamed does
+not.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import msgspec
+
+from omniroute.formats.fold import Message
+from omniroute.formats.ir import Chat, Document, FinishReason, Text, Thinking, Turn
+from omniroute.routing.resolve import Variant
+from omniroute.routing.tables import Caching, Policy, Principal, Route, Target
+
+ELSEWHERE = frozenset({"container", "mcp_servers", "plugins", "prompt", "search_parameters", "web_search_options"})
+"""Fields with which an answer depends on more than the request says: a provider's own store, or the world outside."""
+GOOD: frozenset[FinishReason | None] = frozenset({"stop", "stop_sequence"})
+"""Ends after which an answer is what was asked for: one that was cut off, at whatever limit, is asked for again in the
+hope of more."""
+SHAPING = frozenset({b"anthropic-beta", b"openai-beta"})
+"""Headers of a client that change what an upstream answers."""
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def why_not(chat: Chat) -> str:
+    """Why the answer to this cannot be given again; empty where it can."""
+    sampling = chat.sampling
+    if sampling.temperature:
+        return f"`temperature` is {sampling.temperature:g}: another answer is wanted each time"
+    if sampling.n is not None and sampling.n > 1:
+        return "several answers are wanted at once"
+    if any(tool.opaque is not None for tool in chat.tools):
+        return "a tool of the provider's own looks at the world"
+    outside = ELSEWHERE.intersection(chat.vendor)
+    if outside:
+        return f"`{min(outside)}` points to what is not in the request"
+    if any(isinstance(block, Document) and block.citations for turn in chat.turns for block in turn.blocks):
+        return "documents are to be cited"
+    return ""
+
+
+class Cacheability(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether the answer to a request may be given again: looked for, and kept if it turns out well. `reason` says why
+    not."""
+
+    cacheable: bool
+    reason: str = ""
+
+
+def cacheability(caching: Caching | None, chat: Chat | None, *, declined: bool = False) -> Cacheability:
+    """What `explain` tells. Without a request, it is told of one that has nothing against it."""
+    if caching is None:
+        return Cacheability(cacheable=False, reason="`cache.exact` is not switched on")
+    if declined:
+        return Cacheability(cacheable=False, reason="`X-OmniRoute-No-Cache: true` asks for a new answer")
+    reason = "" if chat is None else why_not(chat)
+    return Cacheability(cacheable=not reason, reason=reason)
+
+
+def keepable(message: Message) -> bool:
+    """Whether an answer is whole, good, and says all that it says in words."""
+    return (
+        message.finish in GOOD
+        and any(isinstance(block, Text) and block.text for block in message.blocks)
+        and all(isinstance(block, (Text, Thinking)) for block in message.blocks)
+    )
+
+
+def circumstances(
+    caching: Caching,
+    principal: Principal,
+    route: Route,
+    asked: str,
+    variant: Variant,
+    policies: tuple[Policy, ...],
+    betas: list[tuple[str, str]],
+) -> bytes:
+    """Everything but the request's own words: who asks, for which route, under which rules. A policy may look at the
+    name that was asked for, so where there is one, two names for a route are two."""
+    group = caching.groups.get(principal.name)
+    caller = ("key", principal.name) if group is None else ("group", group)
+    rules = (asked, *(policy.name for policy in policies)) if policies else ()
+    return _encode((caching.ground, caller, route.name, rules, sorted(variant), betas))
+
+
+def digest(circumstances: bytes, chat: Chat) -> bytes:
+    """The key of the answer to a request under these circumstances."""
+    neutral = msgspec.structs.replace(chat, stream=False, vendor_format=None if _neutral(chat) else chat.vendor_format)
+    said = sha256(circumstances)
+    said.update(b"\n")  # which no JSON of ours holds, so that neither part can reach into the other
+    said.update(_encode(neutral))
+    return said.digest()
+
+
+def name(circumstances: bytes, spoken: str, mode: str, body: bytes) -> bytes:
+    """A digest of the request as it was written, which costs no look into it: where it is known, so is the key."""
+    said = sha256(circumstances)
+    said.update(b"\n%b %b\n" % (spoken.encode(), mode.encode()))
+    said.update(body)
+    return said.digest()
+
+
+def _neutral(chat: Chat) -> bool:
+    """Whether it means the same whichever format it came in: tools, thinking and files have each format's defaults."""
+    return (
+        not chat.vendor
+        and not chat.tools
+        and chat.reasoning is None
+        and all(type(block) is Text for turn in chat.turns for block in turn.blocks)
+    )
+
+
+def question(chat: Chat) -> tuple[str, Chat] | None:
+    """The text of the last turn, and the request without it; None where the last turn is not the user's, or says more
+    than text can."""
+    if not chat.turns or chat.turns[-1].role != "user":
+        return None
+    last = chat.turns[-1]
+    texts = [block.text for block in last.blocks if type(block) is Text]
+    text = "\n".join(texts).strip()
+    if len(texts) != len(last.blocks) or not text:
+        return None
+    blank = Turn(role="user", blocks=(), name=last.name)
+    return text, msgspec.structs.replace(chat, turns=(*chat.turns[:-1], blank))
+
+
+def target_of(route: Route, ident: str) -> Target | None:
+    """The target of this id that the route leads to, if it still does."""
+    for step in route.steps:
+        found = target_of(step, ident) if isinstance(step, Route) else step if step.id == ident else None
+        if found is not None:
+            return found
+    return None
