@@ -135,6 +135,7 @@ async def _replay(call: Call, kept: Kept, how: tuple[tuple[bytes, bytes], ...]) 
     assert route is not None
     call.target = cacheable.target_of(route, kept.target)
     call.told, call.losses = how, kept.losses
+    call.cache = how[0][1].decode().lower()
     call.usage, call.finish, call.cost = message.usage, message.finish, Decimal(0)
     call.attempts.append(Attempt(kept.target, "", CACHED))
     call.status = 200

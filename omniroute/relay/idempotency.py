@@ -177,6 +177,7 @@ async def _follow(call: Call, recording: Recording) -> None:
         raise _failure(recording.failure)
     call.target, call.usage = recording.note
     call.cost = Decimal(0)
+    call.idempotent = True
     call.attempts.append(Attempt(call.target.id if call.target else "", "", REPLAYED))
 
 
