@@ -46,6 +46,7 @@ class _Lane:
     def __init__(self, race: Race, candidate: Candidate) -> None:
         self.candidate = candidate
         self.call = race.call.copied()
+        race.call.place = None  # a place that was waited for is one lane's alone
         self.call.tries = 0
         self.call.upstream_time = 0.0
         self.call.last = False  # it must not commit before it has content
@@ -121,6 +122,7 @@ class Race:
 
     def _tell(self) -> None:
         call, winner = self.call, self._winner
+        call.place = next((lane.call.place for lane in self._lanes if lane.call.place is not None), None)
         last = winner or next((lane for lane in reversed(self._lanes) if lane.call.target is not None), None)
         if last is None:
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, get_args
 
@@ -22,6 +23,7 @@ from omniroute.relay.call import Call
 from omniroute.relay.decision import choose
 from omniroute.relay.relay import run
 from omniroute.routing.conditions import NO_FACTS, Condition, Facts
+from omniroute.routing.plan import plan
 from omniroute.routing.strategies import STRATEGIES
 from omniroute.routing.tables import ANONYMOUS, ONWARD, Hedge, Needs, Route, Target
 from omniroute.state.base import Clock
@@ -49,7 +51,7 @@ async def heard(_message: Any) -> None:
 def call_of(route: Route, running: Any, facts: Facts) -> Call:
     """A request as far as the loop looks at it."""
     endpoint = SimpleNamespace(operation="chat", format="openai_chat")
-    gateway = SimpleNamespace(session_ttl=1800.0)
+    gateway = SimpleNamespace(session_ttl=1800.0, queue=None)
     scope = {"headers": [], "query_string": b""}
     call = Call(endpoint, None, gateway, running, scope, "", heard)  # type: ignore[arg-type]
     call.guard = None  # type: ignore[assignment]
@@ -241,3 +243,35 @@ def test_each_combo_goes_on_after_the_failures_that_it_names(
     failed = expected_walk(route, does, asked)
     assert answer(route, world, NO_FACTS, state(), monkeypatch) == (failed is None)
     assert world.asked == asked
+
+
+# ------------------------------------------------------------------------------------------------------------ the queue
+
+
+class Place:
+    """One that was waited for."""
+
+    def __init__(self) -> None:
+        self.freed = 0
+
+    def free(self) -> None:
+        self.freed += 1
+
+
+@pytest.mark.parametrize("does", [None, "timeout"])
+def test_a_race_gives_the_place_that_was_waited_for_back_once(does: UpstreamKind | None) -> None:
+    route = combo(
+        "c", "priority", target("a/1"), target("b/1"), hedge=Hedge(after=0.0, budget=1.0), needs=Needs(hedges=True)
+    )
+    running = state()
+    call = call_of(route, running, NO_FACTS)
+    world = World({"a/1": does, "b/1": does}, Ticking(), 0.0)
+    place = call.place = Place()  # type: ignore[assignment]
+
+    async def serve() -> None:
+        await run(call, plan(route, running, NOW), world.prepare)
+
+    with suppress(UpstreamError):
+        asyncio.run(serve())
+    assert "a/1" in world.asked
+    assert (place.freed, call.place) == (1, None)
