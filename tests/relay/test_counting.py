@@ -243,6 +243,9 @@ def prepared(of):
         pictures={},
         headers=[(b"anthropic-beta", b"x")],
         variant={},
+        gateway=SimpleNamespace(orders=None),
+        policies=(),
+        head=None,
     )
     return counting._prepare(call, openai_chat.peek(body), of, "anthropic")
 

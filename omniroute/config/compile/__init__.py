@@ -20,7 +20,7 @@ from omniroute.config.compile.facts import in_general, model_facts, quirks_of
 from omniroute.config.compile.keys import digest, principal
 from omniroute.config.compile.limits import Limited, budgets
 from omniroute.config.compile.patience import deadlines, profile, queue, retry
-from omniroute.config.compile.policies import policies, settings
+from omniroute.config.compile.policies import general, policies
 from omniroute.config.compile.settings import Proxies, ip_filter
 from omniroute.config.secrets import Resolver
 from omniroute.config.spec import Spec
@@ -140,7 +140,7 @@ class _Compiler:
             session_ttl=seconds(spec.settings.session_ttl),
             cache=caching(spec),
             idempotency=idempotency(spec.idempotency),
-            orders=settings(spec.settings),
+            orders=general(spec.settings),
         )
 
     # ------------------------------------------------------------------------------------------------ where to send

@@ -45,7 +45,7 @@ def policies(specs: Mapping[str, PolicySpec], limited: Limited, bundle: Bundle, 
         )
 
 
-def settings(spec: SettingsSpec) -> Orders | None:
+def general(spec: SettingsSpec) -> Orders | None:
     """What the settings say of every request; None where that is nothing."""
     prompt, thinking = spec.system_prompt, spec.thinking_budget
     told = prompt.enabled and prompt.prompt
