@@ -153,9 +153,9 @@ def _impossible(subject: Subject, match: MatchSpec, tagged: dict[str, set[str]])
     keys = [subject.spec.keys[key] for key in match.keys if key in subject.spec.keys]
     if keys and match.tags and not any(match.tags.items() <= key.tags.items() for key in keys):
         yield "tags", "none of the keys that are named has these tags"
-    if match.tokens is not None and match.tokens.min is not None and match.tokens.max is not None:
-        if match.tokens.min > match.tokens.max:
-            yield "tokens", "the shortest prompt is longer than the longest"
+    size = match.tokens
+    if size is not None and size.min is not None and size.max is not None and size.min > size.max:
+        yield "tokens", "the shortest prompt is longer than the longest"
     if match.has and match.operations and READ.isdisjoint(match.operations):
         yield "has", f"only a chat is looked into, not {', '.join(match.operations)}"
 
