@@ -70,8 +70,9 @@ def read(pattern: str) -> Expression:
     flags = "(?i)" if pattern.startswith("(?i)") else ""
     node = _Reader(pattern.removeprefix("(?i)")).all()
     found = Expression(flags + _source(node), flags + _begun(node), _widest(node))
-    if compiled(found.source).search(b"") is not None:
+    if _narrowest(node) == 0:
         raise ValueError("it matches where there is nothing")
+    compiled(found.source)
     compiled(beginning(found.begun))
     return found
 
@@ -219,3 +220,15 @@ def _widest(node: _Node) -> float:
             return max(map(_widest, node.options))
         case _Repeat():
             return _widest(node.node) * (inf if node.most is None else node.most)
+
+
+def _narrowest(node: _Node) -> int:
+    match node:
+        case _Leaf():
+            return node.width
+        case _Row():
+            return sum(map(_narrowest, node.parts))
+        case _Choice():
+            return min(map(_narrowest, node.options))
+        case _Repeat():
+            return _narrowest(node.node) * node.least

@@ -40,6 +40,8 @@ def test_every_named_pattern_can_redact_streams(name):
         ("(?:)", "where there is nothing"),
         ("", "where there is nothing"),
         (r"\b", "where there is nothing"),
+        (r"a|\b", "where there is nothing"),
+        ("(?:ab?){0,3}", "where there is nothing"),
         ("a" * 501, "longer than"),
         ("(" * 11 + "a" + ")" * 11, "inside the other"),
         ("[z-a]", "invalid character class range"),
@@ -48,8 +50,6 @@ def test_every_named_pattern_can_redact_streams(name):
     ],
 )
 def test_what_cannot_be_used_is_refused_in_words(pattern, words):
-    if pattern == r"\b":
-        pattern = r"\b|a"
     with pytest.raises(ValueError, match=re.escape(words)):
         expression.read(pattern)
 
