@@ -262,6 +262,12 @@ REMEDIES = {
     "`no_proxy`, where it is to be called directly.",
     "OR340": "Keep the key in one of the groups: whose answers it gets must be one thing.",
     "OR341": "Switch `cache.exact` on as well, or leave `cache.semantic` out.",
+    "OR350": "Route to a name that no other policy routes away from. Routing happens once, so each would be served as the "
+    "other.",
+    "OR351": "Let the hours end at another time than they begin.",
+    "OR352": "Write it in the syntax of RE2 without anchors, look-around and back-references; what redacts answers has "
+    "to have an end, because that much of a stream is held back.",
+    "OR353": "Name a pattern, or give an expression of your own.",
     "OR401": "Delete it or rename it: something else always comes first.",
     "OR402": "Delete it: what stands before it is always taken.",
     "OR403": "Delete the key, or extend it.",
@@ -279,6 +285,9 @@ REMEDIES = {
     "OR442": "Describe the model, or order by something else: what is not known goes last.",
     "OR443": "Give the others the same `quota_group`, or delete it.",
     "OR444": "Leave one target without `when`, so that no request is refused for want of one.",
+    "OR450": "Correct the condition, or delete the policy: as it stands, it is for no request.",
+    "OR451": "Delete the rule, or narrow the denial.",
+    "OR452": "Give it what it needs, or switch it off.",
 }
 
 
@@ -328,7 +337,7 @@ ENDPOINTS = """
 Every answer has an `X-Request-Id` (the client's own if it sent one); every answer of the client API also names the
 revision of the configuration that made it in `X-OmniRoute-Config`, and once a provider is chosen
 `X-OmniRoute-Provider`, `X-OmniRoute-Model` and `X-OmniRoute-Attempts`. `X-OmniRoute-Losses` names what a translation
-could not carry; whole answers tell what they took in `X-OmniRoute-Tokens-In`, `-Tokens-Out` and `-Cost` (USD).
+could not carry, `X-OmniRoute-Shadow` the policies in the shadow that would have acted; whole answers tell what they took in `X-OmniRoute-Tokens-In`, `-Tokens-Out` and `-Cost` (USD).
 
 Where limits hold for a request, answers tell what is left in `x-ratelimit-limit-requests`, `-remaining-requests` and
 `-reset-requests`, and the same of `-tokens`: of several limits the one with the least left. `X-OmniRoute-Budget` tells

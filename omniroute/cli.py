@@ -153,7 +153,7 @@ def explain_model(arguments: argparse.Namespace) -> int:
     from omniroute.errors import CallError, ConfigError
     from omniroute.relay.admit import check_model
     from omniroute.routing.explain import explain
-    from omniroute.routing.plan import applicable
+    from omniroute.routing.policies import Supposed
     from omniroute.routing.tables import ANONYMOUS
     from omniroute.state.memory import memory_state
 
@@ -165,8 +165,9 @@ def explain_model(arguments: argparse.Namespace) -> int:
             print(f"there is no key named {arguments.key!r} in the file", file=sys.stderr)
             return USAGE
         check_model(caller, arguments.model)
-        policies = applicable(gateway, caller, "chat")
-        told = explain(gateway, memory_state(), arguments.model, arguments.format, policies, caller)
+        state = memory_state()
+        subject = Supposed(principal=caller, time=state.clock.now())
+        told = explain(gateway, state, arguments.model, arguments.format, subject)
     except ConfigError as error:
         _report(error.problems, arguments)
         return ERRORS
@@ -185,6 +186,13 @@ def explain_model(arguments: argparse.Namespace) -> int:
         print(f"     limit {limit.limit}: {limit.remaining} of {limit.amount} {limit.measure} left")
     for budget in told.budgets:
         print(f"     budget {budget.name}: {budget.remaining} of {budget.limit} USD left ({budget.period})")
+    for policy in told.policies:
+        applies = "applies" if policy.matched else f"does not apply: {policy.reason}"
+        shadow = " (in the shadow)" if policy.mode == "shadow" else ""
+        print(f"policy {policy.name}{shadow} {applies} ({policy.place})")
+        for rule in policy.rules:
+            to = f" [{', '.join(rule.targets)}]" if rule.targets else ""
+            print(f"    {rule.kind}: {rule.does or 'does nothing'}{to}")
     return FINE
 
 

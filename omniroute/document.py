@@ -67,6 +67,7 @@ class Document:
         self._root: yaml.MappingNode | None = None
         self._lines: list[str] | None = None
         self._spans: list[tuple[yaml.Mark, yaml.Mark]] | None = None
+        self._names: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = {}  # of maps, by identity of the node
         self._read()
 
     @classmethod
@@ -204,7 +205,7 @@ class Document:
             return None
         mark = node.start_mark
         for index, step in enumerate(path):
-            found = _child(node, step)
+            found = self._child(node, step)
             if found is None:
                 return mark
             name, node = found
@@ -212,6 +213,22 @@ class Document:
             at_key = empty or (key and index == len(path) - 1)
             mark = name.start_mark if name is not None and at_key else node.start_mark
         return mark
+
+    def _child(self, node: yaml.Node, step: Step) -> tuple[yaml.Node | None, yaml.Node] | None:
+        """A value below a node, with the node of its name. A map's names are listed once, since whoever locates one of
+        them often locates many."""
+        if isinstance(node, yaml.MappingNode) and isinstance(step, str):
+            names = self._names.get(id(node))
+            if names is None:
+                names = self._names[id(node)] = {
+                    name.value: (name, value)
+                    for name, value in reversed(node.value)
+                    if isinstance(name, yaml.ScalarNode)
+                }
+            return names.get(step)
+        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and 0 <= step < len(node.value):
+            return None, node.value[step]
+        return None
 
     def _secrets(self) -> list[tuple[yaml.Mark, yaml.Mark]]:
         if self._spans is None:
@@ -375,14 +392,6 @@ class _Builder:
 
     def _refuse(self, code: str, message: str, node: yaml.Node) -> None:
         self.refusals.append(_Refused(code, message, node, self._trail))
-
-
-def _child(node: yaml.Node, step: Step) -> tuple[yaml.Node | None, yaml.Node] | None:
-    if isinstance(node, yaml.MappingNode):
-        return next(((name, value) for name, value in node.value if name.value == step), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and 0 <= step < len(node.value):
-        return None, node.value[step]
-    return None
 
 
 _BEGUN_BEFORE = ("end of stream", "expected ',' or", "could not find expected ':'")

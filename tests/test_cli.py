@@ -358,7 +358,12 @@ def test_what_is_explained_is_what_is_served(file, capsys, model):
 
 def test_a_policy_shows_where_it_applies(file, capsys):
     told = explained(file, capsys, "both", "--key", "a")
-    assert told["policies"] == ["not-other"]
+    (policy,) = told["policies"]
+    assert (policy["name"], policy["matched"]) == ("not-other", True)
+    (rule,) = policy["rules"]
+    assert (rule["kind"], rule["does"], rule["targets"]) == ("deny_models", "not for this team", ["other/agent"])
+    line = ROUTED.splitlines().index("policies:") + 2
+    assert rule["place"].split(":")[-2] == str(line)
     assert [(step["target"], step["accepted"]) for step in told["steps"]] == [
         ("other/agent", False),
         ("demo/echo", True),

@@ -28,7 +28,8 @@ from omniroute.app import Service
 from omniroute.config import bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides
-from omniroute.routing.tables import ANONYMOUS, Policy, Revision, Subject
+from omniroute.routing.policies import Policies, stranger
+from omniroute.routing.tables import ANONYMOUS, Policy, Principal, Revision, Target
 from omniroute.routing.tables import Gateway as Snapshot
 from omniroute.secret import Secret
 
@@ -382,7 +383,7 @@ def invented(chance: random.Random) -> str:
     )
 
 
-def effective(value: Any, subjects: tuple[list[Subject], list[str]]) -> Any:
+def effective(value: Any, subjects: tuple[list[Principal], list[str], list[Target]]) -> Any:
     """A snapshot as plain data that can be compared: what cannot be looked into is asked about everything there is."""
     match value:
         case Revision():
@@ -392,14 +393,16 @@ def effective(value: Any, subjects: tuple[list[Subject], list[str]]) -> Any:
         case re.Pattern():
             return value.pattern
         case Policy():
-            callers, names = subjects
+            callers, names, everything = subjects
             return (
-                value.name,
-                value.max_output,
-                [value.matches(subject) for subject in callers],
+                (value.name, value.shadow, value.place, value.keys, value.tags, value.operations),
+                [stranger(value, principal, "chat") for principal in callers],
                 [value.concerns("", name) for name in names],
-                [[refuse(name) for name in names] for refuse in value.refuse],
+                [[refuse(each, 0.0) for each in everything] for refuse in value.refuse],
+                (value.route, value.prefer, value.orders),
             )
+        case Policies():
+            return [effective(policy, subjects) for policy in value.all]
         case msgspec.Struct():
             return {name: effective(getattr(value, name), subjects) for name in value.__struct_fields__}
         case Mapping():
@@ -410,10 +413,11 @@ def effective(value: Any, subjects: tuple[list[Subject], list[str]]) -> Any:
             return value
 
 
-def everybody(snapshot: Snapshot) -> tuple[list[Subject], list[str]]:
-    """Every caller, and every name that leads somewhere."""
+def everybody(snapshot: Snapshot) -> tuple[list[Principal], list[str], list[Target]]:
+    """Every caller, every name that leads somewhere, and every target."""
     callers = [ANONYMOUS, *snapshot.principals.values()]
-    return [Subject(principal=who, operation="chat") for who in callers], list(snapshot.routes)
+    targets = [step for route in snapshot.routes.values() for step in route.steps if isinstance(step, Target)]
+    return callers, list(snapshot.routes), targets
 
 
 def test_a_reload_gives_the_snapshot_that_a_fresh_start_would(service, monkeypatch):

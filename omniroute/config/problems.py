@@ -68,6 +68,10 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR333": "a provider that cannot be called through a proxy",
         "OR340": "a key that shares its answers with two groups",
         "OR341": "questions that are compared for nothing",
+        "OR350": "policies that route in a circle",
+        "OR351": "a window of time without time",
+        "OR352": "a regular expression that cannot be used",
+        "OR353": "nothing to redact",
         # Warnings
         "OR401": "an alias that never applies",
         "OR402": "a target that is never reached",
@@ -85,6 +89,9 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR442": "an order by what is not known",
         "OR443": "a quota that is shared with nobody",
         "OR444": "requests that no target takes",
+        "OR450": "a condition that is never met",
+        "OR451": "a rule behind one that denies everything",
+        "OR452": "a setting that does nothing",
     }
 )
 

@@ -143,6 +143,10 @@ def _references(bundle: Bundle) -> Iterator[tuple[Place, str]]:
             yield from _header_values(connection.headers, (*at, "connections", each))
     for place, proxy in proxies(spec.settings.proxy):
         yield from _proxy_values(proxy, place)
+    for name, policy in spec.policies.items():
+        for index, rule in enumerate(policy.rules):
+            for header, value in (rule.set_headers or {}).items():
+                yield ("policies", name, "rules", index, "set_headers", header), value
 
 
 def _proxy_values(proxy: ProxySpec, at: Place) -> Iterator[tuple[Place, str]]:

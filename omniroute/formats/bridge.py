@@ -6,7 +6,7 @@ events or as a whole message, and the odd cases where one side streams and the o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from omniroute.errors import Fault
 from omniroute.formats.codec import Bridge, ChatCodec, ClientCodec, Head, Reply, Retell, unchanged
@@ -14,18 +14,41 @@ from omniroute.formats.fold import Message, unfold
 from omniroute.formats.ir import CONTENT, Event, Failed, Finish, FinishReason, Usage, UsageSeen
 from omniroute.formats.think_tags import Untagged, untagged
 
+Redactor = Callable[[Sequence[Event]], list[Event]]
+"""Takes something out of the events of one answer."""
+
 
 class Translated:
     """Upstream bytes to events to the client's bytes."""
 
-    __slots__ = ("_decoder", "_encoder", "committed", "fault", "finish", "over", "produced", "retell", "usage")
+    __slots__ = (
+        "_decoder",
+        "_encoder",
+        "_redactor",
+        "committed",
+        "fault",
+        "finish",
+        "over",
+        "produced",
+        "retell",
+        "usage",
+    )
 
     def __init__(
-        self, upstream: ChatCodec, client: ClientCodec, head: Head, ident: str, created: int, *, tagged: bool = False
+        self,
+        upstream: ChatCodec,
+        client: ClientCodec,
+        head: Head,
+        ident: str,
+        created: int,
+        *,
+        tagged: bool = False,
+        redactor: Redactor | None = None,
     ) -> None:
         decoder = upstream.decoder()
         self._decoder = Untagged(decoder, upstream.NAME) if tagged else decoder
         self._encoder = client.encoder(head, ident, created)
+        self._redactor = redactor
         self.committed = False
         self.over = False
         self.produced = 0
@@ -52,6 +75,8 @@ class Translated:
 
     def take(self, events: Sequence[Event]) -> bytes:
         """The client's bytes for events of the upstream, noting what they tell."""
+        if self._redactor is not None:
+            events = self._redactor(events)
         for at, event in enumerate(events):
             if isinstance(event, CONTENT):
                 self.committed = True
@@ -69,13 +94,20 @@ class Translated:
 
 
 def stream(
-    upstream: ChatCodec, client: ClientCodec, head: Head, ident: str, created: int, *, tagged: bool = False
+    upstream: ChatCodec,
+    client: ClientCodec,
+    head: Head,
+    ident: str,
+    created: int,
+    *,
+    tagged: bool = False,
+    redactor: Redactor | None = None,
 ) -> Bridge:
     """The bridge for an upstream that streams to a client that streams. A `tagged` answer has thinking in its text, and
-    so cannot be handed on as it is."""
-    if upstream is client and not tagged:
+    one with a `redactor` may hold what must not go on: neither can be handed on as it is."""
+    if upstream is client and not tagged and redactor is None:
         return upstream.through(head)
-    return Translated(upstream, client, head, ident, created, tagged=tagged)
+    return Translated(upstream, client, head, ident, created, tagged=tagged, redactor=redactor)
 
 
 def whole(

@@ -9,13 +9,16 @@ alone. The one that must say how long it took is told so by the head.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import msgspec
 
 from omniroute.errors import Fault
 from omniroute.formats.fold import Message
 from omniroute.formats.ir import Chat, Event, FinishReason, Loss, Raw, Usage
+
+if TYPE_CHECKING:
+    from omniroute.formats.instructions import Instruction
 
 Fields = dict[str, Any]
 """The top level of a JSON body: decoded values, or `Raw` slices of what was never looked into."""
@@ -187,6 +190,9 @@ class ChatCodec(ClientCodec, Speaks, Protocol):
     """The field of what was said. It goes on to an upstream of the same format as it came, the very same slice, unless
     thinking was left out that the format's own providers have not sealed."""
 
+    THINKING: tuple[str, ...]
+    """The fields that say how much to think, and those whose values depend on it."""
+
     # The upstream's side
     def path(self, model: str, stream: bool) -> str: ...
 
@@ -198,6 +204,10 @@ class ChatCodec(ClientCodec, Speaks, Protocol):
 
     def limited(self, fields: Fields, limit: int) -> Fields:
         """The request with its answer limited to so many tokens, or to fewer where it says so itself."""
+        ...
+
+    def instructed(self, fields: Fields, told: Instruction) -> Fields:
+        """The request as it came, with an operator's text in its system prompt."""
         ...
 
     def unsealed(self, fields: Fields) -> Fields | None:

@@ -7,30 +7,42 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from omniroute.routing.patterns import compile_pattern
+from omniroute.routing.patterns import matcher
+from omniroute.routing.tables import Rule, Target
 
-Refuse = Callable[[str], str | None]
+Patterns = Annotated[list[str], Meta(min_length=1, description="Patterns over `provider/model`, `*` for any text.")]
 
 
 class DenyModels(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Refuses targets that match one of the patterns."""
 
-    patterns: Annotated[list[str], Meta(min_length=1, description="Patterns over `provider/model`, `*` for any text.")]
+    patterns: Patterns
     reason: Annotated[str, Meta(description="What the caller is told.")] = ""
 
-    def refuse(self) -> Refuse:
-        matchers = [compile_pattern(pattern).fullmatch for pattern in self.patterns]
-        reason = self.reason or "this model is denied"
-        return lambda target: reason if any(match(target) for match in matchers) else None
+    def compiled(self) -> Rule:
+        matches, reason = _any_of(self.patterns), self.reason or "this model is denied"
+
+        def refuse(target: Target, _time: float) -> str | None:
+            return reason if matches(target.id) else None
+
+        return Rule(kind="deny_models", refuse=refuse)
 
 
 class AllowModels(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Refuses targets that match none of the patterns."""
 
-    patterns: Annotated[list[str], Meta(min_length=1, description="Patterns over `provider/model`, `*` for any text.")]
+    patterns: Patterns
     reason: Annotated[str, Meta(description="What the caller is told.")] = ""
 
-    def refuse(self) -> Refuse:
-        matchers = [compile_pattern(pattern).fullmatch for pattern in self.patterns]
-        reason = self.reason or "this model is not among the allowed ones"
-        return lambda target: None if any(match(target) for match in matchers) else reason
+    def compiled(self) -> Rule:
+        matches, reason = _any_of(self.patterns), self.reason or "this model is not among the allowed ones"
+
+        def refuse(target: Target, _time: float) -> str | None:
+            return None if matches(target.id) else reason
+
+        return Rule(kind="allow_models", refuse=refuse)
+
+
+def _any_of(patterns: list[str]) -> Callable[[str], bool]:
+    matchers = [matcher(pattern) for pattern in patterns]
+    return matchers[0] if len(matchers) == 1 else lambda name: any(matches(name) for matches in matchers)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
-Mode = Literal["passthrough", "auto", "custom", "adaptive", "effort"]
-Level = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+from omniroute.formats.effort import Mode, Thought
+from omniroute.formats.ir import Effort
+from omniroute.routing.tables import Orders, Rule
 
 
 class ThinkingBudget(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -21,4 +22,8 @@ class ThinkingBudget(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         ),
     ]
     custom_budget: Annotated[int, Meta(ge=0, le=200_000, description="Tokens of thought; 0 for none.")] = 10_240
-    effort: Annotated[Level, Meta(description="How hard to think.")] = "medium"
+    effort: Annotated[Effort, Meta(description="How hard to think.")] = "medium"
+
+    def compiled(self) -> Rule:
+        thought = Thought(self.mode, self.custom_budget, self.effort)
+        return Rule(kind="thinking_budget", says=f"thinks: {thought}", orders=Orders(thinking=thought))

@@ -117,7 +117,7 @@ def _reserve(call: Call, budgets: Sequence[Budget], demand: Demand, hold: Hold) 
 
 
 def _at_most(call: Call, route: Route, demand: Demand, budgets: Sequence[Budget]) -> Decimal:
-    targets = usable(route, call.asked, call.operation, call.policies)
+    targets = usable(route, call.asked, call.operation, call.policies, call.started_at)
     amount, unpriced = demand.most(targets, call.policies, call.asked)
     if unpriced:
         names = ", ".join(f"`{budget.name}`" for budget in budgets)

@@ -15,13 +15,15 @@ from omniroute.errors import Unsupported, UpstreamError
 from omniroute.formats import CHAT, bridge, patch
 from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, Speaks, malformed
 from omniroute.formats.fold import Message, fold
-from omniroute.formats.ir import Chat, Loss, Usage
+from omniroute.formats.ir import Loss, Usage
+from omniroute.formats.redaction.events import Redacted
 from omniroute.formats.think_tags import untagged
-from omniroute.relay import images, meter
+from omniroute.relay import images, meter, orders
 from omniroute.relay.call import Call
 from omniroute.relay.health import learn
-from omniroute.routing.plan import Candidate, output_limit
-from omniroute.routing.tables import Deadlines, Endpoint, Target
+from omniroute.relay.subject import decoded
+from omniroute.routing.plan import Candidate
+from omniroute.routing.tables import Deadlines, Endpoint, Orders, Target
 from omniroute.upstream import transport
 from omniroute.upstream.client import Client, classify, refusal, retold
 
@@ -32,8 +34,8 @@ FOREIGN = Loss("thinking", "", "dropped: a provider of another format had sealed
 
 
 class Prepared(msgspec.Struct):
-    """What goes out, and in whose words. `headers` are the client's own that go on; `tagged` tells of the answer that
-    its text begins with thinking between tags."""
+    """What goes out, and in whose words. `headers` are the client's own that go on, and those that policies set;
+    `tagged` tells of the answer that its text begins with thinking between tags, `orders` what is to be done with it."""
 
     codec: ChatCodec
     path: str
@@ -41,6 +43,12 @@ class Prepared(msgspec.Struct):
     losses: list[Loss]
     headers: transport.Headers = ()
     tagged: bool = False
+    orders: Orders | None = None
+
+    def redactor(self) -> Redacted | None:
+        """What the events of an answer go through, if they have to."""
+        found, _ = orders.answer_finders(self.orders)
+        return None if found is None else Redacted(found)
 
 
 def prepare(call: Call, head: Head, target: Target) -> Prepared:
@@ -50,24 +58,30 @@ def prepare(call: Call, head: Head, target: Target) -> Prepared:
     """
     codec = _codec(call, target)
     losses: list[Loss] = []
+    told = orders.ordered(call, target)
+    if told is not None and told.redactions:
+        head = orders.cleared(call, head, told, target)
     if call.endpoint.format == codec.NAME:
         fields: Fields = codec.forward(head, target.model)
         if fields[codec.HISTORY] is not head.fields[codec.HISTORY]:
             losses.append(FOREIGN)
+        if told is not None:
+            fields = orders.told_in_place(told, codec, fields, head, call, target, losses)
     else:
-        chat = images.embedded(call, decoded(call, head), codec, target.model)
-        fields, losses = codec.encode_request(chat, target.model)
-    limit = output_limit(call.policies, call.asked, target)
-    if limit is not None:
-        fields = codec.limited(fields, limit)
+        chat = images.embedded(call, orders.read(call, head), codec, target.model)
+        fields, losses = codec.encode_request(chat if told is None else orders.told(told, chat, target), target.model)
+    if told is not None and told.max_output is not None:
+        fields = codec.limited(fields, told.max_output)
     quirks = target.upstream.quirks
     if quirks is not patch.NONE:
         fields = patch.apply(quirks, fields, losses)
     headers = forwarded(call, codec, quirks, losses)
+    if told is not None:
+        headers = (*headers, *told.headers)
     if losses and call.gateway.server.strict_translation:
         raise lossy(target, losses)
     path = codec.path(target.model, head.stream)
-    return Prepared(codec, path, patch.join(fields), losses, headers, tagged=quirks.think_tags)
+    return Prepared(codec, path, patch.join(fields), losses, headers, tagged=quirks.think_tags, orders=told)
 
 
 async def gather(call: Call, client: Client, head: Head, target: Target) -> None:
@@ -76,13 +90,6 @@ async def gather(call: Call, client: Client, head: Head, target: Target) -> None
     codec = _codec(call, target)
     if call.endpoint.format != codec.NAME:
         await images.gather(call, client, decoded(call, head), codec, target.model)
-
-
-def decoded(call: Call, head: Head) -> Chat:
-    """What the request means, read once."""
-    if call.chat is None:
-        call.chat = call.codec.decode_request(head)
-    return call.chat
 
 
 def _codec(call: Call, target: Target) -> ChatCodec:
@@ -217,6 +224,8 @@ async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: He
     if answer.fault is not None:
         _charged_all_the_same(call, answer.usage)
         raise classify(answer.fault, provider)
+    if prepared.orders is not None:
+        answer.body = orders.cleaned(answer.body, prepared.orders, provider)
     return answer
 
 
@@ -229,7 +238,8 @@ async def stream(
     if not is_stream(reply, codec):
         return await _whole_as_stream(call, reply, prepared, head, candidate)
     provider = candidate.target.upstream.name
-    way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at), tagged=tagged)
+    redactor = None if prepared.orders is None else prepared.redactor()
+    way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at), tagged=tagged, redactor=redactor)
     way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
     call.bridge = way
     return await opened(call, reply, way, provider, last=last)
@@ -260,7 +270,7 @@ async def _whole_as_stream(
     provider = candidate.target.upstream.name
     codec = prepared.codec
     body = await reply.read(REPLY_LIMIT)
-    way = bridge.Translated(codec, call.codec, head, call.id, int(call.started_at))
+    way = bridge.Translated(codec, call.codec, head, call.id, int(call.started_at), redactor=prepared.redactor())
     way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
     try:
         first = way.replay(read(codec, body, tagged=prepared.tagged, streamed=False))

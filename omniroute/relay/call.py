@@ -12,6 +12,7 @@ from omniroute.formats.codec import Bridge, ClientCodec, Head
 from omniroute.formats.ir import Chat, FinishReason, Loss, Usage
 from omniroute.formats.multipart import Part
 from omniroute.formats.pictures import Picture
+from omniroute.formats.redaction.scrubber import Redaction
 from omniroute.relay.asgi import Pairs, Scope, Send
 from omniroute.relay.guard import Guard
 from omniroute.relay.health import GO
@@ -32,9 +33,11 @@ class Call:
     """What is known so far, and what will stand in the ledger. Times are of the monotonic clock, in seconds. `path`
     is what follows the endpoint's own path, decoded, where it takes all paths below it; there `operation` may turn out
     to be another than the endpoint's. `provider` is the only one that may serve, where the path names one; `asked` is
-    the name of the model without the `variant` that it asks for. `hold` is what limits and budgets let it in with.
+    the name of the model without the `variant` that it asks for. `shadows` are the policies that are only told about,
+    `would_act` the names of those that had something to do. `hold` is what limits and budgets let it in with.
     `form` is what a form holds, where the endpoint takes one. `pictures` are images that were fetched, by their
-    address, and `unfetched` says why one was not. `seconds` are of the audio that was listened to, `images` were drawn.
+    address, and `unfetched` says why one was not; `cleared` holds the heads without what rules redact. `seconds` are of
+    the audio that was listened to, `images` were drawn.
     `bridge` is the stream that is being opened. Of a try that races another one, `claim` is called before the first byte
     goes to the client; `lost` says that the other was faster. `usage` is of the latest attempt, and so is `cost` as long
     as it is under way; then it is that of all `attempts`. `cache`, `idempotent` and `session` are as in the ledger.
@@ -47,6 +50,7 @@ class Call:
         "cache",
         "chat",
         "claim",
+        "cleared",
         "codec",
         "committed",
         "connection",
@@ -85,6 +89,7 @@ class Call:
         "seconds",
         "send",
         "session",
+        "shadows",
         "started",
         "started_at",
         "state",
@@ -96,6 +101,7 @@ class Call:
         "upstream_time",
         "usage",
         "variant",
+        "would_act",
     )
 
     def __init__(
@@ -126,6 +132,8 @@ class Call:
         self.started_at = state.clock.now()
         self.principal: Principal | None = None
         self.policies: tuple[Policy, ...] = ()
+        self.shadows: tuple[Policy, ...] = ()
+        self.would_act: list[str] = []
         self.head: Head | None = None
         self.hold: Hold | None = None
         self.asked = ""
@@ -135,6 +143,7 @@ class Call:
         self.chat: Chat | None = None
         self.pictures: dict[str, Picture] = {}
         self.unfetched: Unsupported | None = None
+        self.cleared: dict[tuple[Redaction, ...], Head] = {}
         self.target: Target | None = None
         self.connection: Connection | None = None
         self.attempts: list[Attempt] = []

@@ -11,15 +11,17 @@ from functools import partial
 from omniroute.errors import LimitReached, Unavailable, UpstreamError
 from omniroute.formats import CHAT, COUNTING, patch, tokens
 from omniroute.formats.codec import Head, malformed
-from omniroute.relay import headers, images
+from omniroute.relay import headers, images, orders
 from omniroute.relay.asgi import respond
-from omniroute.relay.attempt import Prepared, decoded, forwarded, send
+from omniroute.relay.attempt import Prepared, forwarded, send
 from omniroute.relay.call import Call
 from omniroute.relay.decision import choose, decide
 from omniroute.relay.relay import once
+from omniroute.relay.subject import decoded
 from omniroute.routing.plan import Candidate, first_turn
 from omniroute.routing.tables import Target
 from omniroute.upstream.client import Client, classify, named
+from omniroute.upstream.transport import Headers
 
 ANSWER_LIMIT = 64 * 1024
 NO_COUNTING = frozenset({404, 405, 501})
@@ -94,12 +96,19 @@ def _counts_in(target: Target) -> str | None:
 def _prepare(call: Call, head: Head, target: Target, form: str) -> Prepared:
     """What is asked of the target: the request that would be sent to it, narrowed to what can be counted."""
     codec, counter, quirks = CHAT[form], COUNTING[form], target.upstream.quirks
+    told = orders.ordered(call, target)
+    if told is not None and told.redactions:
+        head = orders.cleared(call, head, told, target)
+    ours: Headers = ()
     if call.endpoint.format == form:
         fields = codec.forward(head, target.model)
+        if told is not None:
+            fields = orders.told_in_place(told, codec, fields, head, call, target, [])
         ours = forwarded(call, codec, quirks, [])
     else:
-        chat = images.embedded(call, decoded(call, head), codec, target.model)
-        fields, _ = codec.encode_request(chat, target.model)
-        ours = ()
+        chat = images.embedded(call, orders.read(call, head), codec, target.model)
+        fields, _ = codec.encode_request(chat if told is None else orders.told(told, chat, target), target.model)
+    if told is not None:
+        ours = (*ours, *told.headers)
     fields = counter.count_request(patch.apply(quirks, fields), target.model)
     return Prepared(codec, counter.count_path(target.model), patch.join(fields), [], ours)

@@ -6,7 +6,10 @@ from omniroute.errors import BadRequest, Forbidden, LimitReached, NotFound, Unav
 from omniroute.relay.admit import check_model, check_role
 from omniroute.relay.call import Call
 from omniroute.relay.facts import look
-from omniroute.routing.plan import Candidate, applicable, plan
+from omniroute.relay.orders import shadow_finds
+from omniroute.relay.subject import Asked
+from omniroute.routing.plan import Candidate, plan
+from omniroute.routing.policies import holding, rerouted, shadows
 from omniroute.routing.resolve import at_provider, resolve, variant
 from omniroute.routing.strategies import Turn
 from omniroute.state.base import Attempt
@@ -22,7 +25,22 @@ def decide(call: Call) -> None:
     call.asked = at_provider(call.gateway, call.provider, name) if call.provider else name
     check_model(principal, call.asked)
     call.route = resolve(call.gateway, call.asked)
-    call.policies = applicable(call.gateway, principal, call.operation)
+    _consult(call)
+
+
+def _consult(call: Call) -> None:
+    """The policies that speak about the request, and where they have it go."""
+    gateway, principal, route = call.gateway, call.principal, call.route
+    assert principal is not None
+    assert route is not None
+    standing = gateway.policies.standing(principal, call.operation)
+    call.policies, call.shadows = standing.enforced, standing.shadow
+    if standing.asked:
+        subject = Asked(call)
+        call.policies, call.shadows = holding(call.policies, subject), holding(call.shadows, subject)
+    instead = rerouted(call.policies, call.asked, route) if call.policies else ""
+    if instead:
+        call.route = resolve(gateway, instead)
 
 
 def choose(call: Call, turn: Turn) -> list[Candidate]:
@@ -53,12 +71,13 @@ def planned(call: Call, turn: Turn) -> list[Candidate]:
         facts=call.facts,
     )
     forced = _forced(call)
-    if not forced:
-        return candidates
-    candidates = [candidate for candidate in candidates if candidate.connection.id == forced]
-    if not candidates:
-        message = f"`{call.asked}` is not served by a connection `{forced}`."
-        raise BadRequest(message, code="connection_not_for_this", param="X-OmniRoute-Connection")
+    if forced:
+        candidates = [candidate for candidate in candidates if candidate.connection.id == forced]
+        if not candidates:
+            message = f"`{call.asked}` is not served by a connection `{forced}`."
+            raise BadRequest(message, code="connection_not_for_this", param="X-OmniRoute-Connection")
+    if call.shadows:
+        call.would_act = _would_act(call, candidates)
     return candidates
 
 
@@ -70,6 +89,16 @@ def _forced(call: Call) -> str:
             check_role(call.principal, "admin.write")
             return value.decode("latin-1")
     return ""
+
+
+def _would_act(call: Call, candidates: list[Candidate]) -> list[str]:
+    """The policies in the shadow that would have done something to the request, in their order."""
+    assert call.route is not None
+    targets = list({candidate.target.id: candidate.target for candidate in candidates}.values())
+    names = set(shadows(call.shadows, call.asked, call.route, targets, call.started_at))
+    for target in targets:
+        names.update(shadow_finds(call, target))
+    return [policy.name for policy in call.shadows if policy.name in names]
 
 
 def usable(candidates: list[Candidate]) -> list[Candidate]:

@@ -23,7 +23,7 @@ from omniroute.formats import patch, tokens
 from omniroute.formats.codec import Head
 from omniroute.formats.ir import Raw
 from omniroute.relay.call import Call
-from omniroute.routing.plan import output_limit
+from omniroute.routing.policies import output_limit
 from omniroute.routing.tables import Policy, Target
 
 AROUND = 2_000

@@ -33,6 +33,7 @@ ANSWERED = {
     "X-OmniRoute-Model": "The model that was asked, as its provider calls it.",
     "X-OmniRoute-Attempts": "How many times a provider was asked.",
     "X-OmniRoute-Losses": "Codes of what a translation could not carry; [translation.md](translation.md) has them.",
+    "X-OmniRoute-Shadow": "Policies in the shadow that would have done something; [policies.md](policies.md) says more.",
     "X-OmniRoute-Tokens-In": "Of whole answers: tokens of the prompt, with those of a cache.",
     "X-OmniRoute-Tokens-Out": "Of whole answers: tokens that were produced, with reasoning.",
     "X-OmniRoute-Cost": "Of whole answers: USD, of all attempts together; absent where it is not known. "
@@ -49,7 +50,7 @@ ANSWERED = {
 }
 """What an answer says besides what its format has. Streams cannot tell what they took before they took it."""
 JSON = b"application/json"
-MOST_LOSSES = 32
+MOST_TOLD = 32
 _plain = re.compile(r"[A-Za-z0-9_.-]{1,64}").fullmatch
 
 
@@ -70,6 +71,8 @@ def common(call: Call) -> Pairs:
     if call.hold is not None:
         pairs += admission.headers(call)
     pairs += call.told
+    if call.would_act:
+        pairs.append((b"x-omniroute-shadow", ", ".join(call.would_act[:MOST_TOLD]).encode()))
     if call.losses:
         pairs.append((b"x-omniroute-losses", ", ".join(losses(call.losses)).encode()))
     return pairs
@@ -106,7 +109,7 @@ def losses(dropped: list[Loss]) -> tuple[str, ...]:
     """The codes of what translation dropped, each once. A field that only one format has is its own code, and its name
     is a caller's word: one that is no plain name is told as `field`, and there is an end to them."""
     codes = dict.fromkeys(loss.code if _plain(loss.code) else "field" for loss in dropped)
-    return tuple(codes)[:MOST_LOSSES]
+    return tuple(codes)[:MOST_TOLD]
 
 
 def billed(attempts: Iterable[Attempt], more: Decimal | None = None) -> Decimal | None:

@@ -22,7 +22,7 @@ from omniroute.formats.transcription import request as requests
 from omniroute.formats.transcription.codec import Answered, Ask, TranscriptionCodec
 from omniroute.formats.transcription.stream import Through
 from omniroute.formats.transcription.values import Transcript, Transcription
-from omniroute.relay import admission, attempt, idempotency, meter, pump
+from omniroute.relay import admission, attempt, idempotency, meter, orders, pump
 from omniroute.relay.attempt import Opened
 from omniroute.relay.call import Call
 from omniroute.relay.decision import decide
@@ -45,6 +45,7 @@ class Prepared(msgspec.Struct):
     codec: TranscriptionCodec
     request: Transcription
     losses: list[Loss]
+    headers: transport.Headers = ()
 
 
 async def transcribe(call: Call, client: Client, _body: bytes) -> None:
@@ -57,10 +58,12 @@ async def transcribe(call: Call, client: Client, _body: bytes) -> None:
         codec = TRANSCRIPTION.get(service.format)
         if codec is None:
             raise Unsupported(f"`{target.upstream.name}` transcribes in no format that is known here.", param="model")
+        told = orders.ordered(call, target)
+        orders.unlooked(told, target)
         losses = codec.losses(request, target.model)
         if losses and call.gateway.server.strict_translation:
             raise attempt.lossy(target, losses)
-        return partial(_exchange, client, Prepared(codec, request, losses))
+        return partial(_exchange, client, Prepared(codec, request, losses, () if told is None else told.headers))
 
     decide(call)
 
@@ -142,7 +145,7 @@ async def _send(
         target.upstream.operations[call.endpoint.operation].endpoint,
         ask.path,
         ((b"content-type", ask.content_type),) if ask.content_type else (),
-        (),
+        prepared.headers,
         ask.body,
         msgspec.structs.replace(target.deadlines, total=left),
         method=ask.method,

@@ -22,7 +22,7 @@ from omniroute.formats.embeddings import EMBEDDINGS, Embed, Embedded, vectors
 from omniroute.formats.images import IMAGES, Draw, Drawn
 from omniroute.formats.ir import Loss, Usage
 from omniroute.formats.unary import A, Made, Moment, Q, UnaryClient, UnaryCodec, UnaryUpstream
-from omniroute.relay import admission, estimate, idempotency, meter, pump
+from omniroute.relay import admission, estimate, idempotency, meter, orders, pump
 from omniroute.relay.attempt import REPLY_LIMIT, ask, lossy
 from omniroute.relay.call import Call
 from omniroute.relay.decision import decide
@@ -30,7 +30,7 @@ from omniroute.relay.demand import LARGEST_PICTURE, Demand
 from omniroute.relay.queue import candidates
 from omniroute.relay.relay import Exchange, Prepare, run
 from omniroute.routing.plan import Candidate
-from omniroute.routing.tables import Target
+from omniroute.routing.tables import Orders, Target
 from omniroute.upstream.client import Client, classify, named
 
 
@@ -91,10 +91,12 @@ class _Asking(Generic[Q, A]):
         service = target.upstream.operations[self.operation.name]
         upstream = self.operation.upstreams[service.format]
         own = self.own(upstream)
-        if own is None:
-            outgoing = upstream.encode_request(self.asked, target.model)
-        else:
-            outgoing = own.forward(self.head, target.model)
+        told = orders.ordered(self.call, target)
+        head, asked = self.head, self.asked
+        if told is not None and told.redactions:
+            head = orders.cleared(self.call, head, told, target)
+            asked = asked if head is self.head else self.codec.decode_request(head)
+        outgoing = upstream.encode_request(asked, target.model) if own is None else own.forward(head, target.model)
         changed: list[Loss] = []
         fields = patch.apply(service.quirks, outgoing.fields, changed)
         dropped = _dropped(service.quirks, outgoing.fields, upstream.MENDED, target)
@@ -102,7 +104,7 @@ class _Asking(Generic[Q, A]):
         losses = [*outgoing.losses, *dropped, *clamped]
         if losses and self.call.gateway.server.strict_translation:
             raise lossy(target, losses)
-        return partial(self.exchange, upstream, outgoing.path, patch.join(fields), losses)
+        return partial(self.exchange, upstream, outgoing.path, patch.join(fields), losses, told)
 
     def own(self, upstream: UnaryUpstream[Q, A]) -> UnaryCodec[Q, A] | None:
         """The client's codec, if the upstream speaks it too."""
@@ -115,13 +117,14 @@ class _Asking(Generic[Q, A]):
         path: str,
         body: bytes,
         losses: list[Loss],
+        told: Orders | None,
         call: Call,
         candidate: Candidate,
     ) -> UpstreamError | None:
         """Asks one candidate and answers the client; gives back the failure where there was one."""
         provider = candidate.target.upstream.name
         try:
-            said = await self.fetch(upstream, path, body, call, candidate)
+            said = await self.fetch(upstream, path, body, told, call, candidate)
             heard = upstream.decode_reply(said, self.asked)
             if heard.fault is not None:
                 raise classify(heard.fault, provider)
@@ -132,6 +135,7 @@ class _Asking(Generic[Q, A]):
             call.cost = self.operation.price(candidate.target, self.asked, heard, heard.usage)
             self.check(heard, provider)
             made = self.told(upstream, said, heard)
+            answer = orders.cleaned(made.body, told, provider)
         except UpstreamError as error:
             return named(error, provider, candidate.connection.auth)
         except ValueError as error:
@@ -140,15 +144,22 @@ class _Asking(Generic[Q, A]):
         call.images = len(heard.pictures) if isinstance(heard, Drawn) else 0
         call.status = 200
         call.committed = True
-        await pump.send_whole(call, made.body)
+        await pump.send_whole(call, answer)
         return None
 
     async def fetch(
-        self, upstream: UnaryUpstream[Q, A], path: str, body: bytes, call: Call, candidate: Candidate
+        self,
+        upstream: UnaryUpstream[Q, A],
+        path: str,
+        body: bytes,
+        told: Orders | None,
+        call: Call,
+        candidate: Candidate,
     ) -> bytes:
         """All that the candidate says."""
         endpoint = candidate.target.upstream.operations[self.operation.name].endpoint
-        reply = await ask(call, self.client, candidate, upstream, endpoint, path, body)
+        callers = () if told is None else told.headers
+        reply = await ask(call, self.client, candidate, upstream, endpoint, path, body, callers)
         try:
             return await reply.read(REPLY_LIMIT)
         finally:

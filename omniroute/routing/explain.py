@@ -5,7 +5,7 @@ For the command line, and for whoever asks "why did it go there?" before it does
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import msgspec
 
@@ -16,9 +16,10 @@ from omniroute.routing.cacheable import Cacheability, cacheability
 from omniroute.routing.conditions import NO_FACTS, Facts
 from omniroute.routing.limiting import held, of_caller, told
 from omniroute.routing.plan import Candidate, current, plan
+from omniroute.routing.policies import SOMEBODY, PolicyTold, Supposed, explained, holding, rerouted
 from omniroute.routing.resolve import resolve, variant
 from omniroute.routing.strategies import STRATEGIES, Moment, name
-from omniroute.routing.tables import ANONYMOUS, Gateway, Policy, Principal
+from omniroute.routing.tables import ANONYMOUS, Gateway
 from omniroute.state.base import State
 from omniroute.state.budgets import Balance
 from omniroute.state.limits import Standing
@@ -47,7 +48,8 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What would happen to a request for `model`. `limits` are those that count the caller, with what is left of each,
+    """What would happen to a request for `model`. `policies` are all of them, with why one does not match and what the
+    others do; `rerouted` is the name that one has the request served under. `limits` are those that count the caller, with what is left of each,
     but for those by address; `budgets` pay for it, and where one is spent that leads elsewhere, `route` is there.
     `ip_filter` tells whether it would be let in from the caller's address; empty where there is no filter, or nobody
     asked. `refused` says what would refuse the request before a candidate is tried."""
@@ -57,7 +59,8 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     strategy: str
     revision: str
     steps: tuple[Step, ...]
-    policies: tuple[str, ...] = ()
+    policies: tuple[PolicyTold, ...] = ()
+    rerouted: str = ""
     ip_filter: str = ""
     limits: tuple[Standing, ...] = ()
     budgets: tuple[Balance, ...] = ()
@@ -70,10 +73,8 @@ def explain(
     state: State,
     model: str,
     client_format: str,
-    policies: Sequence[Policy] = (),
-    principal: Principal = ANONYMOUS,
+    subject: Supposed = SOMEBODY,
     *,
-    caller: str = "",
     facts: Facts = NO_FACTS,
     chat: Chat | None = None,
     no_cache: bool = False,
@@ -81,7 +82,12 @@ def explain(
     """Raises what the request itself would raise: NotFound, BadRequest. `chat` is the request itself, where there is one;
     `no_cache` says that its client wants a new answer."""
     asked, _ = variant(model)
-    route = resolve(gateway, asked)
+    principal = subject.principal
+    named = route = resolve(gateway, asked)
+    policies = holding(gateway.policies.standing(principal, subject.operation).enforced, subject)
+    instead = rerouted(policies, asked, route)
+    if instead:
+        route = resolve(gateway, instead)
     now, turn = state.clock.monotonic(), state.counters.peek
     balances = tuple(state.budgets.balance(budget, state.clock.now()) for budget in principal.budgets)
     spent = [budget for budget, balance in zip(principal.budgets, balances, strict=True) if not balance.remaining]
@@ -94,8 +100,18 @@ def explain(
     denied += [f"budget {budget}: spent" for budget in refusing]
     moment = Moment(state.scores, turn, state.random, now, facts.stream)
     steps = []
-    for planned in plan(route, state, now, turn=turn, asked=asked, policies=policies, limits=candidates, facts=facts):
-        candidate = current(planned, state, gateway.queue, now)
+    planned = plan(
+        route,
+        state,
+        now,
+        turn=turn,
+        asked=asked,
+        operation=subject.operation,
+        policies=policies,
+        limits=candidates,
+        facts=facts,
+    )
+    for candidate in [current(each, state, gateway.queue, now) for each in planned]:
         target = candidate.target
         spoken = client_format if client_format in target.formats else next(iter(target.formats), "")
         proxy = target.via(candidate.connection, target.upstream.endpoints[spoken]) if spoken else None
@@ -117,15 +133,16 @@ def explain(
                 usd_per_million=target.facts.price,
             )
         )
-    names = tuple(policy.name for policy in policies)
-    verdict = gateway.ip_filter.verdict(caller) if gateway.ip_filter is not None and caller else ""
+    verdict = gateway.ip_filter.verdict(subject.ip) if gateway.ip_filter is not None and subject.ip else ""
+    targets = list({candidate.target.id: candidate.target for candidate in planned}.values())
     return Explanation(
         model=model,
         route=route.name,
         strategy=route.strategy,
         revision=gateway.revision.digest,
         steps=tuple(steps),
-        policies=names,
+        policies=explained(gateway.policies, subject, asked, named, targets),
+        rerouted=instead,
         ip_filter=verdict,
         limits=tuple(state.limits.stand(charges, now)),
         budgets=balances,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 
@@ -19,3 +20,15 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     *middle, last = rest
     inner = "".join(f"(?>(.*?){part})" for part in middle)
     return re.compile(f"{first}{inner}(.*){last}", re.DOTALL)
+
+
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Whether a name is one of the pattern's. Most patterns need no regular expression: a name, or the beginning of
+    one."""
+    if "*" not in pattern:
+        return pattern.__eq__
+    if pattern.find("*") == len(pattern) - 1:
+        beginning = pattern[:-1]
+        return lambda name: name.startswith(beginning)
+    fullmatch = compile_pattern(pattern).fullmatch
+    return lambda name: fullmatch(name) is not None

@@ -16,6 +16,7 @@ from omniroute.errors import UpstreamKind
 from omniroute.routing.availability import obstacle, overfull, plentiful_first
 from omniroute.routing.conditions import NO_FACTS, Facts
 from omniroute.routing.limiting import exhausted, for_target, of_candidate, targets, told
+from omniroute.routing.policies import arranged, refusal
 from omniroute.routing.selection import connections
 from omniroute.routing.serving import misfit
 from omniroute.routing.strategies import STRATEGIES, Moment, Step, Turn, first
@@ -23,14 +24,11 @@ from omniroute.routing.tables import (
     NO_NEEDS,
     NO_RETRY,
     Connection,
-    Gateway,
     Hedge,
     Policy,
-    Principal,
     Queue,
     Retry,
     Route,
-    Subject,
     Target,
 )
 from omniroute.state.base import State
@@ -82,20 +80,6 @@ def first_turn(_name: str) -> int:
     return 0
 
 
-def applicable(gateway: Gateway, principal: Principal, operation: str) -> tuple[Policy, ...]:
-    """The policies that speak about this caller and operation, in their order."""
-    if not gateway.policies:
-        return ()
-    subject = Subject(principal=principal, operation=operation)
-    return tuple(policy for policy in gateway.policies if policy.matches(subject))
-
-
-def output_limit(policies: Sequence[Policy], asked: str, target: Target) -> int | None:
-    """The tokens that policies grant an answer of the target; None where they say nothing."""
-    limits = [p.max_output for p in policies if p.max_output is not None and p.concerns(asked, target.id)]
-    return min(limits, default=None)
-
-
 def plan(
     route: Route,
     state: State,
@@ -113,11 +97,12 @@ def plan(
     those that hold for every candidate, besides those of policies; a try reserves `tokens` from them."""
     moment = Moment(state.scores, turn, state.random, now, facts.stream)
     candidates: list[Candidate] = []
+    time = state.clock.now() if policies else 0.0
     seen = set()
     orders: dict[str, Sequence[Connection]] = {}  # a request is one turn, however many models of a provider it may use
     denial: tuple[Denial, str] | None
     for target, within, home, unmet in _alone(route) or _targets(route, state, moment, facts, (), "", sticky=False):
-        denial = ("condition", unmet) if unmet else _denial(target, asked, operation, policies)
+        denial = ("condition", unmet) if unmet else _denial(target, asked, operation, policies, time)
         holding = for_target(limits, policies, asked, target) if policies else limits
         upstream = target.upstream
         if upstream.name not in orders:
@@ -131,7 +116,13 @@ def plan(
                 seen.add(key)
             candidate = _judge(target, connection, within, denial, state, now)
             candidates.append(_counted(candidate, holding, tokens, state, now) if holding else candidate)
+    if policies:
+        candidates = arranged(candidates, _target, policies, asked)
     return _fitting(candidates, facts.tokens) if facts.tokens else candidates
+
+
+def _target(candidate: Candidate) -> Target:
+    return candidate.target
 
 
 def follows(failed: Candidate, kind: UpstreamKind, candidate: Candidate) -> bool:
@@ -182,9 +173,9 @@ def _counted(candidate: Candidate, limits: Sequence[Limit], tokens: int, state: 
     return Candidate(target, connection, within, told(denied), now + denied.wait, "rate_limited", limited=True)
 
 
-def usable(route: Route, asked: str, operation: str, policies: Sequence[Policy]) -> Iterator[Target]:
+def usable(route: Route, asked: str, operation: str, policies: Sequence[Policy], time: float) -> Iterator[Target]:
     """The targets that are not out of the question, in no order that matters."""
-    return (target for target in targets(route) if _denial(target, asked, operation, policies) is None)
+    return (target for target in targets(route) if _denial(target, asked, operation, policies, time) is None)
 
 
 def _fitting(candidates: list[Candidate], tokens: int) -> list[Candidate]:
@@ -214,24 +205,15 @@ def current(candidate: Candidate, state: State, queue: Queue | None, now: float)
     return msgspec.structs.replace(candidate, skip=hindered.reason, until=hindered.until, kind=hindered.kind)
 
 
-def _denial(target: Target, asked: str, operation: str, policies: Sequence[Policy]) -> tuple[Denial, str] | None:
+def _denial(
+    target: Target, asked: str, operation: str, policies: Sequence[Policy], time: float
+) -> tuple[Denial, str] | None:
     """Why the target is out of the question for this request, if it is."""
     reason = misfit(target, operation)
     if reason:
         return "operation", reason
-    refusal = _refusal(target, asked, policies) if policies else None
-    return None if refusal is None else ("policy", refusal)
-
-
-def _refusal(target: Target, asked: str, policies: Sequence[Policy]) -> str | None:
-    for policy in policies:
-        if not policy.concerns(asked, target.id):
-            continue
-        for refuse in policy.refuse:
-            reason = refuse(target.id)
-            if reason is not None:
-                return f"policy {policy.name}: {reason}"
-    return None
+    refused = refusal(policies, asked, target, time) if policies else None
+    return None if refused is None else ("policy", refused)
 
 
 Walk = tuple[Target, tuple[Route, ...], str, str]

@@ -10,20 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import inf
 from re import Pattern
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
 from omniroute.catalog import Ceiling, Model, Price
 from omniroute.catalog.price import UNPRICED
 from omniroute.errors import Problem, UpstreamKind
+from omniroute.formats.effort import Thought
+from omniroute.formats.instructions import Instruction
 from omniroute.formats.patch import NONE, Quirks
+from omniroute.formats.redaction.scrubber import Redaction
 from omniroute.routing.caller import NO_NETWORKS, IpFilter, Networks
 from omniroute.routing.conditions import Condition
 from omniroute.secret import Secret
 from omniroute.state.base import Keeping, Profile
 from omniroute.state.budgets import Budget
 from omniroute.state.limits import Limit
+
+if TYPE_CHECKING:
+    from omniroute.routing.policies import Policies
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,23 +285,54 @@ class Principal(Table, frozen=True):
 ANONYMOUS = Principal(name="", roles=frozenset({"client"}), allow=None, expires=None, tags={})
 
 
-class Subject(Table, frozen=True):
-    """What a policy looks at."""
+class Orders(Table, frozen=True):
+    """What is to be done with a request on its way to a target, and with the answer on its way back."""
 
-    principal: Principal
-    operation: str
+    max_output: int | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    instructions: tuple[Instruction, ...] = ()
+    thinking: Thought | None = None
+    redactions: tuple[Redaction, ...] = ()
+
+
+Refuse = Callable[["Target", float], str | None]
+"""Why a target may not serve at a time (UNIX seconds), if it may not."""
+Unmet = Callable[[Any], str]
+"""Why a request (`routing/policies.py: Subject`) does not meet a condition; empty where it does."""
+
+
+class Rule(Table, frozen=True):
+    """A rule of a policy: one of `refuse`, `route`, `prefer` and `orders`. `says` tells it in words, `place` where it
+    stands (`file:line:col`)."""
+
+    kind: str
+    says: str = ""
+    place: str = ""
+    refuse: Refuse | None = None
+    route: str = ""
+    prefer: tuple[str, ...] = ()
+    orders: Orders | None = None
 
 
 class Policy(Table, frozen=True):
-    """A compiled policy. `matches` is about the caller, `concerns` about the name that was asked for and the target
-    that would serve: one of them is enough, so that no alias leads around it. The rules speak in two ways: `refuse`
-    gives a reason why a target may not serve, `max_output` limits what it may produce."""
+    """A compiled policy. `keys`, `tags` and `operations` are about the caller, `conditions` about the request;
+    `concerns` is about the name that was asked for and the target that would serve: one of them is enough, so that no
+    alias leads around it. What its rules say is gathered by when it is asked for: `refuse`, `route`, `prefer`,
+    `orders`. A policy in the `shadow` is only told about."""
 
     name: str
-    matches: Callable[[Subject], bool]
     concerns: Callable[[str, str], bool]
-    refuse: tuple[Callable[[str], str | None], ...]
-    max_output: int | None
+    rules: tuple[Rule, ...]
+    shadow: bool = False
+    place: str = ""
+    keys: frozenset[str] = frozenset()
+    tags: Mapping[str, str] = {}
+    operations: frozenset[str] = frozenset()
+    conditions: tuple[Unmet, ...] = ()
+    refuse: tuple[Refuse, ...] = ()
+    route: str = ""
+    prefer: tuple[str, ...] = ()
+    orders: Orders | None = None
     limits: LimitSet = UNLIMITED
 
 
@@ -372,9 +409,9 @@ class Gateway(Table, frozen=True):
 
     `routes` holds combos, exact aliases and every known `provider/model`; `bare` maps a model id without a provider
     to the targets that have it. Both are complete answers: `resolve.py` adds only what cannot be listed. `limits` are
-    those that hold for everybody. `secrets` is a fingerprint of the values behind all references: a rotated file is a
-    change, though no line of YAML is. A session is over `session_ttl` seconds after its last request. `cache` and
-    `idempotency` are None where they are switched off.
+    those that hold for everybody, `orders` those of the settings. `secrets` is a fingerprint of the values behind all
+    references: a rotated file is a change, though no line of YAML is. A session is over `session_ttl` seconds after its
+    last request. `cache` and `idempotency` are None where they are switched off.
     """
 
     revision: Revision
@@ -386,7 +423,7 @@ class Gateway(Table, frozen=True):
     upstreams: Mapping[str, Upstream]
     prefixes: Mapping[str, str]
     principals: Mapping[bytes, Principal]
-    policies: tuple[Policy, ...]
+    policies: Policies
     models: tuple[Listed, ...]
     warnings: tuple[Problem, ...]
     secrets: bytes
@@ -397,3 +434,4 @@ class Gateway(Table, frozen=True):
     budgets: Mapping[str, Budget] = {}
     cache: Caching | None = None
     idempotency: Keeping | None = None
+    orders: Orders | None = None

@@ -17,6 +17,7 @@ from omniroute import api
 from omniroute.errors import Fault, Problem
 from omniroute.formats.patch import Quirks
 from omniroute.routing.live import Live
+from omniroute.routing.policies import Policies
 from omniroute.routing.tables import (
     Access,
     Auth,
@@ -125,7 +126,7 @@ def gateway(digest: str = "0123456789abcdef", generation: int = 1, **access: Any
         upstreams=upstreams,
         prefixes={},
         principals={sha256(key.encode()).digest(): principal for key, principal in KEYS.items()},
-        policies=(),
+        policies=Policies(),
         models=(),
         secrets=b"",
         warnings=(),

@@ -243,6 +243,10 @@ def prepared(of):
         pictures={},
         headers=[(b"anthropic-beta", b"x")],
         variant={},
+        gateway=SimpleNamespace(orders=None),
+        policies=(),
+        head=None,
+        pictures={},
     )
     return counting._prepare(call, openai_chat.peek(body), of, "anthropic")
 
@@ -296,13 +300,21 @@ def test_a_count_that_cannot_be_is_none(form, wrong):
 @pytest.mark.parametrize("form", COUNTING)
 def test_what_one_format_counts_can_be_asked_of_every_other(form):
     call: Any = SimpleNamespace(
-        endpoint=SimpleNamespace(format="anthropic"), codec=CHAT["anthropic"], headers=[], variant={}, pictures={}
+        endpoint=SimpleNamespace(format="anthropic"),
+        codec=CHAT["anthropic"],
+        chat=None,
+        headers=[],
+        variant={},
+        gateway=SimpleNamespace(orders=None),
+        policies=(),
+        head=None,
+        pictures={},
     )
-    call.chat = decode_request(peek_count(msgspec.json.encode(BODY | {"model": "m"})))
     place = Endpoint(origin=Origin("http", "127.0.0.1", 1), base_path="")
     upstream = msgspec.structs.replace(target().upstream, endpoints={form: place})
     of = msgspec.structs.replace(target(), upstream=upstream, formats=(form,))
-    made = counting._prepare(call, peek_count(msgspec.json.encode(BODY | {"model": "m"})), of, form)
+    call.head = peek_count(msgspec.json.encode(BODY | {"model": "m"}))
+    made = counting._prepare(call, call.head, of, form)
     assert made.codec is CHAT[form]
     assert b"Be brief." in made.body
     assert "картинке".encode() in made.body
@@ -310,7 +322,8 @@ def test_what_one_format_counts_can_be_asked_of_every_other(form):
     query = made.path.removeprefix("/models/") if form == "gemini" else ""
     again = COUNTING[form].peek_count(made.body, query)
     told = CHAT[form].decode_request(again)
-    assert tokens.count(told, "gpt-4o") == pytest.approx(tokens.count(call.chat, "gpt-4o"), abs=20)
+    asked = decode_request(call.head)
+    assert tokens.count(told, "gpt-4o") == pytest.approx(tokens.count(asked, "gpt-4o"), abs=20)
 
 
 def test_a_count_heeds_the_providers_quirks():

@@ -105,10 +105,9 @@ def test_a_full_connection_is_skipped() -> None:
 def test_a_policy_denies_a_target_by_name() -> None:
     rule = Policy(
         name="eu",
-        matches=lambda _: True,
         concerns=lambda _asked, _target: True,
-        refuse=(lambda t: "no" if t == "a/1" else None,),
-        max_output=None,
+        rules=(),
+        refuse=(lambda target, _time: "no" if target.id == "a/1" else None,),
     )
     first, second = plan(combo("c", "priority", target("a/1"), target("b/1")), state(), NOW, policies=[rule])
     assert first.denied

@@ -20,7 +20,7 @@ from omniroute.config.compile.facts import in_general, model_facts, quirks_of
 from omniroute.config.compile.keys import digest, principal
 from omniroute.config.compile.limits import Limited, budgets
 from omniroute.config.compile.patience import deadlines, profile, queue, retry
-from omniroute.config.compile.policies import policies
+from omniroute.config.compile.policies import general, policies
 from omniroute.config.compile.settings import Proxies, ip_filter
 from omniroute.config.secrets import Resolver
 from omniroute.config.spec import Spec
@@ -32,6 +32,7 @@ from omniroute.document import Place, collector_paused
 from omniroute.formats import CHAT
 from omniroute.routing.caller import Networks
 from omniroute.routing.patterns import compile_pattern
+from omniroute.routing.policies import Policies
 from omniroute.routing.resolve import single
 from omniroute.routing.serving import servable
 from omniroute.routing.tables import (
@@ -112,6 +113,7 @@ class _Compiler:
             self.named(name)
         access = self.access()
         limited, spending = Limited(spec.limits), budgets(spec.budgets)
+        rules = Policies(policies(spec.policies, limited, self.bundle, self.resolver))
         self.resolver.check()
         return Gateway(
             revision=Revision(
@@ -127,7 +129,7 @@ class _Compiler:
             principals=MappingProxyType(
                 {digest(key): principal(name, key, limited, spending) for name, key in spec.keys.items()}
             ),
-            policies=tuple(policies(spec.policies, limited)),
+            policies=rules,
             queue=queue(spec.resilience.queue),
             limits=limited.always,
             budgets=MappingProxyType(spending),
@@ -138,6 +140,7 @@ class _Compiler:
             session_ttl=seconds(spec.settings.session_ttl),
             cache=caching(spec),
             idempotency=idempotency(spec.idempotency),
+            orders=general(spec.settings),
         )
 
     # ------------------------------------------------------------------------------------------------ where to send

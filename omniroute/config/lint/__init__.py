@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omniroute.catalog import Catalog
-from omniroute.config.lint import access, cache, combos, limits, providers, resilience, routes, settings
+from omniroute.config.lint import access, cache, combos, limits, policies, providers, resilience, routes, settings
 from omniroute.config.lint.subject import Rule, Subject
 from omniroute.errors import Problem
 
@@ -22,6 +22,7 @@ RULES: tuple[Rule, ...] = (
     *routes.RULES,
     *combos.RULES,
     *access.RULES,
+    *policies.RULES,
     *resilience.RULES,
     *limits.RULES,
     *settings.RULES,

@@ -62,16 +62,6 @@ def allows_nothing(subject: Subject) -> Iterator[Problem]:
                 yield subject.warning("OR406", place, f"{quoted(pattern)} matches nothing that can be asked for", near)
 
 
-def unknown_policy_key(subject: Subject) -> Iterator[Problem]:
-    """OR205"""
-    for name, policy in subject.spec.policies.items():
-        for index, key in enumerate(policy.match.keys):
-            if key not in subject.spec.keys:
-                place = ("policies", name, "match", "keys", index)
-                hint = suggestion(key, subject.spec.keys)
-                yield subject.error("OR205", place, f"there is no key {quoted(key)}", hint)
-
-
 def open_to_strangers(subject: Subject) -> Iterator[Problem]:
     """OR305"""
     lacking = exposure(subject.spec, subject.spec.server.host)
@@ -110,6 +100,5 @@ RULES: tuple[Rule, ...] = (
     no_such_day,
     expired,
     allows_nothing,
-    unknown_policy_key,
     open_to_strangers,
 )

@@ -159,6 +159,7 @@ def _lists(subject: Subject) -> Mapping[Place, tuple[str, ...]]:
         (*FILTER, "allow"): settings.ip_filter.allow,
         (*FILTER, "block"): settings.ip_filter.block,
         (*PROXY, "no_proxy"): settings.proxy.no_proxy,
+        **{("policies", name, "match", "ips"): policy.match.ips for name, policy in subject.spec.policies.items()},
     }
 
 

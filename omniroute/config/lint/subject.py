@@ -51,6 +51,10 @@ class Subject:
         cache = self.spec.cache
         if cache is not None and cache.semantic is not None:
             yield ("cache", "semantic", "embedding"), cache.semantic.embedding
+        for name, policy in self.spec.policies.items():
+            for index, rule in enumerate(policy.rules):
+                if rule.route_to is not None:
+                    yield ("policies", name, "rules", index, "route_to", "model"), rule.route_to.model
         for name, key in self.spec.keys.items():
             for index, pattern in enumerate(key.allow):
                 if "*" not in pattern:

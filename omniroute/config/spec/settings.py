@@ -20,8 +20,9 @@ from omniroute.config.spec.words import (
     SecretRef,
 )
 from omniroute.document import Place
-from omniroute.policy.instructions import Position
-from omniroute.policy.thinking import Level, Mode
+from omniroute.formats.effort import Mode
+from omniroute.formats.instructions import Position
+from omniroute.formats.ir import Effort
 
 
 class SystemPromptSpec(Node, frozen=True, kw_only=True):
@@ -45,7 +46,7 @@ class ThinkingBudgetSpec(Node, frozen=True, kw_only=True):
         ),
     ] = "passthrough"
     custom_budget: Annotated[int, Meta(ge=0, le=200_000, description="Tokens of thought; 0 for none.")] = 10_240
-    effort: Annotated[Level, Meta(description="How hard to think.")] = "medium"
+    effort: Annotated[Effort, Meta(description="How hard to think.")] = "medium"
 
 
 class IpFilterSpec(Node, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from omniroute.formats.anthropic.outgoing import encode_request
 from omniroute.formats.anthropic.request import decode_request
 from omniroute.formats.anthropic.seal import seal_refused, unsealed
 from omniroute.formats.codec import Fields, Head
+from omniroute.formats.instructions import Instruction, in_blocks
 from omniroute.formats.pictures import any_address as reads_address
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
@@ -37,6 +38,13 @@ our credential and not with the caller's; `x-stainless-*` is about the machine t
 REQUEST_ID = b"request-id"
 PROGRESS = b'"type":"progress",'
 HISTORY = "messages"
+THINKING = (
+    "thinking",
+    "output_config",
+    "temperature",
+    "top_p",
+    "top_k",
+)  # the last three may not stand beside thinking
 
 
 def content_type(head: Head) -> bytes:  # noqa: ARG001 - other formats have several
@@ -51,6 +59,10 @@ def limited(fields: Fields, limit: int) -> Fields:
     return patch.limited(fields, ("max_tokens",), limit)
 
 
+def instructed(fields: Fields, told: Instruction) -> Fields:
+    return in_blocks(fields, told)
+
+
 def path(model: str, stream: bool) -> str:  # noqa: ARG001 - other formats put the model or the mode into the path
     return "/messages"
 
@@ -63,6 +75,7 @@ __all__ = [
     "NAME",
     "PROGRESS",
     "REQUEST_ID",
+    "THINKING",
     "content_type",
     "count_path",
     "count_request",
@@ -77,6 +90,7 @@ __all__ = [
     "encode_request",
     "encoder",
     "forward",
+    "instructed",
     "limited",
     "path",
     "peek",

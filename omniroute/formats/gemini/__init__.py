@@ -18,7 +18,8 @@ from omniroute.formats.gemini.outgoing import encode_request
 from omniroute.formats.gemini.request import decode_request
 from omniroute.formats.gemini.route import path
 from omniroute.formats.gemini.seal import seal_refused, unsealed
-from omniroute.formats.gemini.spelling import canonical
+from omniroute.formats.gemini.spelling import camel, canonical
+from omniroute.formats.instructions import Instruction
 from omniroute.formats.ir import Raw
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
@@ -27,8 +28,10 @@ FORWARD: frozenset[bytes] = frozenset()  # `x-goog-api-client` and its like say 
 REQUEST_ID = b"x-request-id"
 PROGRESS = None
 HISTORY = "contents"
+THINKING = ("generationConfig", "generation_config")
 
 _object = msgspec.json.Decoder(dict[str, Raw])
+_parts = msgspec.json.Decoder(list[Raw])
 
 
 def content_type(head: Head) -> bytes:
@@ -40,6 +43,19 @@ def limited(fields: Fields, limit: int) -> Fields:
     place = "generationConfig"
     config: Fields = canonical(patch.read(_object, given, place), place) if isinstance(given, Raw) else given or {}
     return {**fields, place: patch.limited(config, ("maxOutputTokens",), limit)}
+
+
+def instructed(fields: Fields, told: Instruction) -> Fields:
+    place = "systemInstruction"
+    out = {camel(name): value for name, value in fields.items()}
+    given = out.get(place)
+    content: Fields = (
+        patch.read(_object, given, place) if isinstance(given, Raw) and not patch.is_null(given) else given or {}
+    )
+    block = patch.raw({"text": told.prompt})
+    parts = [] if told.position == "replace" else content.get("parts", [])
+    before = patch.read(_parts, parts, f"{place}.parts") if isinstance(parts, Raw) else parts
+    return {**out, place: {**content, "parts": [block, *before] if told.position == "prepend" else [*before, block]}}
 
 
 def ping(head: Head) -> bytes:
@@ -56,6 +72,7 @@ __all__ = [
     "NAME",
     "PROGRESS",
     "REQUEST_ID",
+    "THINKING",
     "content_type",
     "count_path",
     "count_request",
@@ -70,6 +87,7 @@ __all__ = [
     "encode_request",
     "encoder",
     "forward",
+    "instructed",
     "limited",
     "path",
     "peek",

@@ -3,7 +3,8 @@
 Written down in https://docs.ollama.com/api, in `api/types.go` of the server and in the types of the `ollama` package.
 """
 
-from omniroute.formats.codec import Head
+from omniroute.formats.codec import Fields, Head
+from omniroute.formats.instructions import Instruction, in_messages
 from omniroute.formats.ollama.faults import decode_error, encode_error
 from omniroute.formats.ollama.handover import relabel, through
 from omniroute.formats.ollama.head import NAME, forward, peek
@@ -20,6 +21,7 @@ FORWARD: frozenset[bytes] = frozenset()
 REQUEST_ID = b"x-request-id"
 PROGRESS = None
 HISTORY = "messages"
+THINKING = ("think",)
 
 
 def content_type(head: Head) -> bytes:  # noqa: ARG001 - other formats have several
@@ -28,6 +30,10 @@ def content_type(head: Head) -> bytes:  # noqa: ARG001 - other formats have seve
 
 def ping(head: Head) -> bytes:  # noqa: ARG001 - other formats have one
     return b""  # clients read each line as JSON, also an empty one
+
+
+def instructed(fields: Fields, told: Instruction) -> Fields:
+    return in_messages(fields, told)
 
 
 def path(model: str, stream: bool) -> str:  # noqa: ARG001 - other formats put the model or the mode into the path
@@ -42,6 +48,7 @@ __all__ = [
     "NAME",
     "PROGRESS",
     "REQUEST_ID",
+    "THINKING",
     "content_type",
     "decode_error",
     "decode_reply",
@@ -52,6 +59,7 @@ __all__ = [
     "encode_request",
     "encoder",
     "forward",
+    "instructed",
     "limited",
     "path",
     "peek",

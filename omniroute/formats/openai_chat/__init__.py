@@ -7,6 +7,7 @@ names, `cache_control` on parts) and never sends it to one that was not asked in
 
 from omniroute.formats import patch
 from omniroute.formats.codec import Fields, Head
+from omniroute.formats.instructions import Instruction, in_messages
 from omniroute.formats.openai_chat.chunks import encode_reply, encoder
 from omniroute.formats.openai_chat.faults import decode_error, encode_error
 from omniroute.formats.openai_chat.handover import relabel, through
@@ -23,6 +24,7 @@ FORWARD = frozenset({b"openai-beta"})  # organisation and project belong to the 
 REQUEST_ID = b"x-request-id"
 PROGRESS = b'"object":"chat.completion.chunk","choices":[],'
 HISTORY = "messages"
+THINKING = ("reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget")
 
 
 def content_type(head: Head) -> bytes:  # noqa: ARG001 - other formats have several
@@ -37,6 +39,10 @@ def limited(fields: Fields, limit: int) -> Fields:
     return patch.limited(fields, ("max_tokens", "max_completion_tokens"), limit)
 
 
+def instructed(fields: Fields, told: Instruction) -> Fields:
+    return in_messages(fields, told)
+
+
 def path(model: str, stream: bool) -> str:  # noqa: ARG001 - other formats put the model or the mode into the path
     return "/chat/completions"
 
@@ -49,6 +55,7 @@ __all__ = [
     "NAME",
     "PROGRESS",
     "REQUEST_ID",
+    "THINKING",
     "content_type",
     "decode_error",
     "decode_reply",
@@ -59,6 +66,7 @@ __all__ = [
     "encode_request",
     "encoder",
     "forward",
+    "instructed",
     "limited",
     "path",
     "peek",

@@ -5,6 +5,8 @@ Written down in https://platform.openai.com/docs/api-reference/responses and in 
 
 from omniroute.formats import patch
 from omniroute.formats.codec import Fields, Head
+from omniroute.formats.instructions import Instruction, in_blocks, without_instructing
+from omniroute.formats.ir import Raw
 from omniroute.formats.openai_chat.faults import encode_error
 from omniroute.formats.openai_responses.counting import (
     count_path,
@@ -30,6 +32,7 @@ FORWARD = frozenset({b"openai-beta"})  # organisation and project belong to the 
 REQUEST_ID = b"x-request-id"
 PROGRESS = b'"type":"response.progress",'
 HISTORY = "input"
+THINKING = ("reasoning",)
 
 
 def content_type(head: Head) -> bytes:  # noqa: ARG001 - other formats have several
@@ -44,6 +47,14 @@ def limited(fields: Fields, limit: int) -> Fields:
     return patch.limited(fields, ("max_output_tokens",), limit)
 
 
+def instructed(fields: Fields, told: Instruction) -> Fields:
+    out = in_blocks(fields, told, "instructions")
+    items = out.get(HISTORY)
+    if told.position != "replace" or (isinstance(items, Raw) and bytes(items).lstrip().startswith(b'"')):
+        return out
+    return {**out, HISTORY: without_instructing(items, HISTORY)}
+
+
 def path(model: str, stream: bool) -> str:  # noqa: ARG001 - other formats put the model or the mode into the path
     return "/responses"
 
@@ -56,6 +67,7 @@ __all__ = [
     "NAME",
     "PROGRESS",
     "REQUEST_ID",
+    "THINKING",
     "content_type",
     "count_path",
     "count_request",
@@ -70,6 +82,7 @@ __all__ = [
     "encode_request",
     "encoder",
     "forward",
+    "instructed",
     "limited",
     "path",
     "peek",
