@@ -238,6 +238,7 @@ REMEDIES = {
     "OR220": "Take the name of one under `limits` or `budgets`.",
     "OR230": "Take a name that is in the files; a connection is `provider.connection`.",
     "OR240": "Take the name of a key under `keys`.",
+    "OR290": "Correct the name, or add what it names.",
     "OR301": "Rename one of them; callers would never reach the alias.",
     "OR302": "Add a connection with an `api_key`.",
     "OR303": "Make another key: `omniroute key new`.",
@@ -262,6 +263,7 @@ REMEDIES = {
     "`no_proxy`, where it is to be called directly.",
     "OR340": "Keep the key in one of the groups: whose answers it gets must be one thing.",
     "OR341": "Switch `cache.exact` on as well, or leave `cache.semantic` out.",
+    "OR390": "Correct the value: as it stands, the request could not be made.",
     "OR401": "Delete it or rename it: something else always comes first.",
     "OR402": "Delete it: what stands before it is always taken.",
     "OR403": "Delete the key, or extend it.",
@@ -279,6 +281,7 @@ REMEDIES = {
     "OR442": "Describe the model, or order by something else: what is not known goes last.",
     "OR443": "Give the others the same `quota_group`, or delete it.",
     "OR444": "Leave one target without `when`, so that no request is refused for want of one.",
+    "OR490": "Show with a scenario what it does, and `omniroute test` says when it no longer does.",
 }
 
 

@@ -1,6 +1,6 @@
 """The command line: one function a verb.
 
-Exit codes: 0 fine, 1 the configuration has errors, 2 wrong usage, 3 warnings under `--strict`, 78 (EX_CONFIG) refused
+Exit codes: 0 fine, 1 the configuration has errors or a scenario fails, 2 wrong usage, 3 warnings under `--strict`, 78 (EX_CONFIG) refused
 to start. Imports stand inside the verbs because `validate` in CI must not pay for a web server.
 """
 
@@ -188,6 +188,36 @@ def explain_model(arguments: argparse.Namespace) -> int:
     return FINE
 
 
+def test(arguments: argparse.Namespace) -> int:
+    """Runs the scenarios of the configuration, without a network and on a clock of its own."""
+    from omniroute import catalog
+    from omniroute.config import bundle
+    from omniroute.errors import ConfigError
+    from omniroute.scenarios import junit, runner, shown
+    from omniroute.scenarios.case import cases, selected
+
+    known = catalog.load()
+    try:
+        read = bundle.read(_path(arguments), known, more=arguments.files)
+    except ConfigError as error:
+        _report(error.problems, arguments)
+        return ERRORS
+    chosen = selected(cases(read), arguments.files, arguments.run_only)
+    if not chosen:
+        print("there is no such scenario" if arguments.run_only else "there are no scenarios", file=sys.stderr)
+        return USAGE
+    report = runner.run(read, known, chosen)
+    if not arguments.run_only:
+        report = runner.covered(report, read, known, chosen)
+    if arguments.junit is not None:
+        arguments.junit.write_bytes(junit.xml(report))
+    if arguments.json:
+        _print_json(report)
+    else:
+        print(shown.text(report, colour=sys.stdout.isatty()))
+    return ERRORS if report.failed else FINE
+
+
 def _path(arguments: argparse.Namespace) -> Path:
     """The main file: what was asked for, else what the environment says, else the usual place."""
     from omniroute.config.secrets import environment
@@ -250,6 +280,17 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _verb(verbs, password, "password", "hash the administrator's password", "omniroute password < file")
     command.set_defaults(minimum=8)
+
+    command = _verb(
+        verbs, test, "test", "run the scenarios of policies and files", "omniroute test --junit results.xml"
+    )
+    _config(command)
+    command.add_argument("files", type=Path, nargs="*", help="only those of these files, included or not")
+    command.add_argument(
+        "--run", dest="run_only", metavar="NAME", default="", help="only those whose name has this in it"
+    )
+    command.add_argument("--junit", type=Path, metavar="FILE", help="also write the results as JUnit XML")
+    command.add_argument("--json", action="store_true")
 
     what = verbs.add_parser("explain", help="why a request goes where it goes").add_subparsers(
         required=True, metavar="WHAT"

@@ -27,6 +27,7 @@ VERBS = (
     ("key", "new"),
     ("password",),
     ("explain", "model"),
+    ("test",),
 )
 SOUND = "version: 1\nproviders: {demo: {}}\naliases: {fast: demo/echo}\n"
 WRONG = "version: 1\nproviders: {demo: {}}\naliases: {fast: dmo/echo}\nsever: {}\n"
@@ -395,6 +396,61 @@ def test_what_cannot_be_explained_says_why(file, capsys, arguments, code, words)
 def test_explain_tells_the_findings_of_a_wrong_file(file, capsys):
     assert cli.main(["explain", "model", "fast", "--config", file(WRONG)]) == 1
     assert "OR101" in capsys.readouterr().err
+
+
+# ----------------------------------------------------------------------------------------------------------------- test
+
+TESTED = """\
+version: 1
+providers: {demo: {}}
+policies:
+  short:
+    rules: [{max_tokens: {output: 4}}]
+    tests: [{given: {model: demo/echo}, expect: {sent: {max_tokens: 4}}}]
+scenarios:
+  echo: {given: {model: demo/echo}, expect: {target: demo/echo}}
+"""
+MORE = "scenarios: {more: {given: {model: demo/agent}, expect: {target: demo/echo}}}\n"
+
+
+def test_tests_pass_fail_and_end_by_it(file, capsys):
+    assert cli.main(["test", "--config", file(TESTED)]) == 0
+    assert capsys.readouterr().out == "2 passed\n"
+    assert cli.main(["test", "--config", file(TESTED.replace("target: demo/echo", "target: demo/agent"))]) == 1
+    told = capsys.readouterr().out
+    assert "omniroute.yaml:8: failed echo\n  target: expected demo/agent, got demo/echo\n" in told
+    assert told.endswith("1 passed, 1 failed\n")
+
+
+def test_tests_of_files_that_are_not_included_run_alone(file, tmp_path, capsys):
+    (tmp_path / "more.yaml").write_text(MORE)
+    assert cli.main(["test", "more.yaml", "--config", file(TESTED)]) == 1
+    told = capsys.readouterr().out
+    assert "more.yaml:1: failed more" in told
+    assert told.endswith("0 passed, 1 failed\n")
+    assert cli.main(["test", file(TESTED), "--config", file(TESTED)]) == 0
+    (tmp_path / "more.yaml").write_text(MORE.replace("demo/agent", "demo/agnt").replace("given", "givn"))
+    assert cli.main(["test", "more.yaml", "--config", file(TESTED)]) == 1
+    assert "more.yaml:1:20: error OR101" in capsys.readouterr().err
+
+
+def test_one_test_is_run_by_a_part_of_its_name(file, capsys):
+    assert cli.main(["test", "--run", "ech", "--config", file(TESTED)]) == 0
+    assert capsys.readouterr().out == "1 passed\n"
+    assert cli.main(["test", "--run", "nothing", "--config", file(TESTED)]) == 2
+    assert capsys.readouterr() == ("", "there is no such scenario\n")
+    assert cli.main(["test", "--config", file(SOUND)]) == 2
+    assert capsys.readouterr() == ("", "there are no scenarios\n")
+
+
+def test_results_are_told_to_programs_as_json_and_to_ci_as_junit(file, tmp_path, capsys):
+    arguments = ["test", "--config", file(TESTED), "--json", "--junit", str(tmp_path / "results.xml")]
+    assert cli.main(arguments) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [result["name"] for result in told["results"]] == ["short: 1", "echo"]
+    assert told["results"][1]["outcome"]["target"] == "demo/echo"
+    assert told["unmissed"] == []
+    assert (tmp_path / "results.xml").read_text().count("<testcase ") == 2
 
 
 # ---------------------------------------------------------------------------------------------------------------- pipes

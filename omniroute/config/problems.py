@@ -46,6 +46,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR220": "unknown limit or budget",
         "OR230": "a proxy for something that is not there",
         "OR240": "unknown key in a group of the cache",
+        "OR290": "something in a scenario that is not there",
         # Meaning
         "OR301": "an alias and a combo of the same name",
         "OR302": "a provider that needs a key and has no connection with one",
@@ -68,6 +69,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR333": "a provider that cannot be called through a proxy",
         "OR340": "a key that shares its answers with two groups",
         "OR341": "questions that are compared for nothing",
+        "OR390": "a scenario that cannot be played",
         # Warnings
         "OR401": "an alias that never applies",
         "OR402": "a target that is never reached",
@@ -85,6 +87,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR442": "an order by what is not known",
         "OR443": "a quota that is shared with nobody",
         "OR444": "requests that no target takes",
+        "OR490": "a policy that no test exercises",
     }
 )
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from omniroute.config.spec.scenarios import PolicyTestSpec
 from omniroute.config.spec.words import Name, Node, Operation, Pattern
 from omniroute.policy.models import AllowModels, DenyModels
 from omniroute.policy.tokens import MaxTokens
@@ -56,3 +57,10 @@ class PolicySpec(Node, frozen=True, kw_only=True):
             examples=[[{"deny_models": {"patterns": ["openai/*"], "reason": "EU data stays in the EU"}}]],
         ),
     ]
+    tests: Annotated[
+        tuple[PolicyTestSpec, ...],
+        Meta(
+            description="Scenarios that show what it does, run by `omniroute test`.",
+            examples=[[{"given": {"key": "team-a", "model": "openai/gpt-5.4"}, "expect": {"status": 403}}]],
+        ),
+    ] = ()
