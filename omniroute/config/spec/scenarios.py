@@ -21,7 +21,6 @@ from omniroute.config.spec.words import (
     Reference,
     form,
 )
-from omniroute.errors import UpstreamKind
 
 Moment = Annotated[
     str,
@@ -50,7 +49,20 @@ At = Annotated[
 ]
 Feature = Literal["tools", "images", "documents", "audio", "json_schema", "thinking", "system", "cache_marks"]
 Health = Literal["open", "half-open", "cooling"]
-Step = Literal["ok"] | UpstreamKind
+Step = Literal[
+    "ok",
+    "timeout",
+    "connect",
+    "overloaded",
+    "server_error",
+    "rate_limited",
+    "auth",
+    "quota",
+    "invalid",
+    "malformed",
+    "truncated",
+]
+"""How a call ends: a kind of failure (`errors.py: UpstreamKind`), or none."""
 
 
 class TokensSpec(Node, frozen=True, kw_only=True):
