@@ -7,13 +7,18 @@ were noted as failed.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+from decimal import Decimal
 
 import msgspec
 
 from omniroute.config.spec.scenarios import GivenSpec, Health
+from omniroute.routing.caller import customer
+from omniroute.routing.limiting import targets
 from omniroute.routing.tables import Connection, Gateway, Upstream
 from omniroute.scenarios.clock import VirtualLoop
 from omniroute.state.base import State
+from omniroute.state.limits import Charge, Lease, Limit
 from omniroute.state.memory import memory_state
 
 
@@ -27,7 +32,46 @@ def state(gateway: Gateway, given: GivenSpec, loop: VirtualLoop) -> State:
         for connection in connections(gateway, who):
             for _ in range(number):
                 made.counters.acquire(connection.id)
+    for name, spent in given.budgets.items():
+        made.budgets.restore(gateway.budgets[name], made.clock.now(), Decimal(repr(spent)))
+    for name in given.exhausted:
+        for limit in _limits(gateway, name):
+            for subject in _subjects(gateway, limit, given):
+                _exhaust(made, limit, subject)
     return made
+
+
+def _limits(gateway: Gateway, name: str) -> set[Limit]:
+    """The limit of this name, wherever it holds."""
+    keys, policies = gateway.principals.values(), gateway.policies
+    sets = [gateway.limits, *(key.limits for key in keys), *(policy.limits for policy in policies)]
+    return {limit for each in sets for limit in (*each.callers, *each.candidates) if limit.name == name}
+
+
+def _subjects(gateway: Gateway, limit: Limit, given: GivenSpec) -> Iterable[str]:
+    """For whom the limit counts: this caller, or everything that might serve."""
+    upstreams = gateway.upstreams.values()
+    match limit.per:
+        case "key":
+            return (given.key or "",)
+        case "ip":
+            return (customer(given.ip),)
+        case "global":
+            return ("",)
+        case "provider":
+            return (upstream.name for upstream in upstreams)
+        case "connection":
+            return (connection.id for upstream in upstreams for connection in upstream.connections)
+        case "model":
+            return {target.id for route in gateway.routes.values() for target in targets(route)}
+
+
+def _exhaust(state: State, limit: Limit, subject: str) -> None:
+    """Lets requests be under way or have been, until one more is refused."""
+    now = state.clock.monotonic()
+    while isinstance(lease := state.limits.take([Charge(limit, subject, 1)], now), Lease):
+        if limit.concurrent is None:
+            state.limits.settle(lease, limit.tokens.amount if limit.tokens else 0, now)
 
 
 def connections(gateway: Gateway, who: str) -> tuple[Connection, ...]:

@@ -34,6 +34,15 @@ keys:
     digest: "sha256:1b4f0e9851971998e732078544c96b36c3d01cedf7caa332359d6f1d83567014"
     allow: [fast]
     expires: 2026-06-30
+  c:
+    digest: "sha256:60303ae22b998861bce3b28f33eec1be758a213c86c93c076dbe9f558c11c752"
+    budgets: [small]
+    limits: [keys]
+budgets:
+  small: {limit: 5, period: daily}
+limits:
+  keys: {requests: 2/1m, per: key}
+  models: {requests: 20/1m, per: model, always: true}
 """
 
 
@@ -87,6 +96,15 @@ PASSING = {
         "{status: 429, code: all_connections_cooling, tried: []}",
     ),
     "a rotation": ("{model: turns, times: 2}", "{order: [openai/gpt-5.4, demo/echo]}"),
+    "a budget that is spent": ("{model: fast, key: c, budgets: {small: 5}}", "{status: 429, denied: small, tried: []}"),
+    "a budget that has something left": ("{model: fast, key: c, budgets: {small: 4}}", "{status: 200}"),
+    "a limit of a key": ("{model: fast, key: c, exhausted: [keys]}", "{status: 429, denied: keys}"),
+    "a limit of targets": (
+        "{model: coding, exhausted: [models]}",
+        "{status: 429, denied: 'limit models: 20 requests in 60 s for model anthropic/claude-opus-4-6'}",
+    ),
+    "a limit that is reached": ("{model: fast, key: c, times: 3}", "{status: 429}"),
+    "a limit that is not": ("{model: fast, key: c, times: 3, every: 1m}", "{status: 200}"),
     "a key": ("{model: fast, key: b}", "{target: openai/gpt-5-mini}"),
     "a key's list": ("{model: coding, key: b}", "{status: 403, code: model_not_allowed}"),
     "a key on its last day": ("{model: fast, key: b, at: '2026-06-30T23:59:59Z'}", "{status: 200}"),

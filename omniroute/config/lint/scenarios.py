@@ -39,6 +39,10 @@ def unknown_names(subject: Subject) -> Iterator[Problem]:
         here = (*place, "given")
         if given.key is not None:
             yield from _missing(subject, (*here, "key"), given.key, subject.spec.keys, "key")
+        for name in given.budgets:
+            yield from _missing(subject, (*here, "budgets", name), name, subject.spec.budgets, "budget", key=True)
+        for index, name in enumerate(given.exhausted):
+            yield from _missing(subject, (*here, "exhausted", index), name, subject.spec.limits, "limit")
         for field in ("health", "busy"):
             for who in getattr(given, field):
                 yield from _missing(subject, (*here, field, who), who, asked, "provider or connection", key=True)

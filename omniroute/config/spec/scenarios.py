@@ -129,6 +129,13 @@ class GivenSpec(Node, frozen=True, kw_only=True):
         Mapping[Who, Annotated[int, Meta(ge=0, description="Requests.")]],
         Meta(description="Requests that are under way on connections.", examples=[{"openai.team": 20}]),
     ] = {}
+    budgets: Annotated[
+        Mapping[Name, Annotated[float, Meta(ge=0)]],
+        Meta(description="USD that budgets have spent in the current period.", examples=[{"team-a": 49.99}]),
+    ] = {}
+    exhausted: Annotated[
+        tuple[Name, ...], Meta(description="Limits that have nothing left for this caller or any target.")
+    ] = ()
     fails: Annotated[
         Mapping[Who, Step | tuple[Step, ...]],
         Meta(
