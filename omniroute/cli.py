@@ -149,42 +149,61 @@ def explain_model(arguments: argparse.Namespace) -> int:
     """Tells where a request for a model would go, and why."""
     from omniroute import catalog
     from omniroute.config import bundle
-    from omniroute.config.compile import compile_gateway
     from omniroute.errors import CallError, ConfigError
-    from omniroute.relay.admit import check_model
-    from omniroute.routing.explain import explain
-    from omniroute.routing.plan import applicable
-    from omniroute.routing.tables import ANONYMOUS
-    from omniroute.state.memory import memory_state
+    from omniroute.scenarios import asking, shown
 
     try:
-        gateway = compile_gateway(bundle.read(_path(arguments), catalog.load()), catalog.load(), resolve=False)
-        callers = {principal.name: principal for principal in gateway.principals.values()}
-        caller = callers.get(arguments.key, ANONYMOUS)
-        if arguments.key and caller is ANONYMOUS:
+        read = bundle.read(_path(arguments), catalog.load())
+        if arguments.key and arguments.key not in read.spec.keys:
             print(f"there is no key named {arguments.key!r} in the file", file=sys.stderr)
             return USAGE
-        check_model(caller, arguments.model)
-        policies = applicable(gateway, caller, "chat")
-        told = explain(gateway, memory_state(), arguments.model, arguments.format, policies, caller)
+        given = asking.given(
+            arguments.model,
+            key=arguments.key,
+            spoken=arguments.format,
+            tokens=arguments.tokens,
+            has=arguments.has,
+            headers=arguments.header,
+            at=arguments.at,
+        )
+        told, outcome = asking.explained(read, catalog.load(), given)
     except ConfigError as error:
         _report(error.problems, arguments)
         return ERRORS
     except CallError as error:
         print(error.fault.message, file=sys.stderr)
         return ERRORS
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return USAGE
     if arguments.json:
         _print_json(told)
-        return FINE
-    print(f"{told.model} → {told.route} ({told.strategy}), revision {told.revision[:12]}")
-    for number, step in enumerate(told.steps, 1):
-        verdict = "would be tried" if step.accepted else f"skipped: {step.reason}"
-        way = f"{step.format}, translated" if step.translated else step.format
-        print(f"{number:3}. {step.target} over {step.connection} ({way}): {verdict}")
-    for limit in told.limits:
-        print(f"     limit {limit.limit}: {limit.remaining} of {limit.amount} {limit.measure} left")
-    for budget in told.budgets:
-        print(f"     budget {budget.name}: {budget.remaining} of {budget.limit} USD left ({budget.period})")
+    else:
+        print(shown.explanation(told, outcome))
+    return FINE
+
+
+def explain_config(arguments: argparse.Namespace) -> int:
+    """Tells where a value of the configuration comes from."""
+    from omniroute import catalog
+    from omniroute.config import bundle
+    from omniroute.config.origin import origin
+    from omniroute.config.secrets import environment
+    from omniroute.errors import ConfigError
+    from omniroute.scenarios import shown
+
+    try:
+        found = origin(bundle.read(_path(arguments), catalog.load()), arguments.place, environment())
+    except ConfigError as error:
+        _report(error.problems, arguments)
+        return ERRORS
+    if found is None:
+        print(f"there is no {arguments.place!r} in the configuration", file=sys.stderr)
+        return ERRORS
+    if arguments.json:
+        _print_json(found)
+    else:
+        print(shown.origin(found))
     return FINE
 
 
@@ -299,7 +318,21 @@ def _parser() -> argparse.ArgumentParser:
     _config(command)
     command.add_argument("model")
     command.add_argument("--key", default="", help="as the key of this name")
-    command.add_argument("--format", choices=("openai_chat", "anthropic"), default="openai_chat")
+    command.add_argument("--header", action="append", default=[], metavar="NAME: VALUE", help="a header of the request")
+    command.add_argument("--tokens", type=int, help="a prompt of about so many tokens")
+    command.add_argument("--has", action="append", default=[], metavar="WHAT", help="tools, images, documents, …")
+    command.add_argument("--at", metavar="TIME", help="then and not now, such as 2026-03-02T09:30:00Z")
+    command.add_argument(
+        "--format",
+        choices=("openai_chat", "openai_responses", "anthropic", "gemini", "ollama"),
+        default="openai_chat",
+        help="what the client speaks",
+    )
+    command.add_argument("--json", action="store_true")
+
+    command = _verb(what, explain_config, "config", "where a value comes from", "omniroute explain config server.port")
+    _config(command)
+    command.add_argument("place", metavar="PATH")
     command.add_argument("--json", action="store_true")
     return parser
 

@@ -53,24 +53,13 @@ def planned(call: Call, turn: Turn) -> list[Candidate]:
         facts=call.facts,
     )
     forced = _forced(call)
-    if not forced:
-        return candidates
-    candidates = [candidate for candidate in candidates if candidate.connection.id == forced]
-    if not candidates:
-        message = f"`{call.asked}` is not served by a connection `{forced}`."
-        raise BadRequest(message, code="connection_not_for_this", param="X-OmniRoute-Connection")
-    return candidates
     if forced:
         candidates = [candidate for candidate in candidates if candidate.connection.id == forced]
         if not candidates:
             message = f"`{call.asked}` is not served by a connection `{forced}`."
             raise BadRequest(message, code="connection_not_for_this", param="X-OmniRoute-Connection")
     call.candidates = candidates
-    usable = [candidate for candidate in candidates if not candidate.skip]
-    if not usable:
-        raise _unusable(call, candidates, now)
-    call.deadline = call.started + _patience(usable)
-    return usable
+    return candidates
 
 
 def _forced(call: Call) -> str:

@@ -49,7 +49,7 @@ BLOCKS: dict[str, Block] = {
 WHOLE: dict[str, dict[str, Any]] = {
     "tools": {"tools": (Tool("look_up", "Looks something up.", ANY),)},
     "json_schema": {"output": Output("json_schema", name="answer", schema=ANY)},
-    "thinking": {"reasoning": Reasoning(effort="medium")},
+    "reasoning": {"reasoning": Reasoning(effort="medium")},
     "system": {"system": (Text("Be brief."),)},
 }
 """What a request may hold besides turns, by the word for it."""

@@ -1,10 +1,14 @@
-"""The results as people read them on a terminal: what failed and why, and what no scenario would miss."""
+"""The results and explanations as people read them on a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
+from omniroute.config.origin import Origin
 from omniroute.document import printable
+from omniroute.routing.explain import Explanation, Step
 from omniroute.scenarios.junit import told
 from omniroute.scenarios.outcome import Outcome
 from omniroute.scenarios.runner import Report, Result
@@ -53,3 +57,31 @@ def _story(outcome: Outcome) -> Iterator[str]:
     if outcome.tried:
         yield f"asked: {', '.join(outcome.tried)}"
     yield f"{outcome.status} {outcome.target or printable(f'{outcome.code} {outcome.message}')}".rstrip()
+
+
+def explanation(told: Explanation, outcome: Outcome) -> str:
+    """Where a request would go: the policies with their places, the candidates in order, and what would become of it."""
+    lines = [f"{told.model} → {told.route} ({told.strategy}), revision {told.revision[:12]}"]
+    lines += [f"     policy {name} ({told.places.get(name, '')})" for name in told.policies]
+    lines += [f"     limit {one.limit}: {one.remaining} of {one.amount} {one.measure} left" for one in told.limits]
+    lines += [f"     budget {one.name}: {one.remaining} of {one.limit} USD left ({one.period})" for one in told.budgets]
+    lines += [f"{number:3}. {_step(step, told)}" for number, step in enumerate(told.steps, 1)]
+    if not outcome.answered:
+        lines.append(f"     refused: {outcome.status} {printable(f'{outcome.code} {outcome.message}')}")
+    return "\n".join(lines)
+
+
+def _step(step: Step, told: Explanation) -> str:
+    way = f"{step.format}, translated" if step.translated else step.format
+    loss = f", without {', '.join(step.losses)}" if step.losses else ""
+    price = step.usd_per_million
+    cost = f", {price.input}/{price.output} USD per million" if price is not None else ""
+    place = next((at for name, at in told.places.items() if step.reason.startswith(f"policy {name}:")), "")
+    verdict = "would be tried" if step.accepted else f"skipped: {step.reason}"
+    return f"{step.target} over {step.connection} ({way}{loss}{cost}): {verdict}{f' ({place})' if place else ''}"
+
+
+def origin(found: Origin) -> str:
+    """Whose a value is."""
+    shown = msgspec.json.encode(found.value).decode()
+    return f"{found.path}: {shown}\n  {found.source}{f' {found.where}' if found.where else ''}"

@@ -47,7 +47,7 @@ At = Annotated[
         "Names and indices from the top, with dots between.",
     ),
 ]
-Feature = Literal["tools", "images", "documents", "audio", "json_schema", "thinking", "system", "cache_marks"]
+Feature = Literal["tools", "images", "documents", "audio", "json_schema", "reasoning", "system", "cache_marks"]
 Health = Literal["open", "half-open", "cooling"]
 Step = Literal[
     "ok",
