@@ -238,6 +238,7 @@ REMEDIES = {
     "OR220": "Take the name of one under `limits` or `budgets`.",
     "OR230": "Take a name that is in the files; a connection is `provider.connection`.",
     "OR240": "Take the name of a key under `keys`.",
+    "OR290": "Correct the name, or add what it names.",
     "OR301": "Rename one of them; callers would never reach the alias.",
     "OR302": "Add a connection with an `api_key`.",
     "OR303": "Make another key: `omniroute key new`.",
@@ -268,6 +269,7 @@ REMEDIES = {
     "OR352": "Write it in the syntax of RE2 without anchors, look-around and back-references; what redacts answers has "
     "to have an end, because that much of a stream is held back.",
     "OR353": "Name a pattern, or give an expression of your own.",
+    "OR390": "Correct the value: as it stands, the request could not be made.",
     "OR401": "Delete it or rename it: something else always comes first.",
     "OR402": "Delete it: what stands before it is always taken.",
     "OR403": "Delete the key, or extend it.",
@@ -288,6 +290,7 @@ REMEDIES = {
     "OR450": "Correct the condition, or delete the policy: as it stands, it is for no request.",
     "OR451": "Delete the rule, or narrow the denial.",
     "OR452": "Give it what it needs, or switch it off.",
+    "OR490": "Show with a scenario what it does, and `omniroute test` says when it no longer does.",
 }
 
 

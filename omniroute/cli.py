@@ -1,6 +1,6 @@
 """The command line: one function a verb.
 
-Exit codes: 0 fine, 1 the configuration has errors, 2 wrong usage, 3 warnings under `--strict`, 78 (EX_CONFIG) refused
+Exit codes: 0 fine, 1 the configuration has errors or a scenario fails, 2 wrong usage, 3 warnings under `--strict`, 78 (EX_CONFIG) refused
 to start. Imports stand inside the verbs because `validate` in CI must not pay for a web server.
 """
 
@@ -149,51 +149,92 @@ def explain_model(arguments: argparse.Namespace) -> int:
     """Tells where a request for a model would go, and why."""
     from omniroute import catalog
     from omniroute.config import bundle
-    from omniroute.config.compile import compile_gateway
     from omniroute.errors import CallError, ConfigError
-    from omniroute.relay.admit import check_model
-    from omniroute.routing.explain import explain
-    from omniroute.routing.policies import Supposed
-    from omniroute.routing.tables import ANONYMOUS
-    from omniroute.state.memory import memory_state
+    from omniroute.scenarios import asking, shown
 
     try:
-        gateway = compile_gateway(bundle.read(_path(arguments), catalog.load()), catalog.load(), resolve=False)
-        callers = {principal.name: principal for principal in gateway.principals.values()}
-        caller = callers.get(arguments.key, ANONYMOUS)
-        if arguments.key and caller is ANONYMOUS:
+        read = bundle.read(_path(arguments), catalog.load())
+        if arguments.key and arguments.key not in read.spec.keys:
             print(f"there is no key named {arguments.key!r} in the file", file=sys.stderr)
             return USAGE
-        check_model(caller, arguments.model)
-        state = memory_state()
-        subject = Supposed(principal=caller, time=state.clock.now())
-        told = explain(gateway, state, arguments.model, arguments.format, subject)
+        given = asking.given(
+            arguments.model,
+            key=arguments.key,
+            spoken=arguments.format,
+            tokens=arguments.tokens,
+            has=arguments.has,
+            headers=arguments.header,
+            at=arguments.at,
+        )
+        told, outcome = asking.explained(read, catalog.load(), given)
     except ConfigError as error:
         _report(error.problems, arguments)
         return ERRORS
     except CallError as error:
         print(error.fault.message, file=sys.stderr)
         return ERRORS
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return USAGE
     if arguments.json:
         _print_json(told)
-        return FINE
-    print(f"{told.model} → {told.route} ({told.strategy}), revision {told.revision[:12]}")
-    for number, step in enumerate(told.steps, 1):
-        verdict = "would be tried" if step.accepted else f"skipped: {step.reason}"
-        way = f"{step.format}, translated" if step.translated else step.format
-        print(f"{number:3}. {step.target} over {step.connection} ({way}): {verdict}")
-    for limit in told.limits:
-        print(f"     limit {limit.limit}: {limit.remaining} of {limit.amount} {limit.measure} left")
-    for budget in told.budgets:
-        print(f"     budget {budget.name}: {budget.remaining} of {budget.limit} USD left ({budget.period})")
-    for policy in told.policies:
-        applies = "applies" if policy.matched else f"does not apply: {policy.reason}"
-        shadow = " (in the shadow)" if policy.mode == "shadow" else ""
-        print(f"policy {policy.name}{shadow} {applies} ({policy.place})")
-        for rule in policy.rules:
-            to = f" [{', '.join(rule.targets)}]" if rule.targets else ""
-            print(f"    {rule.kind}: {rule.does or 'does nothing'}{to}")
+    else:
+        print(shown.explanation(told, outcome))
     return FINE
+
+
+def explain_config(arguments: argparse.Namespace) -> int:
+    """Tells where a value of the configuration comes from."""
+    from omniroute import catalog
+    from omniroute.config import bundle
+    from omniroute.config.origin import origin
+    from omniroute.config.secrets import environment
+    from omniroute.errors import ConfigError
+    from omniroute.scenarios import shown
+
+    try:
+        found = origin(bundle.read(_path(arguments), catalog.load()), arguments.place, environment())
+    except ConfigError as error:
+        _report(error.problems, arguments)
+        return ERRORS
+    if found is None:
+        print(f"there is no {arguments.place!r} in the configuration", file=sys.stderr)
+        return ERRORS
+    if arguments.json:
+        _print_json(found)
+    else:
+        print(shown.origin(found))
+    return FINE
+
+
+def test(arguments: argparse.Namespace) -> int:
+    """Runs the scenarios of the configuration, without a network and on a clock of its own."""
+    from omniroute import catalog
+    from omniroute.config import bundle
+    from omniroute.errors import ConfigError
+    from omniroute.scenarios import junit, runner, shown
+    from omniroute.scenarios.case import cases, selected
+
+    known = catalog.load()
+    try:
+        read = bundle.read(_path(arguments), known, more=arguments.files)
+    except ConfigError as error:
+        _report(error.problems, arguments)
+        return ERRORS
+    chosen = selected(cases(read), arguments.files, arguments.run_only)
+    if not chosen:
+        print("there is no such scenario" if arguments.run_only else "there are no scenarios", file=sys.stderr)
+        return USAGE
+    report = runner.run(read, known, chosen)
+    if not arguments.run_only:
+        report = runner.covered(report, read, known, chosen)
+    if arguments.junit is not None:
+        arguments.junit.write_bytes(junit.xml(report))
+    if arguments.json:
+        _print_json(report)
+    else:
+        print(shown.text(report, colour=sys.stdout.isatty()))
+    return ERRORS if report.failed else FINE
 
 
 def _path(arguments: argparse.Namespace) -> Path:
@@ -259,6 +300,17 @@ def _parser() -> argparse.ArgumentParser:
     command = _verb(verbs, password, "password", "hash the administrator's password", "omniroute password < file")
     command.set_defaults(minimum=8)
 
+    command = _verb(
+        verbs, test, "test", "run the scenarios of policies and files", "omniroute test --junit results.xml"
+    )
+    _config(command)
+    command.add_argument("files", type=Path, nargs="*", help="only those of these files, included or not")
+    command.add_argument(
+        "--run", dest="run_only", metavar="NAME", default="", help="only those whose name has this in it"
+    )
+    command.add_argument("--junit", type=Path, metavar="FILE", help="also write the results as JUnit XML")
+    command.add_argument("--json", action="store_true")
+
     what = verbs.add_parser("explain", help="why a request goes where it goes").add_subparsers(
         required=True, metavar="WHAT"
     )
@@ -266,7 +318,21 @@ def _parser() -> argparse.ArgumentParser:
     _config(command)
     command.add_argument("model")
     command.add_argument("--key", default="", help="as the key of this name")
-    command.add_argument("--format", choices=("openai_chat", "anthropic"), default="openai_chat")
+    command.add_argument("--header", action="append", default=[], metavar="NAME: VALUE", help="a header of the request")
+    command.add_argument("--tokens", type=int, help="a prompt of about so many tokens")
+    command.add_argument("--has", action="append", default=[], metavar="WHAT", help="tools, images, documents, …")
+    command.add_argument("--at", metavar="TIME", help="then and not now, such as 2026-03-02T09:30:00Z")
+    command.add_argument(
+        "--format",
+        choices=("openai_chat", "openai_responses", "anthropic", "gemini", "ollama"),
+        default="openai_chat",
+        help="what the client speaks",
+    )
+    command.add_argument("--json", action="store_true")
+
+    command = _verb(what, explain_config, "config", "where a value comes from", "omniroute explain config server.port")
+    _config(command)
+    command.add_argument("place", metavar="PATH")
     command.add_argument("--json", action="store_true")
     return parser
 

@@ -18,7 +18,7 @@ LAYERS = (
     ("routing",),
     ("policy", "upstream"),
     ("config", "relay"),
-    ("services",),
+    ("services", "scenarios"),
     ("api", "dashboard"),
     ("app", "cli", "server", "listener", "cycle", "__main__", "__init__"),
 )

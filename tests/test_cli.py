@@ -27,6 +27,8 @@ VERBS = (
     ("key", "new"),
     ("password",),
     ("explain", "model"),
+    ("explain", "config"),
+    ("test",),
 )
 SOUND = "version: 1\nproviders: {demo: {}}\naliases: {fast: demo/echo}\n"
 WRONG = "version: 1\nproviders: {demo: {}}\naliases: {fast: dmo/echo}\nsever: {}\n"
@@ -372,8 +374,9 @@ def test_a_policy_shows_where_it_applies(file, capsys):
     assert cli.main(["explain", "model", "both", "--key", "a", "--config", file(ROUTED)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("both → both (priority), revision ")
-    assert lines[1].endswith("skipped: policy not-other: not for this team")
-    assert lines[2].endswith("would be tried")
+    assert lines[1].endswith("policy not-other (omniroute.yaml:14)")
+    assert lines[2].endswith("skipped: policy not-other: not for this team (omniroute.yaml:14)")
+    assert lines[3].endswith("would be tried")
 
 
 def test_a_translation_shows(file, capsys):
@@ -397,9 +400,138 @@ def test_what_cannot_be_explained_says_why(file, capsys, arguments, code, words)
     assert words in told.err
 
 
+PAID = """\
+version: 1
+providers: {openai: {connections: {main: {api_key: "${env:NOT_SET_ANYWHERE}"}}}}
+budgets: {small: {limit: 5, period: daily}}
+limits: {fair: {requests: 60/1m}}
+keys:
+  a:
+    digest: "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+    budgets: [small]
+    limits: [fair]
+    expires: 2026-06-30
+"""
+
+
+def test_an_explanation_tells_money_limits_prices_and_losses(file, capsys):
+    asked = ["openai/gpt-5.4", "--key", "a", "--format", "anthropic", "--has", "cache_marks", "--tokens", "1000"]
+    asked += ["--at", "2026-06-30T12:00:00Z", "--header", "user-agent: claude-cli/2.0", "--config", file(PAID)]
+    assert cli.main(["explain", "model", *asked, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(limit["limit"], limit["remaining"]) for limit in told["limits"]] == [("fair", 60)]
+    assert [(budget["name"], budget["remaining"]) for budget in told["budgets"]] == [("small", "5.0")]
+    assert told["steps"][0]["losses"] == ["cache_control"]
+    assert told["steps"][0]["usd_per_million"]["input"] == "2.5"
+    assert cli.main(["explain", "model", *asked]) == 0
+    text = capsys.readouterr().out
+    assert "budget small: 5.0 of 5.0 USD left" in text
+    assert "without cache_control, 2.5/15 USD per million" in text
+    assert "refused" not in text
+
+
+def test_an_explanation_tells_the_refusal_of_the_request_itself(file, capsys):
+    asked = ["openai/gpt-5.4", "--key", "a", "--config", file(PAID)]
+    assert cli.main(["explain", "model", *asked, "--at", "2026-07-01T12:00:00Z"]) == 0
+    assert "refused: 401 expired_api_key" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("wrong", [["--at", "noon"], ["--header", "nothing"], ["--has", "wings"], ["--tokens", "0"]])
+def test_what_cannot_be_asked_is_wrong_usage(file, capsys, wrong):
+    assert cli.main(["explain", "model", "openai/gpt-5.4", "--config", file(PAID), *wrong]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "source", "where"),
+    [
+        ("server.port", 20128, "default", ""),
+        ("budgets.small.limit", 5.0, "file", "omniroute.yaml:3:26"),
+        ("providers.openai.connections.main.api_key", "${env:NOT_SET_ANYWHERE}", "file", "omniroute.yaml:2:52"),
+        ("keys.a.limits.0", "fair", "file", "omniroute.yaml:9:14"),
+        ("limits.fair.per", "key", "default", ""),
+    ],
+)
+def test_a_value_is_traced_to_the_file_or_the_default(file, capsys, place, value, source, where):
+    assert cli.main(["explain", "config", place, "--config", file(PAID), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"path": place, "value": value, "source": source} | ({"where": where} if where else {})
+
+
+def test_a_value_is_traced_to_the_environment_and_the_hash_of_a_password_is_not_shown(file, capsys, monkeypatch):
+    path = file(SOUND + "server: {port: 8080}\nauth: {password_hash: '$argon2id$v=19$canary'}\n")
+    monkeypatch.setenv("PORT", "9090")
+    assert cli.main(["explain", "config", "server.port", "--config", path]) == 0
+    assert capsys.readouterr().out == "server.port: 9090\n  environment PORT\n"
+    for place in ("auth", "auth.password_hash"):
+        assert cli.main(["explain", "config", place, "--config", path]) == 0
+        told = capsys.readouterr().out
+        assert "<hidden>" in told
+        assert "canary" not in told
+    assert cli.main(["explain", "config", "server.prt", "--config", path]) == 1
+    assert "there is no 'server.prt'" in capsys.readouterr().err
+
+
 def test_explain_tells_the_findings_of_a_wrong_file(file, capsys):
     assert cli.main(["explain", "model", "fast", "--config", file(WRONG)]) == 1
     assert "OR101" in capsys.readouterr().err
+
+
+# ----------------------------------------------------------------------------------------------------------------- test
+
+TESTED = """\
+version: 1
+providers: {demo: {}}
+policies:
+  short:
+    rules: [{max_tokens: {output: 4}}]
+    tests: [{given: {model: demo/echo}, expect: {sent: {max_tokens: 4}}}]
+scenarios:
+  echo: {given: {model: demo/echo}, expect: {target: demo/echo}}
+"""
+MORE = "scenarios: {more: {given: {model: demo/agent}, expect: {target: demo/echo}}}\n"
+
+
+def test_tests_pass_fail_and_end_by_it(file, capsys):
+    assert cli.main(["test", "--config", file(TESTED)]) == 0
+    assert capsys.readouterr().out == "2 passed\n"
+    assert cli.main(["test", "--config", file(TESTED.replace("target: demo/echo", "target: demo/agent"))]) == 1
+    told = capsys.readouterr().out
+    assert "omniroute.yaml:8: failed echo\n  target: expected demo/agent, got demo/echo\n" in told
+    assert told.endswith("1 passed, 1 failed\n")
+
+
+def test_tests_of_files_that_are_not_included_run_alone(file, tmp_path, capsys):
+    (tmp_path / "more.yaml").write_text(MORE)
+    assert cli.main(["test", "more.yaml", "--config", file(TESTED)]) == 1
+    told = capsys.readouterr().out
+    assert "more.yaml:1: failed more" in told
+    assert told.endswith("0 passed, 1 failed\n")
+    assert cli.main(["test", file(TESTED), "--config", file(TESTED)]) == 0
+    (tmp_path / "more.yaml").write_text(MORE.replace("demo/agent", "demo/agnt").replace("given", "givn"))
+    assert cli.main(["test", "more.yaml", "--config", file(TESTED)]) == 1
+    assert "more.yaml:1:20: error OR101" in capsys.readouterr().err
+
+
+def test_one_test_is_run_by_a_part_of_its_name(file, capsys):
+    assert cli.main(["test", "--run", "ech", "--config", file(TESTED)]) == 0
+    assert capsys.readouterr().out == "1 passed\n"
+    assert cli.main(["test", "--run", "nothing", "--config", file(TESTED)]) == 2
+    assert capsys.readouterr() == ("", "there is no such scenario\n")
+    assert cli.main(["test", "--config", file(SOUND)]) == 2
+    assert capsys.readouterr() == ("", "there are no scenarios\n")
+
+
+def test_results_are_told_to_programs_as_json_and_to_ci_as_junit(file, tmp_path, capsys):
+    arguments = ["test", "--config", file(TESTED), "--json", "--junit", str(tmp_path / "results.xml")]
+    assert cli.main(arguments) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [result["name"] for result in told["results"]] == ["short: 1", "echo"]
+    assert told["results"][1]["outcome"]["target"] == "demo/echo"
+    assert told["unmissed"] == []
+    assert (tmp_path / "results.xml").read_text().count("<testcase ") == 2
 
 
 # ---------------------------------------------------------------------------------------------------------------- pipes

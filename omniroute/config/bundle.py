@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from omniroute.document import MAX_BYTES, Document, Place, collector_paused, quo
 from omniroute.errors import ConfigError, Problem, Severity
 
 MAX_FILES = 200
-BY_NAME = ("providers", "aliases", "combos", "keys", "policies", "pricing")
+BY_NAME = ("providers", "aliases", "combos", "keys", "policies", "pricing", "scenarios")
 """Sections that several files may fill, each with objects of its own."""
 
 
@@ -73,10 +73,10 @@ def place_of(place: Place | str) -> Place:
 
 
 @collector_paused()
-def read(path: Path | str, catalog: Catalog, *, insecure: bool = False) -> Bundle:
-    """The configuration whose main file is `path`. Raises ConfigError with all that is wrong with it; `insecure` turns
-    being open to strangers into a warning."""
-    bundle = load(Path(path))
+def read(path: Path | str, catalog: Catalog, *, insecure: bool = False, more: Sequence[Path] = ()) -> Bundle:
+    """The configuration whose main file is `path`, with `more` files that it does not include. Raises ConfigError with
+    all that is wrong with it; `insecure` turns being open to strangers into a warning."""
+    bundle = load(Path(path), more)
     findings = _ordered(lint.findings(bundle, catalog, insecure=insecure), [each.name for each in bundle.documents])
     if any(problem.severity == "error" for problem in findings):
         raise ConfigError(findings)
@@ -84,12 +84,14 @@ def read(path: Path | str, catalog: Catalog, *, insecure: bool = False) -> Bundl
 
 
 @collector_paused()
-def load(path: Path) -> Bundle:
+def load(path: Path, more: Sequence[Path] = ()) -> Bundle:
     """The files and their types, without a look at what refers to what."""
     sources = {path: _content(path, str(path))}
     main = Document.parse(sources[path], str(path))
     found: list[Problem] = []
     includes = _Includes(path, main)
+    for file in more:
+        includes.take(file)
     documents = [main]
     for file, name in includes.files.items():
         try:
@@ -162,6 +164,13 @@ class _Includes:
         for index, pattern in enumerate(patterns if isinstance(patterns, list) else ()):
             if isinstance(pattern, str) and pattern:
                 self._include(pattern, ("include", index))
+
+    def take(self, file: Path) -> None:
+        """One more file, wherever it is, for it was named by who runs this."""
+        real = Path(os.path.realpath(file))
+        if real not in self._seen:
+            self._seen.add(real)
+            self.files[file] = str(file)
 
     def _include(self, pattern: str, place: Place) -> None:
         if Path(pattern).is_absolute() or "**" in pattern or "\0" in pattern:

@@ -46,6 +46,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR220": "unknown limit or budget",
         "OR230": "a proxy for something that is not there",
         "OR240": "unknown key in a group of the cache",
+        "OR290": "something in a scenario that is not there",
         # Meaning
         "OR301": "an alias and a combo of the same name",
         "OR302": "a provider that needs a key and has no connection with one",
@@ -72,6 +73,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR351": "a window of time without time",
         "OR352": "a regular expression that cannot be used",
         "OR353": "nothing to redact",
+        "OR390": "a scenario that cannot be played",
         # Warnings
         "OR401": "an alias that never applies",
         "OR402": "a target that is never reached",
@@ -92,6 +94,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR450": "a condition that is never met",
         "OR451": "a rule behind one that denies everything",
         "OR452": "a setting that does nothing",
+        "OR490": "a policy that no test exercises",
     }
 )
 

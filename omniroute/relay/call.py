@@ -18,6 +18,7 @@ from omniroute.relay.guard import Guard
 from omniroute.relay.health import GO
 from omniroute.routing import request_id as ids
 from omniroute.routing.conditions import NO_FACTS, Facts
+from omniroute.routing.plan import Candidate
 from omniroute.routing.resolve import PLAIN
 from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Route, Target
 from omniroute.state.base import Attempt, State
@@ -33,8 +34,9 @@ class Call:
     """What is known so far, and what will stand in the ledger. Times are of the monotonic clock, in seconds. `path`
     is what follows the endpoint's own path, decoded, where it takes all paths below it; there `operation` may turn out
     to be another than the endpoint's. `provider` is the only one that may serve, where the path names one; `asked` is
-    the name of the model without the `variant` that it asks for. `shadows` are the policies that are only told about,
-    `would_act` the names of those that had something to do. `hold` is what limits and budgets let it in with.
+    the name of the model without the `variant` that it asks for. `candidates` are all that were weighed, those out of the
+    question among them. `shadows` are the policies that are only told about, `would_act` the names of those that had
+    something to do. `hold` is what limits and budgets let it in with.
     `form` is what a form holds, where the endpoint takes one. `pictures` are images that were fetched, by their
     address, and `unfetched` says why one was not; `cleared` holds the heads without what rules redact. `seconds` are of
     the audio that was listened to, `images` were drawn.
@@ -48,6 +50,7 @@ class Call:
         "attempts",
         "bridge",
         "cache",
+        "candidates",
         "chat",
         "claim",
         "cleared",
@@ -146,6 +149,7 @@ class Call:
         self.cleared: dict[tuple[Redaction, ...], Head] = {}
         self.target: Target | None = None
         self.connection: Connection | None = None
+        self.candidates: list[Candidate] = []
         self.attempts: list[Attempt] = []
         self.losses: list[Loss] = []
         self.usage: Usage | None = None

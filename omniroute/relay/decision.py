@@ -76,6 +76,7 @@ def planned(call: Call, turn: Turn) -> list[Candidate]:
         if not candidates:
             message = f"`{call.asked}` is not served by a connection `{forced}`."
             raise BadRequest(message, code="connection_not_for_this", param="X-OmniRoute-Connection")
+    call.candidates = candidates
     if call.shadows:
         call.would_act = _would_act(call, candidates)
     return candidates

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from omniroute.catalog import Price
+from omniroute.formats import CHAT
 from omniroute.formats.ir import Chat
 from omniroute.routing.availability import few_left
 from omniroute.routing.cacheable import Cacheability, cacheability
@@ -19,7 +20,7 @@ from omniroute.routing.plan import Candidate, current, plan
 from omniroute.routing.policies import SOMEBODY, PolicyTold, Supposed, explained, holding, rerouted
 from omniroute.routing.resolve import resolve, variant
 from omniroute.routing.strategies import STRATEGIES, Moment, name
-from omniroute.routing.tables import ANONYMOUS, Gateway
+from omniroute.routing.tables import ANONYMOUS, Gateway, Target
 from omniroute.state.base import State
 from omniroute.state.budgets import Balance
 from omniroute.state.limits import Standing
@@ -29,7 +30,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     """A candidate in its place. `accepted` says whether it would be tried now, `reason` why not, and `seconds` when
     that ends, where it ends by itself; `scarce` what the provider says there is little left of; `order` why each combo on
     the way to it put it where it is; `proxy` which one it would be called through, without credentials, and
-    `proxy_setting` where the file says so."""
+    `proxy_setting` where the file says so; `losses` what a translation would leave out, where the request is known."""
 
     target: str
     connection: str
@@ -43,14 +44,15 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     translated: bool = False
     proxy: str = ""
     proxy_setting: str = ""
+    losses: tuple[str, ...] = ()
     context: int | None = None
     usd_per_million: Price | None = None
 
 
 class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     """What would happen to a request for `model`. `policies` are all of them, with why one does not match and what the
-    others do; `rerouted` is the name that one has the request served under. `limits` are those that count the caller, with what is left of each,
-    but for those by address; `budgets` pay for it, and where one is spent that leads elsewhere, `route` is there.
+    others do; `rerouted` is the name that one has the request served under. `limits` are those that count the caller,
+    with what is left of each, but for those by address; `budgets` pay for it, and where one is spent that leads elsewhere, `route` is there.
     `ip_filter` tells whether it would be let in from the caller's address; empty where there is no filter, or nobody
     asked. `refused` says what would refuse the request before a candidate is tried."""
 
@@ -79,8 +81,8 @@ def explain(
     chat: Chat | None = None,
     no_cache: bool = False,
 ) -> Explanation:
-    """Raises what the request itself would raise: NotFound, BadRequest. `chat` is the request itself, where there is one;
-    `no_cache` says that its client wants a new answer."""
+    """Raises what the request itself would raise: NotFound, BadRequest. `chat` is the request itself, where there is one,
+    and then losses are told too; `no_cache` says that its client wants a new answer."""
     asked, _ = variant(model)
     principal = subject.principal
     named = route = resolve(gateway, asked)
@@ -129,6 +131,7 @@ def explain(
                 translated=spoken != client_format,
                 proxy=proxy.label if proxy else "",
                 proxy_setting=proxy.setting if proxy else "",
+                losses=_losses(chat, spoken, target) if chat is not None and spoken != client_format else (),
                 context=target.facts.context,
                 usd_per_million=target.facts.price,
             )
@@ -161,3 +164,10 @@ def _order(candidate: Candidate, state: State, moment: Moment, facts: Facts) -> 
             yield f"{route.name}: the session is at home here"
         elif len(route.steps) > 1:
             yield f"{route.name} ({route.strategy}): {STRATEGIES[route.strategy].why(route, step, moment)}"
+
+
+def _losses(chat: Chat, spoken: str, target: Target) -> tuple[str, ...]:
+    """The codes of what a target's format has no place for."""
+    if spoken not in CHAT:
+        return ()
+    return tuple(dict.fromkeys(loss.code for loss in CHAT[spoken].encode_request(chat, target.model)[1]))

@@ -163,10 +163,10 @@ def _judge(
 
 def _counted(candidate: Candidate, limits: Sequence[Limit], tokens: int, state: State, now: float) -> Candidate:
     """The candidate with the limits that a try of it counts on, skipped where one of them has nothing left."""
-    if candidate.skip:  # it may be waited for, and a try counts on its limits then too
-        return msgspec.structs.replace(candidate, limits=limits)
     target, connection, within = candidate.target, candidate.connection, candidate.within
     charges = of_candidate(limits, target, connection, tokens)
+    if candidate.skip:  # it may be waited for, and a try counts on its limits then too
+        return msgspec.structs.replace(candidate, charges=charges)
     denied = exhausted(charges, state.limits, now)
     if denied is None:
         return Candidate(target, connection, within, charges=charges)

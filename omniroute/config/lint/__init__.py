@@ -10,7 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omniroute.catalog import Catalog
-from omniroute.config.lint import access, cache, combos, limits, policies, providers, resilience, routes, settings
+from omniroute.config.lint import (
+    access,
+    cache,
+    combos,
+    limits,
+    policies,
+    providers,
+    resilience,
+    routes,
+    scenarios,
+    settings,
+)
 from omniroute.config.lint.subject import Rule, Subject
 from omniroute.errors import Problem
 
@@ -27,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     *limits.RULES,
     *settings.RULES,
     *cache.RULES,
+    *scenarios.RULES,
 )
 
 

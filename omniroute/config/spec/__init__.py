@@ -25,6 +25,7 @@ from omniroute.config.spec.policies import PolicySpec
 from omniroute.config.spec.providers import PriceSpec, ProviderSpec
 from omniroute.config.spec.resilience import ResilienceSpec
 from omniroute.config.spec.responses import ResponsesSpec
+from omniroute.config.spec.scenarios import ScenarioSpec
 from omniroute.config.spec.server import AuthSpec, ServerSpec
 from omniroute.config.spec.settings import SettingsSpec
 from omniroute.config.spec.words import Name, Node, Pattern, ProviderName, QualifiedModel
@@ -71,6 +72,9 @@ class Spec(Node, frozen=True, kw_only=True):
             description="Prices that the catalogue does not know, or knows otherwise.",
             examples=[{"openai/my-fine-tune": {"input": 3.0, "output": 12.0}}],
         ),
+    ] = {}
+    scenarios: Annotated[
+        Mapping[Name, ScenarioSpec], Meta(description="What requests are expected to meet, run by `omniroute test`.")
     ] = {}
 
 

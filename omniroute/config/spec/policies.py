@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from omniroute.config.spec.scenarios import PolicyTestSpec
 from omniroute.config.spec.words import Headers, Name, Network, Node, Operation, Pattern
 from omniroute.policy.capabilities import RequireCapability
 from omniroute.policy.conditions import Trait
@@ -102,3 +103,10 @@ class PolicySpec(Node, frozen=True, kw_only=True):
             examples=[[{"deny_models": {"patterns": ["openai/*"], "reason": "EU data stays in the EU"}}]],
         ),
     ]
+    tests: Annotated[
+        tuple[PolicyTestSpec, ...],
+        Meta(
+            description="Scenarios that show what it does, run by `omniroute test`.",
+            examples=[[{"given": {"key": "team-a", "model": "openai/gpt-5.4"}, "expect": {"status": 403}}]],
+        ),
+    ] = ()
