@@ -59,9 +59,10 @@ def answer(call: Call, client: Client, serve: Serve) -> Awaitable[None]:
     head, caching, cache = call.head, call.gateway.cache, call.state.cache
     assert head is not None
     assert caching is not None
-    if _warm(head.fields.get("temperature")) or _declined(call):
+    betas = _betas(call)
+    if betas is None or _warm(head.fields.get("temperature")):
         return serve()
-    around = _circumstances(call, caching)
+    around = _circumstances(call, caching, betas)
     name = cacheable.name(around, call.endpoint.format, head.mode, head.body)
     key = cache.named(name)
     if key is None:
@@ -76,11 +77,21 @@ def answer(call: Call, client: Client, serve: Serve) -> Awaitable[None]:
     return _serve(call, client, around, key, serve)
 
 
-def _circumstances(call: Call, caching: Caching) -> bytes:
+def _betas(call: Call) -> list[tuple[str, str]] | None:
+    """The client's headers that shape an answer; None where one of them asks for a new one."""
+    betas: list[tuple[str, str]] = []
+    for name, value in call.headers:
+        if name in cacheable.SHAPING:
+            betas.append((name.decode(), value.decode("latin-1")))
+        elif name == b"x-omniroute-no-cache" and value.lower() == b"true":
+            return None
+    return betas
+
+
+def _circumstances(call: Call, caching: Caching, betas: list[tuple[str, str]]) -> bytes:
     principal, route = call.principal, call.route
     assert principal is not None
     assert route is not None
-    betas = [(name.decode(), value.decode("latin-1")) for name, value in call.headers if name in cacheable.SHAPING]
     return cacheable.circumstances(caching, principal, route, call.asked, call.variant, call.policies, betas)
 
 
@@ -102,10 +113,6 @@ def _warm(raw: msgspec.Raw | None) -> bool:
         return _number(raw) != 0.0
     except msgspec.DecodeError:
         return True
-
-
-def _declined(call: Call) -> bool:
-    return any(name == b"x-omniroute-no-cache" and value.lower() == b"true" for name, value in call.headers)
 
 
 async def _serve(call: Call, client: Client, around: bytes, key: bytes, serve: Serve) -> None:
@@ -249,7 +256,9 @@ class _Alike:
             return None
         question, rest = asked
         vector = await embedding.embed(call, client, semantic, question)
-        return None if vector is None else cls(call, semantic, cacheable.digest(around, rest), vector)
+        if vector is None:
+            return None
+        return cls(call, semantic, cacheable.digest(around + cacheable.numbers(question), rest), vector)
 
     def nearest(self) -> Kept | None:
         """The answer to the nearest question, if that is near enough and the answer still there."""

@@ -304,3 +304,19 @@ def test_an_answer_that_is_too_long_to_be_kept_reaches_everybody_who_was_there(r
     assert MARK not in post(client, said(stream=True), idempotency_key=key).headers
     first.leave()
     second.leave()
+
+
+def test_a_server_that_stops_ends_the_stream_for_everybody_who_hears_it():
+    with Rig("", server=", drain_timeout: 100ms") as rig:
+        script, _ = held(events(*chunks(20)))
+        rig.script(script)
+        key = name()
+        listeners = [Listener(rig, key) for _ in range(3)]
+        rig.gateway.process.terminate()
+        texts = {listener.rest() for listener in listeners}
+        for listener in listeners:
+            listener.leave()
+        assert rig.gateway.process.wait(10) in (0, -15)
+    (text,) = texts
+    assert b"shutting_down" in text
+    assert text.endswith(b"data: [DONE]\n\n")

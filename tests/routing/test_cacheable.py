@@ -158,6 +158,21 @@ def test_a_question_is_the_text_of_the_last_turn_and_the_rest_is_all_else():
     assert cacheable.digest(b"", rest) != cacheable.digest(b"", other)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10 km in miles", "10 kilometres in miles", True),
+        ("10 km in miles", "12 km in miles", False),
+        ("15 % of 80", "80 % of 15", False),
+        ("at 10:30", "at 10:31", False),
+        ("1.5 cups", "1,5 cups", False),
+        ("no number", "none", True),
+    ],
+)
+def test_questions_are_compared_where_their_numbers_are_the_same(one, other, same):
+    assert (cacheable.numbers(one) == cacheable.numbers(other)) is same
+
+
 def test_explain_tells_whether_a_request_is_cacheable_and_why_not():
     assert cacheable.cacheability(None, None).reason == "`cache.exact` is not switched on"
     assert cacheable.cacheability(CACHING, None).cacheable

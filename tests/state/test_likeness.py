@@ -71,15 +71,17 @@ def test_what_is_forgotten_leaves_nothing_behind():
 
 def test_the_figures_of_precision_and_recall_count_what_they_say():
     """With vectors of letters, where the run by hand has a real model: tests/reliability/likeness.py."""
-    from reliability.likeness import cosines, figures, pairs
+    from reliability.likeness import compare, figures, pairs
 
     assert sum(same for same, _, _ in pairs()) == 100
     assert len(set(pairs())) == len(pairs()) == 200
-    near = cosines(
-        lambda texts: [[text.lower().count(letter) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts]
-    )
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    near = compare(lambda texts: [[text.lower().count(letter) for letter in letters] for text in texts])
     told = figures(near)
+    assert sum(one.kin for one in near) == 200
+    assert sum(not one.kin for one in near) == 9_900
     assert [one.given for one in told] == sorted((one.given for one in told), reverse=True)
-    assert told[0].given == sum(cosine >= 0.8 for _, cosine in near)
-    assert told[0].recall == sum(same and cosine >= 0.8 for same, cosine in near) / 100
+    assert told[0].given == sum(one.cosine >= 0.8 for one in near if one.kin)
+    assert told[0].recall == sum(one.same and one.cosine >= 0.8 for one in near) / 100
+    assert told[0].strange == sum(one.cosine >= 0.8 for one in near if not one.kin)
     assert all(0 <= one.precision <= 1 and one.wrong <= one.given for one in told)
