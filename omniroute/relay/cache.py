@@ -16,7 +16,7 @@ import msgspec
 
 from omniroute.errors import BadRequest
 from omniroute.formats import patch
-from omniroute.formats.codec import ChatCodec, Head
+from omniroute.formats.codec import Head
 from omniroute.formats.fold import Message, unfold
 from omniroute.formats.ir import Chat, Loss
 from omniroute.relay import embedding, headers
@@ -26,17 +26,16 @@ from omniroute.relay.call import Call
 from omniroute.relay.pump import send_whole
 from omniroute.routing import cacheable
 from omniroute.routing.tables import Caching, Semantic
-from omniroute.state.base import Attempt
 from omniroute.upstream.client import Client
 from omniroute.upstream.transport import Reply
 
 Serve = Callable[[], Awaitable[None]]
 HEADER = b"x-omniroute-cache"
+DECLINED = b"x-omniroute-no-cache"
+FORCED = b"x-omniroute-connection"
 MISS = ((HEADER, b"MISS"),)
-HIT = ((HEADER, b"HIT"),)
-SEMANTIC = ((HEADER, b"SEMANTIC"),)
-CACHED = "cached"
-"""The outcome in the ledger of a request that was answered from here."""
+HIT = "hit"
+SEMANTIC = "semantic"
 LONGEST = 1024 * 1024
 """Bytes of an upstream's answer that are taken down at most: a stream of 5,000 pieces, which are read in 20 ms."""
 
@@ -78,12 +77,13 @@ def answer(call: Call, client: Client, serve: Serve) -> Awaitable[None]:
 
 
 def _betas(call: Call) -> list[tuple[str, str]] | None:
-    """The client's headers that shape an answer; None where one of them asks for a new one."""
+    """The client's headers that shape an answer; None where one of them asks for a new one, or for
+    one account's."""
     betas: list[tuple[str, str]] = []
     for name, value in call.headers:
         if name in cacheable.SHAPING:
             betas.append((name.decode(), value.decode("latin-1")))
-        elif name == b"x-omniroute-no-cache" and value.lower() == b"true":
+        elif name == FORCED or (name == DECLINED and value.lower() == b"true"):
             return None
     return betas
 
@@ -125,26 +125,25 @@ async def _serve(call: Call, client: Client, around: bytes, key: bytes, serve: S
         await _replay(call, near, SEMANTIC)
         return
     call.told = MISS
-    record, route = Record(), call.route
-    call.record = record
+    call.recording = True
+    route = call.route
     await serve()
-    value = _worth_keeping(call, record)
+    value = _worth_keeping(call)
     if value is not None and call.route is route:  # an exhausted budget may have led to another one
         call.state.cache.put(key, value, call.state.clock.now(), caching.exact)
         if alike is not None:
             alike.keep(key)
 
 
-async def _replay(call: Call, kept: Kept, how: tuple[tuple[bytes, bytes], ...]) -> None:
+async def _replay(call: Call, kept: Kept, how: str) -> None:
     """Tells the answer in the client's format, in the form that it asked for."""
     head, route, message = call.head, call.route, kept.message
     assert head is not None
     assert route is not None
     call.target = cacheable.target_of(route, kept.target)
-    call.told, call.losses = how, kept.losses
-    call.cache = how[0][1].decode().lower()
+    call.told, call.losses = ((HEADER, how.upper().encode()),), kept.losses
+    call.cache = how
     call.usage, call.finish, call.cost = message.usage, message.finish, Decimal(0)
-    call.attempts.append(Attempt(kept.target, "", CACHED))
     call.status = 200
     call.committed = True
     created = int(call.started_at)
@@ -161,34 +160,39 @@ async def _replay(call: Call, kept: Kept, how: tuple[tuple[bytes, bytes], ...]) 
 
 
 class Record:
-    """What an upstream says in answer to one request. A further try begins it anew."""
+    """A reply that is taken down while it is read. Each try has its own; that of the try that answered counts."""
 
-    __slots__ = ("_codec", "_parts", "_size", "_streamed", "_tagged")
+    __slots__ = ("_codec", "_parts", "_reply", "_size", "_streamed", "_tagged", "headers", "status")
 
-    def __init__(self) -> None:
-        self._codec: ChatCodec | None = None
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._streamed = False
-        self._tagged = False
-
-    def of(self, reply: Reply, prepared: Prepared) -> Reply:
-        """The reply, which is taken down while it is read."""
+    def __init__(self, reply: Reply, prepared: Prepared) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self._reply = reply
         self._codec, self._tagged = prepared.codec, prepared.tagged
         self._streamed = is_stream(reply, prepared.codec)
-        self._parts, self._size = [], 0
-        return _Heard(reply, self)
+        self._parts: list[bytes] = []
+        self._size = 0
 
-    def take(self, data: bytes) -> None:
+    async def chunk(self) -> bytes:
+        return self._took(await self._reply.chunk())
+
+    async def read(self, limit: int) -> bytes:
+        return self._took(await self._reply.read(limit))
+
+    def close(self) -> None:
+        self._reply.close()
+
+    def _took(self, data: bytes) -> bytes:
         self._size += len(data)
         if self._size <= LONGEST:
             self._parts.append(data)
         else:
             self._parts.clear()
+        return data
 
     def message(self) -> Message | None:
         """What was said; None where that was nothing, too much, or cannot be read apart from its format."""
-        if self._codec is None or not self._parts:
+        if not self._parts:
             return None
         try:
             return read(self._codec, b"".join(self._parts), tagged=self._tagged, streamed=self._streamed)
@@ -196,36 +200,19 @@ class Record:
             return None
 
 
-class _Heard:
-    """A reply that is taken down."""
-
-    __slots__ = ("_record", "_reply", "headers", "status")
-
-    def __init__(self, reply: Reply, record: Record) -> None:
-        self._reply = reply
-        self._record = record
-        self.status = reply.status
-        self.headers = reply.headers
-
-    async def chunk(self) -> bytes:
-        data = await self._reply.chunk()
-        self._record.take(data)
-        return data
-
-    async def read(self, limit: int) -> bytes:
-        data = await self._reply.read(limit)
-        self._record.take(data)
-        return data
-
-    def close(self) -> None:
-        self._reply.close()
+def recorded(call: Call, reply: Reply, prepared: Prepared) -> Reply:
+    """The reply, taken down where its answer may be given again."""
+    if not call.recording:
+        return reply
+    call.record = Record(reply, prepared)
+    return call.record
 
 
-def _worth_keeping(call: Call, record: Record) -> bytes | None:
+def _worth_keeping(call: Call) -> bytes | None:
     """The answer as it is kept; None where it is not whole, not good, or more than words."""
     if call.fault is not None or call.status != 200 or call.finish not in cacheable.GOOD or call.target is None:
         return None
-    message = record.message()
+    message = call.record.message() if call.record is not None else None
     if message is None or not cacheable.keepable(message):
         return None
     told = msgspec.structs.replace(message, id="", model="", usage=call.usage)

@@ -86,6 +86,7 @@ class Call:
         "progress",
         "provider",
         "record",
+        "recording",
         "request_id",
         "route",
         "scope",
@@ -166,6 +167,7 @@ class Call:
         self.committed = False
         self.bridge: Bridge | None = None
         self.told: tuple[tuple[bytes, bytes], ...] = ()
+        self.recording = False
         self.record: Record | None = None
         self.last = False
         self.leave = GO

@@ -18,11 +18,11 @@ ASKED = {
     "X-Session-Id": "The conversation that the request belongs to, where its client has no field of its own for that.",
     "X-OmniRoute-Progress": "`true`: a stream tells how far it is, `event: progress` with `tokens_generated` and "
     "`elapsed_ms` every `server.progress_interval`, and once more with `done` before its end.",
-    "X-OmniRoute-No-Cache": "`true`: the answer is neither taken from the cache nor kept in it.",
-    "Idempotency-Key": "The same key again within `idempotency.window`, for the same request of the same caller, gets the "
-    "same answer; with another body it is a 422. Without it `X-Request-Id` does the same, but for the 422.",
     "X-OmniRoute-Connection": "The only connection that may serve, as `provider.connection`. For keys with the role "
     "`admin.write`.",
+    "X-OmniRoute-No-Cache": "`true`: the answer is a new one, and is not kept to be given again.",
+    "Idempotency-Key": "The same request again under this name, on the same path and within `idempotency.window`, gets the "
+    "same answer, also while it is under way; another one is a 422. Without it, `X-Request-Id` does so for equal bodies.",
 }
 """What a client may say besides what its format has."""
 ANSWERED = {
@@ -38,8 +38,9 @@ ANSWERED = {
     "X-OmniRoute-Tokens-Out": "Of whole answers: tokens that were produced, with reasoning.",
     "X-OmniRoute-Cost": "Of whole answers: USD, of all attempts together; absent where it is not known. "
     "[prices.md](prices.md) says how it is made.",
-    "X-OmniRoute-Cache": "Where the request may be answered from the cache: `HIT`, `SEMANTIC` or `MISS`.",
-    "X-OmniRoute-Idempotent": "`true` where the answer is that of an earlier request with the same key.",
+    "X-OmniRoute-Cache": "Where the answer may be given again: `MISS` for a new one, `HIT` for one that was given before, "
+    "`SEMANTIC` for one to nearly the same question.",
+    "X-OmniRoute-Idempotent": "`true` where the answer is that of the same request before, which has paid for it.",
     "X-OmniRoute-Budget": "Of budgets beyond their warning: `name;spent=…;limit=…;percent=…`, with `route` where another one serves "
     "instead.",
     "X-RateLimit-Limit-*, -Remaining-*, -Reset-*": "Of a key with limits: how much there is of each, what is left of it, "

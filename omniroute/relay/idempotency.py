@@ -22,13 +22,10 @@ from omniroute.errors import CallError, Unavailable, Unprocessable, UpstreamErro
 from omniroute.relay.asgi import Message, Pairs, Send
 from omniroute.relay.call import Call
 from omniroute.relay.pump import FAREWELL
-from omniroute.state.base import Attempt
 from omniroute.state.idempotency import Recording
 
 Work = Callable[[], Awaitable[None]]
 HEADER = (b"x-omniroute-idempotent", b"true")
-REPLAYED = "replayed"
-"""The outcome in the ledger of a request that got another's answer."""
 COST = b"x-omniroute-cost"
 DIGEST = 32
 
@@ -178,7 +175,6 @@ async def _follow(call: Call, recording: Recording) -> None:
     call.target, call.usage = recording.note
     call.cost = Decimal(0)
     call.idempotent = True
-    call.attempts.append(Attempt(call.target.id if call.target else "", "", REPLAYED))
 
 
 def _failure(error: BaseException) -> Exception:

@@ -36,6 +36,7 @@ NOTED = (
     "committed",
     "first_byte",
     "leave",
+    "record",
 )
 """What is told of a request from the try that answered it."""
 

@@ -305,9 +305,7 @@ async def _exchange(client: Client, prepared: Prepared, call: Call, candidate: C
     assert head is not None
     reply: Reply | None = None
     try:
-        reply = await attempt.send(call, client, candidate, prepared)
-        if call.record is not None:
-            reply = call.record.of(reply, prepared)
+        reply = cache.recorded(call, await attempt.send(call, client, candidate, prepared), prepared)
         if head.stream:
             opened = await attempt.stream(call, reply, prepared, head, candidate, last=call.last)
             return await _stream(call, opened, prepared, candidate)

@@ -102,7 +102,7 @@ def test_a_hit_costs_nothing_and_stands_in_the_ledger(rig: Rig, words: Any):
     assert again.models == {"open-of-the-ledger-2"}
     served = {"provider": "open", "model": "vendor-chat", "status": 200, "input": 12, "output": 8}
     rig.books("open-of-the-ledger-1", **served, outcomes=["success"], cost=Decimal("0.000095"))
-    rig.books("open-of-the-ledger-2", **served, outcomes=["cached"], cost=Decimal(0), connection="", stream=1)
+    rig.books("open-of-the-ledger-2", **served, outcomes=[], cache="hit", cost=Decimal(0), connection="", stream=1)
 
 
 def test_each_answer_has_an_id_of_its_own(rig: Rig, words: Any):
