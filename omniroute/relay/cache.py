@@ -17,14 +17,15 @@ import msgspec
 from omniroute.errors import BadRequest
 from omniroute.formats import patch
 from omniroute.formats.codec import Head
-from omniroute.formats.fold import Message, unfold
+from omniroute.formats.fold import Message, fold, unfold
 from omniroute.formats.ir import Chat, Loss
-from omniroute.relay import embedding, headers
+from omniroute.relay import embedding, headers, orders
 from omniroute.relay.asgi import respond
 from omniroute.relay.attempt import Prepared, is_stream, read
 from omniroute.relay.call import Call
 from omniroute.relay.pump import send_whole
 from omniroute.routing import cacheable
+from omniroute.routing.policies import refusal
 from omniroute.routing.tables import Caching, Semantic
 from omniroute.upstream.client import Client
 from omniroute.upstream.transport import Reply
@@ -71,8 +72,9 @@ def answer(call: Call, client: Client, serve: Serve) -> Awaitable[None]:
         key = cacheable.digest(around, chat)
         cache.name(name, key, caching.exact)
     found = cache.get(key, call.state.clock.now())
-    if found is not None:
-        return _replay(call, _kept(found), HIT)
+    kept = None if found is None else _kept(found)
+    if kept is not None and _allowed(call, kept):
+        return _replay(call, kept, HIT)
     return _serve(call, client, around, key, serve)
 
 
@@ -121,7 +123,7 @@ async def _serve(call: Call, client: Client, around: bytes, key: bytes, serve: S
     assert caching is not None
     alike = None if caching.semantic is None else await _Alike.of(call, client, caching.semantic, around)
     near = alike.nearest() if alike is not None else None
-    if near is not None:
+    if near is not None and _allowed(call, near):
         await _replay(call, near, SEMANTIC)
         return
     call.told = MISS
@@ -133,6 +135,15 @@ async def _serve(call: Call, client: Client, around: bytes, key: bytes, serve: S
         call.state.cache.put(key, value, call.state.clock.now(), caching.exact)
         if alike is not None:
             alike.keep(key)
+
+
+def _allowed(call: Call, kept: Kept) -> bool:
+    """Whether the target may still answer this: a policy may be for some hours only."""
+    if not call.policies:
+        return True
+    assert call.route is not None
+    target = cacheable.target_of(call.route, kept.target)
+    return target is None or refusal(call.policies, call.asked, target, call.started_at) is None
 
 
 async def _replay(call: Call, kept: Kept, how: str) -> None:
@@ -162,13 +173,14 @@ async def _replay(call: Call, kept: Kept, how: str) -> None:
 class Record:
     """A reply that is taken down while it is read. Each try has its own; that of the try that answered counts."""
 
-    __slots__ = ("_codec", "_parts", "_reply", "_size", "_streamed", "_tagged", "headers", "status")
+    __slots__ = ("_codec", "_parts", "_redactor", "_reply", "_size", "_streamed", "_tagged", "headers", "status")
 
     def __init__(self, reply: Reply, prepared: Prepared) -> None:
         self.status = reply.status
         self.headers = reply.headers
         self._reply = reply
         self._codec, self._tagged = prepared.codec, prepared.tagged
+        self._redactor = prepared.redactor()
         self._streamed = is_stream(reply, prepared.codec)
         self._parts: list[bytes] = []
         self._size = 0
@@ -191,13 +203,15 @@ class Record:
         return data
 
     def message(self) -> Message | None:
-        """What was said; None where that was nothing, too much, or cannot be read apart from its format."""
+        """What was said, as far as it may go on; None where that was nothing, too much, or cannot be read apart from its
+        format."""
         if not self._parts:
             return None
         try:
-            return read(self._codec, b"".join(self._parts), tagged=self._tagged, streamed=self._streamed)
+            said = read(self._codec, b"".join(self._parts), tagged=self._tagged, streamed=self._streamed)
         except ValueError:
             return None
+        return said if self._redactor is None else fold(self._redactor(unfold(said)))
 
 
 def recorded(call: Call, reply: Reply, prepared: Prepared) -> Reply:
@@ -235,14 +249,17 @@ class _Alike:
 
     @classmethod
     async def of(cls, call: Call, client: Client, semantic: Semantic, around: bytes) -> _Alike | None:
-        """None where the last turn is more than text, or nothing embeds it in time."""
+        """None where the last turn is more than text or cannot be redacted, or nothing embeds it in time."""
         assert call.head is not None
         chat = _comparable(call, call.head)
         asked = cacheable.question(chat) if chat is not None else None
         if asked is None:
             return None
         question, rest = asked
-        vector = await embedding.embed(call, client, semantic, question)
+        cleared = orders.cleared_text(call, question)
+        if cleared is None:
+            return None
+        vector = await embedding.embed(call, client, semantic, cleared)
         if vector is None:
             return None
         return cls(call, semantic, cacheable.digest(around + cacheable.numbers(question), rest), vector)

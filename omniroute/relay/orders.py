@@ -105,6 +105,20 @@ def _without(head: Head, found: Finders) -> Head:
     return msgspec.structs.replace(head, fields=fields, body=patch.join(fields))
 
 
+def cleared_text(call: Call, text: str) -> str | None:
+    """A text of the request that is to go to somebody besides its targets, without what any policy of the call redacts;
+    None where it cannot be read through."""
+    said = [policy.orders for policy in call.policies if policy.orders is not None]
+    rules = tuple(one for each in said for one in each.redactions if one.request)
+    if not rules:
+        return text
+    try:
+        scrubbed = _together(rules).scrubbed(text.encode())
+    except UNREADABLE:
+        return None
+    return text if scrubbed is None else scrubbed.decode()
+
+
 def unlooked(orders: Orders | None, target: Target) -> None:
     """What goes on unread, a recording. Raises Unsupported where a rule that redacts is strict."""
     if orders is not None and orders.redactions:

@@ -6,8 +6,9 @@ from omniroute import catalog
 from omniroute.config import bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.routing.explain import explain
+from omniroute.routing.policies import Supposed
 from omniroute.routing.resolve import resolve
-from omniroute.routing.tables import Target
+from omniroute.routing.tables import ANONYMOUS, Target
 from omniroute.state.memory import memory_state
 
 CONFIG = """
@@ -143,7 +144,7 @@ def test_only_the_list_of_the_mode_counts(compiled):
 def test_an_explanation_tells_what_the_filter_makes_of_a_caller(compiled):
     gateway = compiled(filtered("mode: allow, allow: [10.0.0.0/8]"))
     told = [
-        explain(gateway, memory_state(), "demo/echo", "openai_chat", (), ip).ip_filter
+        explain(gateway, memory_state(), "demo/echo", "openai_chat", Supposed(principal=ANONYMOUS, ip=ip)).ip_filter
         for ip in ("10.1.1.1", "1.1.1.1", "")
     ]
     assert told == [

@@ -147,7 +147,7 @@ def test_what_a_chat_has_is_told_of_its_turns_and_of_what_stands_beside_them():
         output=Output("json_object"),
         stream=True,
     )
-    assert conditions.traits_of(beside) == {"system", "tools", "thinking", "structured_output", "stream"}
+    assert conditions.traits_of(beside) == {"system", "tools", "reasoning", "structured_output", "stream"}
     assert conditions.traits_of(Chat(turns=(), reasoning=Reasoning(off=True))) == frozenset()
 
 

@@ -240,7 +240,6 @@ def prepared(of):
         endpoint=SimpleNamespace(format="openai_chat"),
         codec=CHAT["openai_chat"],
         chat=None,
-        pictures={},
         headers=[(b"anthropic-beta", b"x")],
         variant={},
         gateway=SimpleNamespace(orders=None),

@@ -252,3 +252,24 @@ def test_a_request_that_asks_for_no_thought_of_a_model_that_has_none_is_left_alo
     telling.script(Says(text="Fine."))
     assert post(telling, "openai", "Hello", "open/chat")[0] == 200
     assert not thought(telling.asked.json)
+
+
+# ----------------------------------------------------------------------------------------------------- and the cache
+
+CACHED = """
+cache: {exact: {ttl: 1h}}
+policies:
+  clean: {match: {models: [open/clean]}, rules: [{redact: {patterns: [email], in: [response]}}]}
+"""
+
+
+@pytest.mark.parametrize("way", ["whole", "stream"])
+def test_an_answer_is_kept_without_what_is_redacted(way: str):
+    with Rig(CACHED) as rig:
+        rig.script(Says(text=f"Ask {ADDRESS}, please."))
+        asked = {"model": "open/clean", "temperature": 0}
+        first = rig.sdks["openai"].ask(way, **asked)
+        again = rig.sdks["openai"].ask(way, **asked)
+        assert (first.text, again.text) == ("Ask [EMAIL], please.", "Ask [EMAIL], please.")
+        assert len(rig.upstream.asked) == 1
+        assert rig.sdks["openai"].ask(way, model="open/chat", temperature=0).text == f"Ask {ADDRESS}, please."

@@ -37,7 +37,7 @@ def around(caching=CACHING, principal=ANONYMOUS, route="open/m", asked="m", vari
 
 
 def policy(name):
-    return Policy(name=name, matches=lambda _: True, concerns=lambda *_: True, refuse=(), max_output=None)
+    return Policy(name=name, concerns=lambda *_: True, rules=())
 
 
 @pytest.mark.parametrize(

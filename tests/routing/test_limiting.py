@@ -13,7 +13,7 @@ from omniroute.config import bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.routing.explain import Explanation, explain
 from omniroute.routing.limiting import of_caller, of_candidate, targets
-from omniroute.routing.plan import applicable
+from omniroute.routing.policies import Supposed
 from omniroute.routing.spending import balances, changes, payers
 from omniroute.routing.tables import ANONYMOUS, Gateway, Principal
 from omniroute.state.base import State
@@ -57,8 +57,7 @@ def caller(gateway: Gateway, name: str = "k") -> Principal:
 
 def explained(gateway: Gateway, running: State, model: str = "both", name: str = "k") -> Explanation:
     principal = caller(gateway, name) if name else ANONYMOUS
-    policies = applicable(gateway, principal, "chat")
-    return explain(gateway, running, model, "openai_chat", policies, principal)
+    return explain(gateway, running, model, "openai_chat", Supposed(principal=principal))
 
 
 def test_what_always_holds_holds_for_everybody_and_once(gateway: Gateway) -> None:
