@@ -374,9 +374,10 @@ def test_a_policy_shows_where_it_applies(file, capsys):
     assert cli.main(["explain", "model", "both", "--key", "a", "--config", file(ROUTED)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("both → both (priority), revision ")
-    assert lines[1].endswith("policy not-other (omniroute.yaml:14)")
-    assert lines[2].endswith("skipped: policy not-other: not for this team (omniroute.yaml:14)")
-    assert lines[3].endswith("would be tried")
+    assert lines[1].startswith("     policy not-other applies (omniroute.yaml:14:")
+    assert lines[2] == "         deny_models: not for this team [other/agent]"
+    assert "skipped: policy not-other: not for this team (omniroute.yaml:14:" in lines[3]
+    assert lines[4].endswith("would be tried")
 
 
 def test_a_translation_shows(file, capsys):

@@ -52,7 +52,7 @@ class Policies:
     def __init__(self, policies: Iterable[Policy] = ()) -> None:
         self.all = tuple(policies)
         self._index: dict[tuple[str, ...], list[int]] = {}
-        self._found: dict[tuple[str, str], Standing] = {}
+        self._found: dict[tuple[str, str], tuple[Principal, Standing]] = {}
         for rank, policy in enumerate(self.all):
             for handle in _handles(policy):
                 self._index.setdefault(handle, []).append(rank)
@@ -66,9 +66,9 @@ class Policies:
         if not self.all:
             return NOBODY
         found = self._found.get((principal.name, operation))
-        if found is None:
-            found = self._found[principal.name, operation] = self._find(principal, operation)
-        return found
+        if found is None or found[0] is not principal:  # a scenario may give a caller of that name other tags
+            found = self._found[principal.name, operation] = principal, self._find(principal, operation)
+        return found[1]
 
     def _find(self, principal: Principal, operation: str) -> Standing:
         handles = [("key", principal.name), ("operation", operation), ("",)]

@@ -53,6 +53,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str = ""
     route: str = ""
     policies: tuple[str, ...] = ()
+    shadows: tuple[str, ...] = ()
     candidates: tuple[Weighed, ...] = ()
     tried: tuple[str, ...] = ()
     target: str = ""
@@ -92,6 +93,7 @@ def outcome(call: Call | None, told: Told, sent: Sequence[Sent]) -> Outcome:
         message=call.fault.message if call.fault else "",
         route=call.route.name if call.route else "",
         policies=tuple(policy.name for policy in call.policies),
+        shadows=tuple(policy.name for policy in call.shadows),
         candidates=tuple(Weighed(one.target.id, one.connection.id, one.skip) for one in call.candidates),
         tried=tuple(one.target for one in sent),
         target=call.target.id if answered and call.target else "",

@@ -163,7 +163,7 @@ async def _unmissed(
     the rules of a policy that applied to it."""
     found = []
     for policy, spec in bundle.spec.policies.items():
-        concerned = [case for case, outcome in sound if policy in outcome.policies]
+        concerned = [case for case, outcome in sound if policy in (*outcome.policies, *outcome.shadows)]
         for index, rule in enumerate(spec.rules):
             if not concerned or not await _missed(_without(bundle, policy, index), catalog, loop, concerned):
                 file, line, _ = bundle.locate(("policies", policy, "rules", index))
