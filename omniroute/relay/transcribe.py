@@ -9,7 +9,6 @@ time of one try, and ends at once when the client leaves.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from functools import partial
 
 import msgspec
@@ -29,7 +28,7 @@ from omniroute.relay.decision import decide
 from omniroute.relay.demand import SLOWEST_SOUND, Demand
 from omniroute.relay.health import learn
 from omniroute.relay.queue import candidates
-from omniroute.relay.relay import Exchange, Prepare, run, speaks
+from omniroute.relay.relay import Exchange, run, speaks
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Target
 from omniroute.upstream import transport
@@ -67,15 +66,11 @@ async def transcribe(call: Call, client: Client, _body: bytes) -> None:
 
     decide(call)
 
-    def work() -> Awaitable[None]:
+    async def work() -> None:
         admission.admit(call, partial(_demand, request))
-        return _run(call, prepare)
+        await run(call, await candidates(call), prepare)
 
     await idempotency.guarded(call, work)
-
-
-async def _run(call: Call, prepare: Prepare) -> None:
-    await run(call, await candidates(call), prepare)
 
 
 def _demand(request: Transcription, call: Call) -> Demand:

@@ -7,7 +7,7 @@ is told as lost unless the answer makes up for it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Generic, cast
@@ -28,7 +28,7 @@ from omniroute.relay.call import Call
 from omniroute.relay.decision import decide
 from omniroute.relay.demand import LARGEST_PICTURE, Demand
 from omniroute.relay.queue import candidates
-from omniroute.relay.relay import Exchange, Prepare, run
+from omniroute.relay.relay import Exchange, run
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Orders, Target
 from omniroute.upstream.client import Client, classify, named
@@ -58,15 +58,11 @@ async def answer(operation: Operation[Q, A], codec: UnaryClient[Q, A], call: Cal
     asking = _Asking(operation, codec, call, client, head)
     decide(call)
 
-    def work() -> Awaitable[None]:
+    async def work() -> None:
         admission.admit(call, asking.demand)
-        return _run(call, asking.prepare)
+        await run(call, await candidates(call), asking.prepare)
 
     await idempotency.guarded(call, work)
-
-
-async def _run(call: Call, prepare: Prepare) -> None:
-    await run(call, await candidates(call), prepare)
 
 
 class _Asking(Generic[Q, A]):

@@ -289,3 +289,29 @@ def test_a_hit_is_served_while_every_account_cools_down_and_after_a_restart_and_
         assert ask(rig, "openai", "whole", words).headers[FIRST] == "HIT"
         assert ask(rig, "openai", "whole", other).headers[FIRST] == "MISS"
         assert ask(rig, "openai", "whole", other).headers[FIRST] == "HIT"
+
+
+def test_of_two_that_race_the_answer_of_the_faster_one_is_kept():
+    from support.providers import saying
+
+    slow, fast = saying(Says(text="The slow one.")), saying(Says(text="The fast one."))
+
+    def script(asked: Asked) -> Script:
+        if "/messages" not in asked.path:
+            late = slow(asked)
+            late.pause = 3.0
+            return late
+        return fast(asked)
+
+    more = """
+cache: {}
+combos:
+  both: {strategy: priority, targets: [open/chat, anth/chat], hedge: {after: 50ms, budget: 100%}}
+"""
+    with Rig(more.strip()) as rig:
+        rig.script(script)
+        words = [{"role": "user", "content": "Who is it?"}]
+        for expected in ("MISS", "HIT"):
+            heard = ask(rig, "openai", "stream", words, model="both")
+            assert (heard.text, heard.headers[FIRST]) == ("The fast one.", expected)
+            assert heard.headers["x-omniroute-provider"] == "anth"
