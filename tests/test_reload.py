@@ -28,6 +28,7 @@ from omniroute.app import Service
 from omniroute.config import bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides
+from omniroute.routing.caller import IpFilter, Networks
 from omniroute.routing.policies import Policies, stranger
 from omniroute.routing.tables import ANONYMOUS, Policy, Principal, Revision, Target
 from omniroute.routing.tables import Gateway as Snapshot
@@ -401,6 +402,10 @@ def effective(value: Any, subjects: tuple[list[Principal], list[str], list[Targe
                 [[refuse(each, 0.0) for each in everything] for refuse in value.refuse],
                 (value.route, value.prefer, value.orders),
             )
+        case Networks():
+            return value.texts
+        case IpFilter():
+            return value.listed.texts, value.blocks
         case Policies():
             return [effective(policy, subjects) for policy in value.all]
         case msgspec.Struct():
