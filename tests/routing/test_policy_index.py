@@ -62,8 +62,11 @@ def test_the_index_finds_those_that_a_look_at_each_would_find_in_their_order(som
 
 
 def test_what_is_found_is_remembered():
-    table = Policies([policy("p", keys=frozenset({"a"}))])
-    assert table.standing(principal("a"), "chat") is table.standing(principal("a"), "chat")
+    table = Policies([policy("p", keys=frozenset({"a"})), policy("q", tags={"x": "y"})])
+    caller = principal("a")
+    assert table.standing(caller, "chat") is table.standing(caller, "chat")
+    assert [one.name for one in table.standing(principal("a", x="y"), "chat").enforced] == ["p", "q"]
+    assert [one.name for one in table.standing(caller, "chat").enforced] == ["p"]
     assert table.standing(ANONYMOUS, "chat").enforced == ()
 
 
