@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omniroute.formats.fold import fold
@@ -35,6 +35,7 @@ from omniroute.formats.redaction.patterns import PATTERNS, Named
 from omniroute.formats.redaction.scrubber import MOST_REJECTED, Finder, Finders, Scrubber
 from omniroute.formats.redaction.text import PlainText
 
+unhurried = settings(deadline=None)  # the engine builds its automata when they are first needed
 ALL = Finders([Finder(one, f"[{name.upper()}]") for name, one in PATTERNS.items()])
 
 
@@ -124,6 +125,7 @@ def in_pieces(way: PlainText | ArgumentsText, cut: list[str]) -> str:
     return "".join(map(way.feed, cut)) + way.close()
 
 
+@unhurried
 @given(TEXTS, SIZES)
 def test_a_text_in_pieces_is_redacted_as_the_whole_is(text, sizes):
     assert in_pieces(PlainText(ALL), pieces(text, sizes)) == in_pieces(PlainText(ALL), [text])
@@ -131,6 +133,7 @@ def test_a_text_in_pieces_is_redacted_as_the_whole_is(text, sizes):
         assert in_pieces(PlainText(ALL), pieces(text, sizes)) == scrubbed(text)
 
 
+@unhurried
 @given(TEXTS, st.booleans(), SIZES)
 def test_arguments_in_pieces_are_redacted_as_the_whole_are_and_stay_json(text, ascii_only, sizes):
     text = text.replace("\ud83d", "")
@@ -142,6 +145,7 @@ def test_arguments_in_pieces_are_redacted_as_the_whole_are_and_stay_json(text, a
     assert json.loads(redacted(written.encode(), ALL, free=True)) == json.loads(told)
 
 
+@unhurried
 @given(TEXTS)
 def test_what_holds_nothing_stays_as_it_was_written(text):
     nothing = Finders([Finder(Named("never-in-there", ""), "X")])
@@ -158,6 +162,7 @@ def test_arguments_that_are_no_json_go_through_as_they_are(written):
     assert in_pieces(ArgumentsText(ALL), list(written)) == written
 
 
+@unhurried
 @given(
     st.lists(st.sampled_from(["a" * 50, "4111 1111 ", "a@", "x.", "sk-" + "a" * 90, "eyJ" + "b" * 300]), max_size=40)
 )
@@ -181,6 +186,7 @@ def run(events: list[Any]) -> list[Any]:
     return Redacted(ALL)(events)
 
 
+@unhurried
 @given(TEXTS, SIZES, st.sampled_from([TextDelta, RefusalDelta, ThinkingDelta]))
 def test_a_block_of_an_answer_is_redacted_as_the_whole_is(text, sizes, kind):
     text = text.replace("\ud83d", "")
@@ -305,6 +311,7 @@ json_values = st.recursive(
 )
 
 
+@unhurried
 @given(json_values, st.integers(0, 4))
 def test_a_body_stays_json_and_has_no_find_left(value, indent):
     body = json.dumps(value, indent=indent or None).encode()
