@@ -6,13 +6,13 @@
 #   make generate    the schema and the pages of docs/ that come from the code
 #   make format      ruff, also what it can fix
 #   make bench       what a request costs, next to a bare relay; make bench-pairs: each client before each upstream;
-#                    make bench-conversation: a long conversation, without sockets
+#                    make bench-conversation: a long conversation, without sockets; make bench-engine: limits, money, cache
 #   make lock        both lock files anew (needs uv)
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: serve test check lint types generated generate format lock bench bench-pairs bench-conversation clean
+.PHONY: serve test check lint types generated generate format lock bench bench-pairs bench-conversation bench-engine clean
 
 serve: .venv/.runtime
 	$(BIN)/python -m omniroute serve $(SERVE)
@@ -47,6 +47,9 @@ bench: .venv/.dev
 
 bench-pairs: .venv/.dev
 	$(BIN)/python bench/pairs.py
+
+bench-engine: .venv/.dev
+	$(BIN)/python bench/engine.py
 
 bench-conversation: .venv/.dev
 	$(BIN)/python bench/conversation.py
