@@ -19,8 +19,8 @@ from support.rig import Rig
 from omniroute.formats import anthropic
 
 MODELS = {"openai": "open-claude", "anthropic": "anth-claude"}
-LOSSES = {"openai": ["cache_control", "defer_loading", "context_management"], "anthropic": []}
-"""What of its requests an upstream's format has no words for."""
+LOSSES = {"openai": ["cache_control", "defer_loading", "user", "context_management"], "anthropic": []}
+"""What of its requests an upstream's format has no words for, or not as many: its user is named in more characters."""
 OWN = {"accept-encoding", "content-length", "content-type", "host", "x-api-key"}
 """Headers to a provider that are the gateway's."""
 

@@ -245,6 +245,8 @@ def prepared(of):
         gateway=SimpleNamespace(orders=None),
         policies=(),
         head=None,
+        pictures={},
+        cleared={},
     )
     return counting._prepare(call, openai_chat.peek(body), of, "anthropic")
 
@@ -306,6 +308,8 @@ def test_what_one_format_counts_can_be_asked_of_every_other(form):
         gateway=SimpleNamespace(orders=None),
         policies=(),
         head=None,
+        pictures={},
+        cleared={},
     )
     place = Endpoint(origin=Origin("http", "127.0.0.1", 1), base_path="")
     upstream = msgspec.structs.replace(target().upstream, endpoints={form: place})

@@ -42,6 +42,7 @@ def body(gateway: Any, form: str, principal: Principal = ANONYMOUS, query: bytes
         path="",
         scope={"query_string": query},
         send=send,
+        claim=None,
     )
     client: Any = None
     asyncio.run(listing.models(call, client, b""))

@@ -53,6 +53,9 @@ def tried(failures: list[UpstreamError], deadline: float) -> tuple[list[float], 
             committed=False,
             tries=0,
             upstream_time=0.0,
+            route=None,
+            usage=None,
+            cost=None,
         )
         await relay._try(call, candidate, exchange)
         return loop.time() - 1000.0

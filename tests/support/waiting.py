@@ -53,6 +53,9 @@ class Rig:
             place=None,
             hold=None,
             head=SimpleNamespace(stream=False, body=b""),
+            headers=[],
+            shadows=(),
+            claim=None,
         )
 
     async def request(
