@@ -47,9 +47,10 @@ def choose(call: Call, turn: Turn) -> list[Candidate]:
     """The candidates that may be tried, in order; `turn` gives the turns of rotations. Raises CallError if there are
     none."""
     candidates = planned(call, turn)
-    if not usable(candidates):
+    taken = accepted(call, candidates)
+    if not taken:
         raise refusal(call, candidates, call.state.clock.monotonic())
-    return accepted(call, candidates)
+    return taken
 
 
 def planned(call: Call, turn: Turn) -> list[Candidate]:
@@ -115,6 +116,8 @@ def accepted(call: Call, candidates: list[Candidate]) -> list[Candidate]:
 
 def patience(candidates: list[Candidate]) -> float:
     """Seconds for the whole request: what its targets may take, one after the other."""
+    if len(candidates) == 1:
+        return candidates[0].target.deadlines.total
     targets = {candidate.target.id: candidate.target for candidate in candidates if not candidate.denied}
     return sum(target.deadlines.total for target in targets.values())
 

@@ -33,6 +33,8 @@ GO = Leave()
 def leave(state: State, candidate: Candidate, now: float) -> Leave | None:
     """Leave to call; None where the connection or the model on it is blocked. It is given back with `report`."""
     breakers, connection = state.breakers, candidate.connection
+    if breakers.is_calm():
+        return GO
     first = breakers.admit(connection.id, now)
     if first is None:
         return None
@@ -50,6 +52,8 @@ def report(
     state: State, candidate: Candidate, given: Leave, outcome: Outcome, failure: UpstreamError | None, now: float
 ) -> None:
     """What became of the call. A failure counts against what it was about, and tells nothing of the other."""
+    if failure is None and state.breakers.is_calm():  # what did not fail counts against nobody
+        return
     connection, model = candidate.connection, candidate.target.model
     of_connection = of_model = outcome
     about_model = failure is not None and scope_of(failure, model) == "model"

@@ -32,15 +32,15 @@ class Obstacle(msgspec.Struct, frozen=True):
 
 def obstacle(target: Target, connection: Connection, state: State, now: float) -> Obstacle | None:
     """What keeps the target from being asked on the connection; None if nothing does."""
-    health = state.breakers.view(connection.id, now)
-    if health is not None and health.blocked:
-        return Obstacle(health.reason, health.until, health.kind)
-    both = on(connection.id, target.model)
-    health = state.breakers.view(both, now)
-    if health is not None and health.blocked:
-        return Obstacle(f"`{target.model}` {health.reason}", health.until, health.kind)
+    if not state.breakers.is_calm():
+        health = state.breakers.view(connection.id, now)
+        if health is not None and health.blocked:
+            return Obstacle(health.reason, health.until, health.kind)
+        health = state.breakers.view(on(connection.id, target.model), now)
+        if health is not None and health.blocked:
+            return Obstacle(f"`{target.model}` {health.reason}", health.until, health.kind)
     if state.quotas.any_short():
-        for name in (connection.id, both):
+        for name in (connection.id, on(connection.id, target.model)):
             shortage = state.quotas.short(name, now)
             if shortage is not None and now < shortage.empty_until:
                 return Obstacle(f"no {shortage.unit} left, says the provider", shortage.empty_until, "rate_limited")

@@ -82,6 +82,10 @@ class Breakers(Protocol):
     A call goes through `admit`, and what it was given is handed back with `note`, once, however the call ends.
     """
 
+    def is_calm(self) -> bool:
+        """Whether nothing is known against anybody: then nobody need be asked about."""
+        ...
+
     def view(self, connection: str, now: float) -> View | None:
         """What is known against it; None if nothing is."""
         ...

@@ -89,6 +89,9 @@ class MemoryBreakers:
         self._scores: dict[str, Score] = {}
         self._models = models
 
+    def is_calm(self) -> bool:
+        return not self._scores
+
     def view(self, connection: str, now: float) -> View | None:
         score = self._scores.get(connection)
         if score is None or not (score.failures or score.open or now < score.until):
