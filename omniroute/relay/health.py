@@ -26,6 +26,8 @@ class Leave(msgspec.Struct, frozen=True):
 
 SHARED: frozenset[Outcome] = frozenset({"rate_limited", "quota"})
 """Outcomes that say something of all connections that share the quota."""
+NOTHING = b"0"
+"""What an answer says of a limit that is used up."""
 GO = Leave()
 """Leave for a call that is no probe."""
 
@@ -75,6 +77,12 @@ def learn(state: State, candidate: Candidate, headers: Sequence[tuple[bytes, byt
         return
     now = state.clock.monotonic()
     connection = candidate.connection.id
+    if state.quotas.rests(connection, now) and not any(value == NOTHING for _, value in told):
+        return
+    plenty = True
     for scope, allowances in quota.allowances(told, state.clock.now(), now).items():
         name = connection if scope == "connection" else on(connection, candidate.target.model)
         state.quotas.learn(name, allowances, now)
+        plenty = plenty and all(one.plenty for one in allowances)
+    if plenty:
+        state.quotas.rest(connection, now)

@@ -13,6 +13,10 @@ import msgspec
 
 FEW = 0.05
 """The share of a limit from which on others come first."""
+PLENTY = 0.25
+"""The share of a limit above which nobody need look at the next answer at once."""
+LOOK_AGAIN = 0.1
+"""Seconds after which the answers of a connection with plenty left are read again: reading one costs 8 µs."""
 NAMES = 1024
 """How many names are kept, for callers may ask for any model."""
 
@@ -27,6 +31,10 @@ class Allowance(msgspec.Struct, frozen=True):
     limit: float | None
     until: float
     usable: float
+
+    @property
+    def plenty(self) -> bool:
+        return self.limit is not None and self.remaining > self.limit * PLENTY
 
     @property
     def few(self) -> bool:
@@ -46,6 +54,14 @@ class Quotas(Protocol):
 
     def learn(self, name: str, allowances: Sequence[Allowance], now: float) -> None:
         """What an answer said; it replaces what was known of the same name."""
+        ...
+
+    def rest(self, connection: str, now: float) -> None:
+        """The connection has plenty of everything: its next answers need not be read for a while."""
+        ...
+
+    def rests(self, connection: str, now: float) -> bool:
+        """Whether its answers need not be read now, unless one says that nothing is left."""
         ...
 
     def short(self, name: str, now: float) -> Shortage | None:
@@ -68,6 +84,7 @@ class MemoryQuotas:
         self._known: dict[str, Sequence[Allowance]] = {}
         self._short: dict[str, Shortage] = {}
         self._names = names
+        self._resting: dict[str, float] = {}
 
     def learn(self, name: str, allowances: Sequence[Allowance], now: float) -> None:
         self._known.pop(name, None)
@@ -80,6 +97,12 @@ class MemoryQuotas:
             oldest = next(iter(self._known))
             del self._known[oldest]
             self._short.pop(oldest, None)
+
+    def rest(self, connection: str, now: float) -> None:
+        self._resting[connection] = now + LOOK_AGAIN
+
+    def rests(self, connection: str, now: float) -> bool:
+        return now < self._resting.get(connection, 0.0)
 
     def short(self, name: str, now: float) -> Shortage | None:
         shortage = self._short.get(name)
