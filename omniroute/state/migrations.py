@@ -91,8 +91,10 @@ _one_at_a_time = threading.Lock()
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Bring the file to `VERSION`; every step is a transaction of its own."""
+    """Bring the file to `VERSION`; every step is a transaction of its own. A new file is made one that is written ahead:
+    two that do so at once refuse each other."""
     with _one_at_a_time:
+        connection.execute("PRAGMA journal_mode = WAL")
         _upgrade(connection)
 
 
