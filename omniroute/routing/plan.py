@@ -95,17 +95,13 @@ def plan(
 ) -> list[Candidate]:
     """All candidates of the route in the order of trial, those that are out of the question among them. `limits` are
     those that hold for every candidate, besides those of policies; a try reserves `tokens` from them."""
-    alone = _alone(route)
-    if alone and not policies and not limits and len(alone[0][0].upstream.connections) == 1:
-        target = alone[0][0]
-        denial = _denial(target, asked, operation, (), 0.0)
-        return [_judge(target, target.upstream.connections[0], alone[0][1], denial, state, now)]
     moment = Moment(state.scores, turn, state.random, now, facts.stream)
     candidates: list[Candidate] = []
     time = state.clock.now() if policies else 0.0
     seen = set()
     orders: dict[str, Sequence[Connection]] = {}  # a request is one turn, however many models of a provider it may use
-    for target, within, home, unmet in alone or _targets(route, state, moment, facts, (), "", sticky=False):
+    denial: tuple[Denial, str] | None
+    for target, within, home, unmet in _alone(route) or _targets(route, state, moment, facts, (), "", sticky=False):
         denial = ("condition", unmet) if unmet else _denial(target, asked, operation, policies, time)
         holding = for_target(limits, policies, asked, target) if policies else limits
         upstream = target.upstream
