@@ -16,11 +16,12 @@ from math import inf
 import msgspec
 
 from omniroute.errors import Forbidden, LimitReached, Unavailable
+from omniroute.relay.admit import client
 from omniroute.relay.asgi import Pairs
 from omniroute.relay.call import Call
 from omniroute.relay.demand import Demand
 from omniroute.routing import limiting
-from omniroute.routing.caller import client_ip, customer
+from omniroute.routing.caller import customer
 from omniroute.routing.plan import Candidate, usable
 from omniroute.routing.resolve import resolve
 from omniroute.routing.tables import ANONYMOUS, UNLIMITED, Route
@@ -74,7 +75,7 @@ def _take(call: Call, callers: Sequence[Limit], hold: Hold) -> None:
     address = ""
     for limit in callers:
         if limit.per == "ip":
-            address = customer(_address(call))
+            address = customer(client(call.scope, call.gateway.server.trusted_proxies))
             break
     assert call.principal is not None
     charges = limiting.of_caller(callers, call.principal, address, hold.tokens)
@@ -85,11 +86,6 @@ def _take(call: Call, callers: Sequence[Limit], hold: Hold) -> None:
         call.hold = Hold(denied=taken)
         raise refusal(taken)
     hold.lease = taken
-
-
-def _address(call: Call) -> str:
-    peer = call.scope.get("client")
-    return client_ip(peer[0] if peer else "", call.headers, call.gateway.server.trusted_proxies)
 
 
 def refusal(denied: Denied) -> LimitReached:

@@ -14,7 +14,7 @@ from omniroute.routing.tables import ANONYMOUS, Gateway, Principal
 
 def client(scope: Scope, trusted: Networks) -> str:
     """The address of the client; empty where the connection has none."""
-    peer = scope["client"]
+    peer = scope.get("client")
     return client_ip(peer[0] if peer else "", scope["headers"], trusted)
 
 

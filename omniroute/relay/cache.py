@@ -24,6 +24,7 @@ from omniroute.relay.asgi import respond
 from omniroute.relay.attempt import Prepared, is_stream, read
 from omniroute.relay.call import Call
 from omniroute.relay.pump import send_whole
+from omniroute.relay.subject import decoded
 from omniroute.routing import cacheable
 from omniroute.routing.policies import refusal
 from omniroute.routing.tables import Caching, Semantic
@@ -99,12 +100,11 @@ def _circumstances(call: Call, caching: Caching, betas: list[tuple[str, str]]) -
 
 def _comparable(call: Call, head: Head) -> Chat | None:
     """The request in no format's words; None where its answer is not to be given again."""
-    if call.chat is None:
-        try:
-            call.chat = call.codec.decode_request(head)
-        except BadRequest:  # an upstream of its own format may understand it, and will say so if not
-            return None
-    return None if cacheable.why_not(call.chat) else call.chat
+    try:
+        chat = decoded(call, head)
+    except BadRequest:  # an upstream of its own format may understand it, and will say so if not
+        return None
+    return None if cacheable.why_not(chat) else chat
 
 
 def _warm(raw: msgspec.Raw | None) -> bool:

@@ -13,6 +13,7 @@ from omniroute.formats.codec import Head
 from omniroute.formats.ir import Audio, Block, Chat, Document, Image, ToolResult
 from omniroute.relay.call import Call
 from omniroute.relay.session import session_of
+from omniroute.relay.subject import decoded
 from omniroute.routing.conditions import NO_FACTS, NO_TAGS, NOTHING, Content, Facts
 from omniroute.routing.tables import NO_NEEDS, Needs
 from omniroute.state.roster import LONGEST
@@ -39,9 +40,8 @@ def _prompt(call: Call, head: Head) -> tuple[int, frozenset[Content]]:
     knows how to read, the size is all that can be told."""
     if call.operation == "chat":
         try:
-            if call.chat is None:
-                call.chat = call.codec.decode_request(head)
-            return tokens.rough(call.chat, head.model), frozenset(_contents(call.chat))
+            chat = decoded(call, head)
+            return tokens.rough(chat, head.model), frozenset(_contents(chat))
         except BadRequest:
             return round(len(head.body) / tokens.BYTES_PER_TOKEN), NOTHING
     return round(len(head.body) / tokens.BYTES_PER_TOKEN), NOTHING

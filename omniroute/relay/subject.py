@@ -10,8 +10,8 @@ from omniroute.formats.codec import Head
 from omniroute.formats.ir import Chat
 from omniroute.policy.conditions import traits_of
 from omniroute.relay import estimate
+from omniroute.relay.admit import client
 from omniroute.relay.call import Call
-from omniroute.routing.caller import client_ip
 
 
 class Asked:
@@ -26,9 +26,7 @@ class Asked:
 
     @property
     def ip(self) -> str:
-        call = self._call
-        peer = call.scope.get("client")
-        return client_ip(peer[0] if peer else "", call.headers, call.gateway.server.trusted_proxies)
+        return client(self._call.scope, self._call.gateway.server.trusted_proxies)
 
     @cached_property
     def agent(self) -> str:
