@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import msgspec
 import pytest
 from support.tables import PROFILE, combo, connection, state, target
 
 from omniroute.catalog import Price
-from omniroute.config.spec import words
+from omniroute.config.spec.combos import ComboSpec, WhenSpec
+from omniroute.config.spec.providers import ProviderSpec
 from omniroute.routing import conditions, tables
 from omniroute.routing.conditions import Condition, Facts
 from omniroute.routing.plan import plan
@@ -50,9 +51,10 @@ def near(count: int, expected: float) -> bool:
 
 
 def test_the_language_has_these_strategies_selections_and_contents() -> None:
-    assert set(STRATEGIES) == set(get_args(words.Strategy)) == set(get_args(tables.Strategy))
-    assert set(SELECTIONS) == set(get_args(words.Selection)) == set(get_args(tables.Selection))
-    assert get_args(words.Content) == get_args(conditions.Content)
+    combos, providers, when = map(get_type_hints, (ComboSpec, ProviderSpec, WhenSpec))
+    assert set(STRATEGIES) == set(get_args(combos["strategy"])) == set(get_args(tables.Strategy))
+    assert set(SELECTIONS) == set(get_args(providers["selection"])) == set(get_args(tables.Selection))
+    assert get_args(get_args(when["has"])[0]) == get_args(conditions.Content)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

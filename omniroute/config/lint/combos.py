@@ -10,9 +10,9 @@ from omniroute.config.lint.names import Unknown
 from omniroute.config.lint.subject import Rule, Subject, targets
 from omniroute.config.spec.combos import ComboSpec, TargetSpec, WhenSpec
 from omniroute.config.spec.providers import ModelSpec
-from omniroute.config.spec.words import Strategy
 from omniroute.document import Place, quoted
 from omniroute.errors import Problem
+from omniroute.routing.tables import Strategy
 
 
 def reversed_bounds(subject: Subject) -> Iterator[Problem]:

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from omniroute.config.spec.words import Content, Duration, Lasting, Name, Node, Percent, Reference, Strategy
+from omniroute.config.spec.words import Duration, Lasting, Name, Node, Percent, Reference
 from omniroute.errors import UpstreamKind
+from omniroute.routing.conditions import Content
+from omniroute.routing.tables import Strategy
 
 
 class WhenSpec(Node, frozen=True, kw_only=True):

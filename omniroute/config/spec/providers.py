@@ -20,9 +20,9 @@ from omniroute.config.spec.words import (
     Node,
     ProviderType,
     SecretRef,
-    Selection,
     form,
 )
+from omniroute.routing.tables import Selection
 
 
 class ConnectionSpec(Node, frozen=True, kw_only=True):

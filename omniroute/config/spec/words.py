@@ -175,22 +175,6 @@ Headers = Annotated[
 
 Format = Literal["openai_chat", "anthropic", "openai_responses", "gemini", "ollama"]
 ProviderType = Literal["openai-compatible", "anthropic-compatible", "gemini-compatible", "ollama-compatible", "demo"]
-Selection = Literal["fill-first", "round-robin", "random", "weighted", "least-used", "p2c"]
-Strategy = Literal[
-    "priority",
-    "fill-first",
-    "weighted",
-    "round-robin",
-    "random",
-    "strict-random",
-    "cost-optimized",
-    "context",
-    "least-used",
-    "latency",
-    "p2c",
-    "lkgp",
-]
-Content = Literal["tools", "images", "documents", "audio", "reasoning"]
 Capability = Literal["tools", "vision", "pdf", "audio_in", "json_schema", "reasoning", "prompt_cache", "web_search"]
 Role = Literal["client", "admin.read", "admin.write"]
 Operation = Literal["chat", "count_tokens", "embeddings", "images", "transcriptions"]
