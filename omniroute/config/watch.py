@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from watchfiles import awatch
@@ -43,7 +44,7 @@ async def watch(watched: Watched, changed: Changed) -> None:
             log.warning("a directory of the configuration is gone")
         if not places:
             await asyncio.sleep(LOOK / 1000)
-        await _tell(changed)  # nobody was watching in between
+            await _tell(changed)
 
 
 async def _until_others(places: dict[Path, int], watched: Watched, changed: Changed) -> None:
@@ -58,11 +59,20 @@ async def _until_others(places: dict[Path, int], watched: Watched, changed: Chan
         recursive=False,
         watch_filter=None,
     )
-    async for changes in bursts:
-        if _matter((path for _, path in changes), watched()):
-            await _tell(changed)
-        if _places(watched()) != places:
-            return
+    following = asyncio.ensure_future(anext(bursts))
+    try:
+        await asyncio.sleep(0)  # in which the watch begins
+        await _tell(changed)  # nobody was watching until then
+        while _places(watched()) == places:
+            changes = await following
+            following = asyncio.ensure_future(anext(bursts))
+            if _matter((path for _, path in changes), watched()):
+                await _tell(changed)
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError, StopAsyncIteration, FileNotFoundError):
+            await following
+        await bursts.aclose()
 
 
 async def _tell(changed: Changed) -> None:

@@ -25,13 +25,14 @@ class Heard:
 
 
 def watching(watched, scenario):
-    """Runs a scenario while a watch runs, once the watch has begun."""
+    """Runs a scenario while a watch runs, once it has begun and has said so."""
 
     async def run():
         heard = Heard()
         task = asyncio.create_task(watch.watch(watched, heard))
         try:
-            await asyncio.sleep(0.25)
+            await heard.next()
+            heard.calls = 0
             await scenario(heard)
         finally:
             task.cancel()
@@ -206,3 +207,33 @@ def test_a_callback_that_fails_does_not_end_the_watch(tmp_path, caplog):
 
     asyncio.run(run())
     assert "could not be read again" in caplog.text
+
+
+def test_what_changes_while_a_new_directory_is_taken_up_is_not_missed(tmp_path):
+    places = [tmp_path / "config"]
+    for name in ("config", "policies"):
+        (tmp_path / name).mkdir()
+    file = tmp_path / "policies" / "a.yaml"
+    seen = []
+
+    async def read():
+        """What is there, as a reload reads it; and an edit right after every reading but the last two."""
+        seen.append(file.read_text() if file.exists() else "")
+        if (tmp_path / "config" / "main.yaml").exists():
+            places[1:] = [tmp_path / "policies"]
+        if 1 < len(seen) < 5:
+            file.write_text(str(len(seen)))
+
+    async def run():
+        task = asyncio.create_task(watch.watch(lambda: places, read))
+        async with asyncio.timeout(5):
+            while not seen:
+                await asyncio.sleep(0.01)
+            (tmp_path / "config" / "main.yaml").write_text("include")
+            while "4" not in seen:
+                await asyncio.sleep(0.01)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
