@@ -411,21 +411,6 @@ CLIENT_TEXTS = {
     "POST /api/embed": "Vectors for clients that speak Ollama.",
     "POST /api/embeddings": "The same as Ollama had it first: one `prompt`, one `embedding`.",
 }
-MANAGEMENT_TEXTS = {
-    "GET /health": "Whether the process lives.",
-    "GET /livez": "The same, by Kubernetes' name.",
-    "GET /readyz": "200 if requests may be sent here, 503 while it drains.",
-    "GET /api/monitoring/health": "`healthy`, `degraded` or `unhealthy`; to administrators also why: each connection, "
-    "the ledger, the configuration.",
-    "POST /api/auth/login": 'Takes `{"password"}`, sets the session cookie and gives the `csrfToken`. Five wrong ones '
-    "in five minutes from one address are a 429.",
-    "POST /api/auth/logout": "Ends the session.",
-    "GET /api/auth/status": "Whether the request would be let in, and the `csrfToken` of its session.",
-    "GET /api/config": "The running configuration as it is written, with references where the secrets are.",
-    "GET /api/config/status": "Which revision runs, whether it is that of the files, and if not, the problems.",
-    "POST /api/config/reload": "Reads the files again. 200 when they run (`changed` says whether they are others), 422 "
-    "with the problems when they do not make a gateway; then the old one goes on.",
-}
 
 
 def endpoints() -> str:
@@ -433,7 +418,6 @@ def endpoints() -> str:
     clients = {f"{row.method} {row.path}": row for row in ingress.ENDPOINTS}
     management = {f"{row.method} {row.path}": row for row in api.ENDPOINTS}
     assert set(CLIENT_TEXTS) == set(clients)
-    assert set(MANAGEMENT_TEXTS) == set(management)
     page = NOTE + ENDPOINTS
     for name, row in clients.items():
         limit = (
@@ -448,7 +432,7 @@ def endpoints() -> str:
         page += f"| `{name}` | {row.format} | {limit} | {CLIENT_TEXTS[name]} |\n"
     page += MANAGEMENT
     for name, one in management.items():
-        page += f"| `{name}` | {one.access} | {MANAGEMENT_TEXTS[name]} |\n"
+        page += f"| `{name}` | {one.access} | {one.summary} |\n"
     return page + ACCESS
 
 

@@ -87,7 +87,28 @@ def _under_tls(request: Request) -> bool:
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path="/api/auth/login", access="public", body_limit=4096, serve=login),
-    Endpoint(method="POST", path="/api/auth/logout", access="public", body_limit=4096, serve=logout),
-    Endpoint(method="GET", path="/api/auth/status", access="public", body_limit=0, serve=status),
+    Endpoint(
+        method="POST",
+        path="/api/auth/login",
+        access="public",
+        body_limit=4096,
+        serve=login,
+        summary='Takes `{"password"}`, sets the session cookie and gives the `csrfToken`. Five wrong ones in five minutes from one address are a 429.',
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/auth/logout",
+        access="public",
+        body_limit=4096,
+        serve=logout,
+        summary="Ends the session.",
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/auth/status",
+        access="public",
+        body_limit=0,
+        serve=status,
+        summary="Whether the request would be let in, and the `csrfToken` of its session.",
+    ),
 )

@@ -59,7 +59,28 @@ async def reload(plane: Plane, _request: Request) -> Answer:
 
 
 ENDPOINTS = (
-    Endpoint(method="GET", path="/api/config", access="admin.read", body_limit=0, serve=show),
-    Endpoint(method="GET", path="/api/config/status", access="admin.read", body_limit=0, serve=status),
-    Endpoint(method="POST", path="/api/config/reload", access="admin.write", body_limit=4096, serve=reload),
+    Endpoint(
+        method="GET",
+        path="/api/config",
+        access="admin.read",
+        body_limit=0,
+        serve=show,
+        summary="The running configuration as it is written, with references where the secrets are.",
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/config/status",
+        access="admin.read",
+        body_limit=0,
+        serve=status,
+        summary="Which revision runs, whether it is that of the files, and if not, the problems.",
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/config/reload",
+        access="admin.write",
+        body_limit=4096,
+        serve=reload,
+        summary="Reads the files again. 200 when they run (`changed` says whether they are others), 422 with the problems when they do not make a gateway; then the old one goes on.",
+    ),
 )

@@ -80,10 +80,10 @@ def told(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     return [{field: getattr(problem, field) for field in TOLD} for problem in problems]
 
 
-def common_headers(control: Control, name: str) -> Pairs:
+def common_headers(control: Control, name: str, media: str = "application/json") -> Pairs:
     """Of every answer. Nothing of the management plane is to be kept by a cache or guessed at by a browser."""
     return [
-        (b"content-type", b"application/json"),
+        (b"content-type", media.encode("latin-1")),
         (b"x-request-id", name.encode("latin-1")),
         (b"x-omniroute-config", control.live.current.revision.label.encode()),
         (b"cache-control", b"no-store"),

@@ -19,6 +19,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from omniroute.errors import UpstreamKind
+from omniroute.state.audit import Audit, MemoryAudit
 from omniroute.state.budgets import Budgets
 from omniroute.state.cache import Cache
 from omniroute.state.idempotency import Idempotency
@@ -321,3 +322,4 @@ class State(msgspec.Struct, frozen=True):
     roster: Roster = msgspec.field(default_factory=MemoryRoster)
     quotas: Quotas = msgspec.field(default_factory=MemoryQuotas)
     line: Line = msgspec.field(default_factory=Line)
+    audit: Audit = msgspec.field(default_factory=MemoryAudit)

@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from litestar import Litestar
 
 from omniroute import api
+from omniroute.api.endpoint import Endpoint
 from omniroute.errors import Fault, Problem
 from omniroute.formats.patch import Quirks
 from omniroute.routing.live import Live
@@ -198,11 +199,11 @@ def client_shape(path: str, fault: Fault, name: str) -> bytes | None:
 class Browser:
     """Sends requests straight into the ASGI application."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, endpoints: Sequence[Endpoint] = api.ENDPOINTS) -> None:
         self.application = application
         self.time = application.time
         self.asgi = Litestar(
-            api.routes(application),
+            api.routes(application, endpoints),
             openapi_config=None,
             logging_config=None,
             exception_handlers=api.exception_handlers(application, client_shape),
