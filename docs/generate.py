@@ -38,6 +38,10 @@ ENVIRONMENT = {
         "INITIAL_PASSWORD",
         "The administrator's password as long as there is no `auth.password_hash`.",
     ),
+    "secret_key": (
+        "OMNIROUTE_SECRET_KEY",
+        "Seals the secrets that are kept in `server.data_dir` (AES-256-GCM); without it only the mode of the file guards them.",
+    ),
     "log_level": ("OMNIROUTE_LOG_LEVEL", "`DEBUG`, `INFO`, `WARNING` or `ERROR`; else `INFO`."),
 }
 WORDS = {
@@ -81,8 +85,8 @@ Everything that a file may say, with type, default and meaning. `config/omnirout
 
 - A **duration** has a unit: `500ms`, `30s`, `5m`, `12h`, `1d`. A **size** too: `64KiB`, `20MiB`. A **day** is
   `2027-06-30`, and UTC. Prices are USD per million tokens.
-- A **secret reference** is `${env:NAME}` or `${file:/path}` and nothing else: a value that stands in the file is an
-  error. An **address** is `http://…` or `https://…`, or such a reference.
+- A **secret reference** is `${env:NAME}`, `${file:/path}`, or `${secret:NAME}` for one that was handed to the gateway
+  through `/api`, which keeps it in `server.data_dir`; a value that stands in the file is an error. An **address** is `http://…` or `https://…`, or such a reference.
 - Optional means absent, never null; an unknown key is an error. Only `true`, `false` and plain decimal numbers are
   anything but text: `on`, `yes`, `012` and `22:22` are what they look like.
 - A saved change counts from the next request on, without a restart; only `host`, `port`, `data_dir` and

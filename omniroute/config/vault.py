@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from omniroute.errors import OmniRouteError
+from omniroute.secret import Secret
 
 FILE = "secrets"
 """Its name below `server.data_dir`."""
@@ -52,7 +53,7 @@ class Vault:
     """The secrets of one directory of run-time data, by name. `key` is what `OMNIROUTE_SECRET_KEY` says, None where it
     is not set. Whoever writes holds a lock that other processes honour too."""
 
-    def __init__(self, folder: Path, key: str | None) -> None:
+    def __init__(self, folder: Path, key: Secret | None) -> None:
         self.path = folder / FILE
         self._key = key
         self._derived: tuple[str, bytes] | None = None
@@ -205,6 +206,6 @@ class Vault:
         if self._derived is None or self._derived[0] != salt:
             from cryptography.hazmat.primitives.kdf.scrypt import Scrypt  # noqa: PLC0415 - as above
 
-            derived = Scrypt(salt=b64decode(salt), length=32, n=COST, r=8, p=1).derive(self._key.encode())
+            derived = Scrypt(salt=b64decode(salt), length=32, n=COST, r=8, p=1).derive(self._key.reveal().encode())
             self._derived = (salt, derived)
         return self._derived[1]
