@@ -244,7 +244,7 @@ REMEDIES = {
     "OR240": "Take the name of a key under `keys`.",
     "OR290": "Correct the name, or add what it names.",
     "OR301": "Rename one of them; callers would never reach the alias.",
-    "OR302": "Add a connection with an `api_key`.",
+    "OR302": "Give the connection its `api_key`, by reference.",
     "OR303": "Make another key: `omniroute key new`.",
     "OR304": "Take a day that exists.",
     "OR305": "Set what is named, all of it, or listen on `127.0.0.1`. `omniroute serve --insecure` starts all the same, "
@@ -281,6 +281,7 @@ REMEDIES = {
     "OR405": "Check the spelling. If the model is newer than the catalogue, describe it under the provider's `models`.",
     "OR406": "Correct the pattern or delete it: as it stands, it allows or denies nothing.",
     "OR408": "Delete it, or correct its name.",
+    "OR409": "Add a connection with an `api_key`, or delete the provider. Until then whoever asks for its models is refused.",
     "OR420": "Make the wait shorter than `timeouts.total`, or leave it: the deadline ends the wait.",
     "OR421": "Name it where it is to hold, or delete it.",
     "OR430": "Delete it: the wider one has all of its addresses.",
