@@ -9,14 +9,22 @@ only place that knows YAML.
 from __future__ import annotations
 
 from omniroute.document.document import Document, whole
+from omniroute.document.edit import Delete, Edit, Edited, Insert, Rename, Set, apply
 from omniroute.document.nodes import MAX_BYTES, collector_paused
 from omniroute.document.shown import Place, Step, dotted, is_secret_name, masked, printable, quoted
 
 __all__ = (
     "MAX_BYTES",
+    "Delete",
     "Document",
+    "Edit",
+    "Edited",
+    "Insert",
     "Place",
+    "Rename",
+    "Set",
     "Step",
+    "apply",
     "collector_paused",
     "dotted",
     "is_secret_name",

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from omniroute.document.edit import Delete, Set, apply
 from omniroute.document.nodes import MAX_BYTES, Builder, Parser, Refused, collector_paused
 from omniroute.document.shown import (
     Place,
@@ -26,9 +27,11 @@ from omniroute.errors import ConfigError, Problem, Severity
 class Document:
     """A parsed file: `data` is plain dicts and lists, `text` the file as it is."""
 
-    def __init__(self, text: str, name: str) -> None:
-        """Raises ConfigError with all that is wrong with the YAML."""
+    def __init__(self, text: str, name: str, *, marked: bool = False) -> None:
+        """`marked` says that the file begins with a byte order mark, which is not in `text`. Raises ConfigError with all
+        that is wrong with the YAML."""
         self.text = text
+        self.marked = marked
         self.name = name
         self.data: dict[str, Any] = {}
         self.has_nulls = False
@@ -42,7 +45,7 @@ class Document:
     def parse(cls, content: str | bytes, name: str) -> Document:
         """The document that these bytes are. Raises ConfigError with all that is wrong with them."""
         if isinstance(content, str):
-            return cls(content.removeprefix("\ufeff"), name)
+            return cls(content.removeprefix("\ufeff"), name, marked=content.startswith("\ufeff"))
         if len(content) > MAX_BYTES:
             raise ConfigError([whole(name, "OR007", f"the file is larger than {MAX_BYTES >> 20} MiB")])
         try:
@@ -52,7 +55,29 @@ class Document:
             line, col = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
             message = f"the file is not UTF-8: byte {error.start}"
             raise ConfigError([Problem("OR002", "error", name, line, col, "", message)]) from None
-        return cls(text, name)
+        return cls(text, name, marked=content.startswith(b"\xef\xbb\xbf"))
+
+    def replaced(self, text: str) -> Document:
+        """The same file with another text. Raises ConfigError with all that is wrong with it."""
+        return Document(text, self.name, marked=self.marked)
+
+    def set(self, path: Place, value: Any) -> Document:
+        """The document with this value at a path, everything else as it is. Raises what `edit.apply` does."""
+        return apply(self, [Set(path, value)]).document
+
+    def delete(self, path: Place) -> Document:
+        """The document without what is at a path, everything else as it is. Raises what `edit.apply` does."""
+        return apply(self, [Delete(path)]).document
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of the file."""
+        return (b"\xef\xbb\xbf" if self.marked else b"") + self.text.encode()
+
+    @property
+    def root(self) -> yaml.MappingNode | None:
+        """The outermost map; None where the file has none."""
+        return self._root
 
     def locate(self, path: Place, *, key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the value at a path, or of its key. Of a path that is not there, the place of
