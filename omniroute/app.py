@@ -28,6 +28,7 @@ from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides, overridden
 from omniroute.config.spec.words import reference
+from omniroute.config.writer import Change
 from omniroute.errors import ConfigError, Problem, Unavailable
 from omniroute.formats import tokens
 from omniroute.relay.asgi import Application, Receive, Scope, Send
@@ -72,8 +73,9 @@ class Service:
         self.overrides = overrides
         self.catalog = catalog.load()
         self._bound: str | None = None
-        clock = Clock()
         self.bundle = self._read()
+        self.vault = secrets.vault_of(self.bundle)
+        clock = Clock()
         self._started = self.bundle.spec.server
         self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
@@ -100,18 +102,53 @@ class Service:
         self.first_password = FirstPassword(overrides.initial_password)
         self._asking: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
+        self._editing = asyncio.Lock()
         self._refused: tuple[Path, ...] = ()
 
     def _read(self) -> Bundle:
         return overridden(bundle.read(self.path, self.catalog, insecure=True), self.overrides, self._bound)
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
-        return compile_gateway(read, self.catalog, generation=generation, now=now)
+        return compile_gateway(read, self.catalog, generation=generation, now=now, vault=self.vault)
 
     @property
     def catalogue_size(self) -> int:
         """How many providers the catalogue knows."""
         return len(self.catalog.providers)
+
+    async def edit(self, change: Any, *, if_match: str | None, etag_of: Any, dry_run: bool, author: str, reason: str) -> Change:
+        async with self._editing:
+            return await self._edit(change, if_match, etag_of, dry_run)
+
+    async def _edit(self, change: Any, if_match: str | None, etag_of: Any, dry_run: bool) -> Change:
+        import difflib, shutil, tempfile  # PROVISIONAL
+        from omniroute.document import apply
+        from omniroute.errors import EditConflict, Locked
+        read = await asyncio.to_thread(self._read)
+        if if_match is not None and if_match != etag_of(read):
+            raise EditConflict("It has been changed since it was read.")
+        edits = await asyncio.to_thread(change, read)
+        document = read.document(tuple(edits[0].path)) if edits else read.documents[0]
+        done = apply(document, edits) if edits else None
+        text = done.text if done else document.text
+        diff = "".join(difflib.unified_diff(document.text.splitlines(True), text.splitlines(True), document.name, document.name))
+        if read.spec.mode == "locked" and not dry_run:
+            raise Locked("The files are changed by review alone.", diff=diff)
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "c" / self.path.parent.name / self.path.name
+            shutil.copytree(self.path.parent, copy.parent, ignore=shutil.ignore_patterns("data"))
+            (copy.parent / Path(document.name).name).write_text(text)
+            new = overridden(bundle.read(copy, self.catalog, insecure=True), self.overrides, self._bound)
+            await asyncio.to_thread(self._compile, new, generation=1, now=0.0)
+        if not dry_run and edits:
+            fresh = Path(document.name).with_suffix(".fresh")
+            fresh.write_text(text)
+            fresh.replace(document.name)
+            problems = await self.reload()
+            if problems:
+                raise ConfigError(problems)
+            new = self.bundle
+        return Change(diff, self.live.current.revision.label, new, done.rewritten if done else ())
 
     def describe(self) -> Mapping[str, Any]:
         """The running configuration as it is written, with references where secrets are. The one secret that may stand

@@ -171,6 +171,26 @@ class EditRefused(Conflict):
         self.line = line
 
 
+class EditConflict(CallError):
+    """It is not what it was when whoever writes looked at it."""
+
+    kind, status, code = "conflict", 412, "stale"
+
+
+class Locked(Conflict):
+    """The files are changed by review alone; `diff` is what would have been done to them."""
+
+    code = "config_locked"
+
+    def __init__(self, message: str, *, diff: str) -> None:
+        super().__init__(message)
+        self.diff = diff
+
+
+class PreconditionRequired(CallError):
+    status = 428
+
+
 class TooLarge(CallError):
     kind, status, code = "too_large", 413, "request_too_large"
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from omniroute.catalog import Catalog
+from omniroute.config.bundle import Bundle
+from omniroute.config.vault import Vault
+from omniroute.config.writer import Change
+from omniroute.document import Edit
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
 from omniroute.state.base import State
@@ -27,6 +32,32 @@ class Control(Protocol):
     @property
     def catalogue_size(self) -> int:
         """How many providers the shipped catalogue knows."""
+        ...
+
+    @property
+    def bundle(self) -> Bundle:
+        """The files that run."""
+        ...
+
+    @property
+    def vault(self) -> Vault:
+        """The secrets that the gateway keeps."""
+        ...
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    async def edit(
+        self,
+        change: Callable[[Bundle], Sequence[Edit]],
+        *,
+        if_match: str | None,
+        etag_of: Callable[[Bundle], str],
+        dry_run: bool,
+        author: str,
+        reason: str,
+    ) -> Change:
+        """PROVISIONAL"""
         ...
 
     async def reload(self) -> Sequence[Problem]:

@@ -16,7 +16,7 @@ import re
 import secrets
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -95,17 +95,16 @@ class Vault:
         with self._mutex:
             return sorted(name for name in self._read().values if name != _CHECK)
 
-    @contextmanager
-    def offering(self, values: Mapping[str, str]) -> Iterator[None]:
-        """Knows these as well meanwhile, in memory alone: for trying an edit that is not made."""
+    def offer(self, values: Mapping[str, str]) -> None:
+        """Knows these as well, in memory alone, until they are withdrawn: for trying an edit that is not made."""
         with self._mutex:
             self._offered.update(values)
-        try:
-            yield
-        finally:
-            with self._mutex:
-                for name in values:
-                    self._offered.pop(name, None)
+
+    def withdraw(self, names: Iterable[str]) -> None:
+        """Knows no more of what was offered."""
+        with self._mutex:
+            for name in names:
+                self._offered.pop(name, None)
 
     # ----------------------------------------------------------------------------------------------------- the file
 

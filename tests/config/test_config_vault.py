@@ -95,8 +95,9 @@ def test_a_name_that_a_reference_cannot_have_is_refused(tmp_path, name):
 
 def test_what_is_only_offered_is_known_meanwhile_and_on_no_disk(tmp_path):
     vault = Vault(tmp_path, None)
-    with vault.offering({"a": CANARY}):
-        assert vault.get("a") == CANARY
+    vault.offer({"a": CANARY})
+    assert vault.get("a") == CANARY
+    vault.withdraw(["a", "b"])
     assert vault.get("a") is None
     assert list(tmp_path.iterdir()) == []
 

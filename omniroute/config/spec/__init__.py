@@ -35,6 +35,10 @@ class Spec(Node, frozen=True, kw_only=True):
     """The configuration of an OmniRoute gateway."""
 
     version: Annotated[Literal[1], Meta(description="The version of this language.")]
+    mode: Annotated[
+        Literal["local", "locked", "git"],
+        Meta(description="PROVISIONAL"),
+    ] = "local"
     include: Annotated[
         tuple[Annotated[str, Meta(min_length=1, description="A path or pattern, relative to this file.")], ...],
         Meta(
