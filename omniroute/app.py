@@ -28,7 +28,7 @@ from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides, overridden
 from omniroute.config.spec.words import reference
-from omniroute.config.writer import Change
+from omniroute.config.writer import Change as Edited
 from omniroute.errors import ConfigError, Problem, Unavailable
 from omniroute.formats import tokens
 from omniroute.relay.asgi import Application, Receive, Scope, Send
@@ -116,14 +116,17 @@ class Service:
         """How many providers the catalogue knows."""
         return len(self.catalog.providers)
 
-    async def edit(self, change: Any, *, if_match: str | None, etag_of: Any, dry_run: bool, author: str, reason: str) -> Change:
+    async def edit(
+        self, change: Any, *, if_match: str | None, etag_of: Any, dry_run: bool, author: str, reason: str
+    ) -> Edited:
         async with self._editing:
             return await self._edit(change, if_match, etag_of, dry_run)
 
-    async def _edit(self, change: Any, if_match: str | None, etag_of: Any, dry_run: bool) -> Change:
+    async def _edit(self, change: Any, if_match: str | None, etag_of: Any, dry_run: bool) -> Edited:
         import difflib, shutil, tempfile  # PROVISIONAL
         from omniroute.document import apply
         from omniroute.errors import EditConflict, Locked
+
         read = await asyncio.to_thread(self._read)
         if if_match is not None and if_match != etag_of(read):
             raise EditConflict("It has been changed since it was read.")
@@ -131,7 +134,9 @@ class Service:
         document = read.document(tuple(edits[0].path)) if edits else read.documents[0]
         done = apply(document, edits) if edits else None
         text = done.text if done else document.text
-        diff = "".join(difflib.unified_diff(document.text.splitlines(True), text.splitlines(True), document.name, document.name))
+        diff = "".join(
+            difflib.unified_diff(document.text.splitlines(True), text.splitlines(True), document.name, document.name)
+        )
         if read.spec.mode == "locked" and not dry_run:
             raise Locked("The files are changed by review alone.", diff=diff)
         with tempfile.TemporaryDirectory() as folder:
@@ -148,7 +153,7 @@ class Service:
             if problems:
                 raise ConfigError(problems)
             new = self.bundle
-        return Change(diff, self.live.current.revision.label, new, done.rewritten if done else ())
+        return Edited(diff, self.live.current.revision.label, new, done.rewritten if done else ())
 
     def describe(self) -> Mapping[str, Any]:
         """The running configuration as it is written, with references where secrets are. The one secret that may stand

@@ -323,3 +323,5 @@ class State(msgspec.Struct, frozen=True):
     quotas: Quotas = msgspec.field(default_factory=MemoryQuotas)
     line: Line = msgspec.field(default_factory=Line)
     audit: Audit = msgspec.field(default_factory=MemoryAudit)
+    used: dict[str, float] = msgspec.field(default_factory=dict)
+    """When the last call on each connection ended, as UNIX time, by the connection's id."""

@@ -355,7 +355,6 @@ class _Compiler:
         )
         return (*combos, *aliases, *models)
 
-
     def hidden(self, target: Target) -> bool:
         provider, _, model = target.id.partition("/")
         own = self.spec.providers[provider].models.get(model)
