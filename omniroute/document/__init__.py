@@ -8,6 +8,7 @@ only place that knows YAML.
 
 from __future__ import annotations
 
+from omniroute.document.differences import differences
 from omniroute.document.document import Document, whole
 from omniroute.document.edit import Delete, Edit, Edited, Insert, Rename, Set, apply
 from omniroute.document.nodes import MAX_BYTES, collector_paused
@@ -26,6 +27,7 @@ __all__ = (
     "Step",
     "apply",
     "collector_paused",
+    "differences",
     "dotted",
     "is_secret_name",
     "masked",
