@@ -165,6 +165,10 @@ class Service:
         described: Mapping[str, Any] = msgspec.to_builtins(spec)
         return described
 
+    @property
+    def has_password(self) -> bool:
+        return self.live.current.access.password_hash is not None or not self.first_password.made_up
+
     def password_hash(self) -> str | None:
         """The argon2 hash of the administrator's password: the file's, or that of this process's first password."""
         configured = self.live.current.access.password_hash

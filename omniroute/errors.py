@@ -10,7 +10,9 @@
     │   ├── NotFound                  404  no such path or model
     │   ├── MethodNotAllowed          405
     │   ├── Conflict                  409  not in this state
-    │   │   └── EditRefused           409  what is to be changed stands in several places at once
+    │   │   ├── EditRefused           409  what is to be changed stands in several places at once
+    │   │   └── ConfigLocked          409  the files are changed elsewhere; here is the diff
+    │   ├── StaleEdit                 412  it has changed since it was looked at
     │   ├── TooLarge                  413
     │   ├── UnsupportedMedia          415
     │   ├── LimitReached              429  with the seconds to wait
@@ -171,14 +173,9 @@ class EditRefused(Conflict):
         self.line = line
 
 
-class EditConflict(CallError):
-    """It is not what it was when whoever writes looked at it."""
-
-    kind, status, code = "conflict", 412, "stale"
-
-
-class Locked(Conflict):
-    """The files are changed by review alone; `diff` is what would have been done to them."""
+class ConfigLocked(Conflict):
+    """The configuration says that it is not written from here. `diff` is what would make the change, fit for a pull
+    request."""
 
     code = "config_locked"
 
@@ -187,8 +184,14 @@ class Locked(Conflict):
         self.diff = diff
 
 
-class PreconditionRequired(CallError):
-    status = 428
+class StaleEdit(CallError):
+    """What is to be changed has changed since the caller looked at it. `etag` is what it has now, None where it is gone."""
+
+    kind, status, code = "conflict", 412, "stale_edit"
+
+    def __init__(self, message: str, *, etag: str | None) -> None:
+        super().__init__(message)
+        self.etag = etag
 
 
 class TooLarge(CallError):

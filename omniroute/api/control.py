@@ -68,6 +68,11 @@ class Control(Protocol):
         """The running configuration as written: references in the place of secrets."""
         ...
 
+    @property
+    def has_password(self) -> bool:
+        """Whether the operator has set a password, in the files or for this process."""
+        ...
+
     def password_hash(self) -> str | None:
         """The argon2 hash of the administrator's password, in the clear; None where no password is set. It is
         compared here and put into no answer."""

@@ -179,7 +179,7 @@ def _told(resource: Resource, now: View, name: str) -> Mapping[str, Any]:
     return {resource.one: shown} if resource.one else msgspec.to_builtins(shown)
 
 
-def _create(resource: Resource) -> Serve:
+def create(resource: Resource) -> Serve:
     async def serve(plane: Plane, request: Request) -> Answer:
         trial = request.query(Trial)
         body = taken(resource.body, fields(request), resource.told_only)
@@ -293,7 +293,7 @@ def _change(section: Section, method: Method) -> Serve:
 # ------------------------------------------------------------------------------------------------------------- the rows
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Written(Shown, frozen=True, kw_only=True):
     """What the answer to every write tells besides: the revision that runs, and the entries that had to be written anew.
     Of a trial, the diff that it would have made, and the state that would be."""
 
@@ -301,6 +301,23 @@ class Written(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     rewritten: list[str]
     dry_run: bool = False
     diff: str = ""
+
+
+def after(kind: type[msgspec.Struct], name: str = "", **more: Any) -> type[msgspec.Struct]:
+    """The type of an answer to a write that tells the state after it; `more` are further fields."""
+    fields_of = [(field.name, field.type, field.default) for field in msgspec.structs.fields(Written)]
+    given = [
+        (name, type_) if default is msgspec.NODEFAULT else (name, type_, default) for name, type_, default in fields_of
+    ]
+    return msgspec.defstruct(
+        name or f"{kind.__name__.removesuffix('Shown')}Written",
+        [*given, *more.items()],
+        bases=(kind,),
+        namespace={"__doc__": Written.__doc__},
+        kw_only=True,
+        frozen=True,
+        rename="camel",
+    )
 
 
 class Deleted(Written, frozen=True, kw_only=True):
@@ -315,7 +332,7 @@ def endpoints(resource: Resource) -> list[Endpoint]:
     kind, path, a = resource.shown_type, resource.path, _article(resource.noun)
     item = path if resource.by is not None else f"{path}/{{id}}"
     answer = _wrapped(resource)
-    written = msgspec.defstruct(f"{kind.__name__}Written", [], bases=(Written, answer), kw_only=True, frozen=True)
+    written = after(answer)
     lists: Any = list[kind]  # type: ignore[valid-type]  # made here
     every: Any = resource.listed_type or msgspec.defstruct(
         f"{kind.__name__}List", [(resource.many, lists), ("total", int)], kw_only=True, rename="camel"
@@ -324,7 +341,7 @@ def endpoints(resource: Resource) -> list[Endpoint]:
     if resource.by is None:
         rows.append(_read(item, _get(resource), f"{a.capitalize()} {resource.noun}.", answer, None))
     for method, at, serve, said in (
-        ("POST", path, _create(resource), f"Makes {a} {resource.noun}."),
+        ("POST", path, create(resource), f"Makes {a} {resource.noun}."),
         ("PUT", item, _update(resource, "PUT"), f"Changes {a} {resource.noun}: what is left out stays as it is."),
         ("PATCH", item, _update(resource, "PATCH"), "The same as a merge patch, also in what is nested."),
         ("DELETE", item, _delete(resource), f"Deletes {a} {resource.noun}, if nothing refers to it."),
@@ -348,7 +365,7 @@ def endpoints(resource: Resource) -> list[Endpoint]:
 def section_endpoints(section: Section) -> list[Endpoint]:
     """The endpoints of a section of settings."""
     kind = section.shown_type
-    written = msgspec.defstruct(f"{kind.__name__}Written", [], bases=(Written, kind), kw_only=True, frozen=True)
+    written = after(kind)
     told = Told(query=Trial, body=section.body, answer=written, refuses=REFUSES, example=section.change)
     summary = f"Changes {section.noun}: what is left out stays as it is."
     read = _read(section.path, _show(section), f"{section.noun[0].upper()}{section.noun[1:]}.", kind, None)

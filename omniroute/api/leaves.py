@@ -1,16 +1,15 @@
-"""Parts of the files as data: what stands at a place, what tells two states of it apart, and the edits that make one of
-the other, each as small as it can be, so that a diff shows what changed and comments live."""
+"""Parts of the files as data: what stands at a place, what tells two states of it apart, and how one becomes another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from omniroute.config.bundle import Bundle
-from omniroute.document import Delete, Edit, Insert, Place, Set
+from omniroute.document import Delete, Edit, Place, Set, differences
 
 GONE: Any = object()
 """Stands for what is not in the files, or is not to be any more."""
@@ -40,40 +39,12 @@ def etag_of_all(bundle: Bundle) -> str:
     return f'"{bundle.digest[:32]}"'
 
 
-def differences(place: tuple[str | int, ...], old: Any, new: Any) -> Iterator[Edit]:
-    """The edits that make `new` of `old`, each as small as it can be."""
+def edits(place: Steps, new: Any, bundle: Bundle) -> list[Edit]:
+    """What makes the data at a place what it is to be."""
+    old = found(bundle, place)
     if new is GONE:
-        if old is not GONE:
-            yield Delete(place)
-    elif isinstance(old, dict) and isinstance(new, dict):
-        for name in old:
-            yield from differences((*place, name), old[name], new.get(name, GONE))
-        for name in new:
-            if name not in old:
-                yield Set((*place, name), new[name])
-    elif isinstance(old, list) and isinstance(new, list) and new:
-        yield from _items(place, old, new)
-    elif not _same(old, new):
-        yield Set(place, new)
-
-
-def _items(place: tuple[str | int, ...], old: list[Any], new: list[Any]) -> Iterator[Edit]:
-    """Of a list: what its beginnings and ends have in common stays, of the rest each item becomes the other's."""
-    shorter = min(len(old), len(new))
-    first = next((at for at in range(shorter) if not _same(old[at], new[at])), shorter)
-    behind = next((at for at in range(shorter - first) if not _same(old[-1 - at], new[-1 - at])), shorter - first)
-    rest = shorter - first - behind
-    for at in range(first, first + rest):
-        yield from differences((*place, at), old[at], new[at])
-    for at in reversed(range(first + rest, len(old) - behind)):
-        yield Delete((*place, at))
-    for at in range(first + rest, len(new) - behind):
-        yield Insert((*place, at), new[at])
-
-
-def _same(old: Any, new: Any) -> bool:
-    """To the types of numbers: 1 is not 1.0."""
-    return old is not GONE and msgspec.json.encode(old) == msgspec.json.encode(new)
+        return [] if old is GONE else [Delete(place)]
+    return [Set(place, new)] if old is GONE else differences(old, new, place)
 
 
 def merged(old: Any, patch: Any) -> Any:

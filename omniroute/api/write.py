@@ -17,7 +17,7 @@ from omniroute.api import audit
 from omniroute.api.control import Control
 from omniroute.api.endpoint import Answer, Request
 from omniroute.api.errors import Refusal
-from omniroute.api.leaves import Steps, differences, found
+from omniroute.api.leaves import Steps, edits
 from omniroute.api.plane import Plane
 from omniroute.config import secrets
 from omniroute.config.bundle import Bundle
@@ -91,7 +91,7 @@ async def write(plane: Plane, request: Request, one: Write, *, dry_run: bool) ->
         draft = Draft(bundle, control)
         made = one.changes(draft)
         handed.take(draft)
-        return [edit for place, new in made.items() for edit in differences(place, found(bundle, place), new)]
+        return [edit for place, new in made.items() for edit in edits(place, new, bundle)]
 
     before = secrets.kept(control.bundle)
     try:

@@ -113,6 +113,10 @@ class Breakers(Protocol):
         """All that is known against anything, by name."""
         ...
 
+    def reset(self) -> int:
+        """Forget all of it: circuits close, and pauses end. Gives how many there were."""
+        ...
+
 
 class Counters(Protocol):
     """What is under way now, and whose turn is next, by name."""

@@ -46,7 +46,9 @@ def duration(ms: float | None | UnsetType) -> Any:
     if ms < 0 or ms >= 10**11:
         raise Unprocessable(f"{ms:g} ms is no duration that can be set.", code="invalid_duration")
     whole = round(ms)
+    if whole == 0:
+        return "0s"
     for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000)):
-        if whole and whole % size == 0:
+        if whole % size == 0:
             return f"{whole // size}{unit}"
     return f"{whole}ms"
