@@ -57,7 +57,8 @@ class Control(Protocol):
         author: str,
         reason: str,
     ) -> Change:
-        """PROVISIONAL"""
+        """Change the files, and return when the changed configuration runs. Raises StaleEdit, ConfigLocked, ConfigError
+        for what the edit would make of the files, and Conflict or Unavailable where they cannot be written."""
         ...
 
     async def reload(self) -> Sequence[Problem]:

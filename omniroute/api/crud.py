@@ -21,6 +21,8 @@ from omniroute.config.bundle import Bundle
 from omniroute.errors import BadRequest, Conflict, NotFound
 
 BODY_LIMIT = 256 << 10
+DEEPEST = 32
+"""Levels of a body. What stands in the files is less deep, and everything here walks it."""
 REFUSES = (409, 412, 422, 428, 503)
 """The statuses that every write can have."""
 VERBS: Mapping[Method, str] = {"POST": "create", "PUT": "update", "PATCH": "update", "DELETE": "delete"}
@@ -101,7 +103,23 @@ def exists(bundle: Bundle, resource: Resource, name: str) -> bool:
 
 def fields(request: Request) -> dict[str, Any]:
     """The body as an object."""
-    return request.json(dict[str, Any])
+    given = request.json(dict[str, Any])
+    if _depth(given) > DEEPEST:
+        raise BadRequest(f"The body is more than {DEEPEST} levels deep.", code="invalid_body")
+    return given
+
+
+def _depth(value: Any) -> int:
+    """How many levels of maps and lists there are, without going as deep itself."""
+    level, depth = [value], 0
+    while level := [
+        each
+        for one in level
+        if isinstance(one, dict | list)
+        for each in (one.values() if isinstance(one, dict) else one)
+    ]:
+        depth += 1
+    return depth
 
 
 def taken(kind: type[Body], given: Mapping[str, Any], told_only: frozenset[str]) -> Any:

@@ -23,7 +23,15 @@ from omniroute.config import secrets
 from omniroute.config.bundle import Bundle
 from omniroute.config.spec.words import is_header_value, reference
 from omniroute.document import Edit
-from omniroute.errors import CallError, ConfigError, EditConflict, Locked, NotFound, PreconditionRequired, Unprocessable
+from omniroute.errors import (
+    CallError,
+    ConfigError,
+    ConfigLocked,
+    NotFound,
+    PreconditionRequired,
+    StaleEdit,
+    Unprocessable,
+)
 
 Changes = Mapping[Steps, Any]
 """What is to stand where: data of the file by place, or GONE."""
@@ -103,14 +111,14 @@ async def write(plane: Plane, request: Request, one: Write, *, dry_run: bool) ->
             author=request.visitor.name if request.visitor else "",
             reason=f"{one.action} {one.target}".rstrip(),
         )
-    except EditConflict as error:
-        await _refused(plane, request, one, handed, error)
+    except StaleEdit as error:
+        await _refused(plane, request, one, handed, error, dry_run=dry_run)
         return _with_state(error, one, control)
-    except Locked as error:
-        await _refused(plane, request, one, handed, error)
+    except ConfigLocked as error:
+        await _refused(plane, request, one, handed, error, dry_run=dry_run)
         return Answer({**Refusal(error.fault).content, "diff": error.diff}, error.fault.status)
-    except BaseException as error:
-        await _refused(plane, request, one, handed, error)
+    except Exception as error:
+        await _refused(plane, request, one, handed, error, dry_run=dry_run)
         raise
     told: dict[str, Any] = {"revision": done.revision, "rewritten": list(done.rewritten)}
     if dry_run:
@@ -132,19 +140,19 @@ class _Handed:
     def __init__(self, control: Control, *, dry_run: bool) -> None:
         self._control = control
         self._dry_run = dry_run
-        self._offered: tuple[str, ...] = ()
-        self._kept: tuple[str, ...] = ()
+        self._offered: list[str] = []
+        self._kept: list[str] = []
 
     def take(self, draft: Draft) -> None:
         """Blocks: called where the edit is worked out, in a thread."""
         if not draft.plain:
             return
         if self._dry_run or draft.bundle.spec.mode == "locked":
-            self._offered = tuple(draft.plain)
             self._control.vault.offer(draft.plain)
+            self._offered += draft.plain
         else:
-            self._kept = tuple(draft.plain)
             self._control.vault.put_all(draft.plain)
+            self._kept += draft.plain
 
     async def back(self) -> None:
         """Nothing has come of it."""
@@ -153,8 +161,13 @@ class _Handed:
             await asyncio.to_thread(self._control.vault.delete, *self._kept)
 
 
-async def _refused(plane: Plane, request: Request, one: Write, handed: _Handed, error: BaseException) -> None:
+async def _refused(
+    plane: Plane, request: Request, one: Write, handed: _Handed, error: Exception, *, dry_run: bool
+) -> None:
+    """Nothing has come of it, and a trial was not even meant to."""
     await handed.back()
+    if dry_run:
+        return
     if isinstance(error, ConfigError):
         why = ", ".join(dict.fromkeys(problem.code for problem in error.problems))
     else:
@@ -162,7 +175,7 @@ async def _refused(plane: Plane, request: Request, one: Write, handed: _Handed, 
     await audit.record(plane, request, one.action, one.target, outcome="refused", detail={"why": why})
 
 
-def _with_state(error: EditConflict, one: Write, control: Control) -> Answer:
+def _with_state(error: StaleEdit, one: Write, control: Control) -> Answer:
     """A stale write is told what there is now, so that it can be made again of that."""
     tag = one.etag_of(control.bundle)
     try:

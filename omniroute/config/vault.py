@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from omniroute.errors import OmniRouteError
+from omniroute.errors import Unavailable
 from omniroute.secret import Secret
 
 FILE = "secrets"
@@ -37,8 +37,10 @@ _CHECK = ""
 _name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
-class VaultError(OmniRouteError):
+class VaultError(Unavailable):
     """The secrets cannot be read or written: the operator can act. Holds no value."""
+
+    code = "secrets_unavailable"
 
 
 class _Content(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ only place that knows YAML.
 
 from __future__ import annotations
 
+from omniroute.document.diff import unified
 from omniroute.document.differences import differences
 from omniroute.document.document import Document, whole
 from omniroute.document.edit import Delete, Edit, Edited, Insert, Rename, Set, apply
@@ -33,5 +34,6 @@ __all__ = (
     "masked",
     "printable",
     "quoted",
+    "unified",
     "whole",
 )

@@ -38,7 +38,7 @@ def milliseconds(text: str) -> int:
     return round(seconds(text) * 1000)
 
 
-def duration(ms: float | None | UnsetType) -> Any:
+def duration(ms: float | UnsetType | None) -> Any:
     """1500 → `1500ms`, 2000 → `2s`, as a person would write it."""
     if ms is UNSET or ms is None:
         return ms

@@ -51,7 +51,7 @@ class KeyBody(Body, frozen=True, kw_only=True):
 
 def shown(now: View, name: str) -> KeyShown:
     spec = now.bundle.spec.keys[name]
-    today = date.fromtimestamp(now.control.state.clock.now()).isoformat()  # noqa: DTZ012 - compared with a day
+    today = date.fromtimestamp(now.control.state.clock.now()).isoformat()
     return KeyShown(
         id=name,
         name=name,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from omniroute.api.crud import Body, Section, Shown
 from omniroute.api.leaves import GONE, Steps, found
-from omniroute.api.resources.combos import ConfigBody, configured
+from omniroute.api.resources.combos import configured
 from omniroute.api.resources.fields import Maybe, applied, changed, duration, milliseconds
 from omniroute.api.write import Changes, Draft, View
 from omniroute.config.spec.words import size
