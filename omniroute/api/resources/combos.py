@@ -20,8 +20,8 @@ class When(Shown, frozen=True, kw_only=True):
 
     min_tokens: int = 0
     max_tokens: int | None = None
-    has: list[str] = []
-    tags: dict[str, str] = {}
+    has: list[str] = msgspec.field(default_factory=list)
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Target(Shown, frozen=True, kw_only=True):

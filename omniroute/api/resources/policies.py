@@ -68,14 +68,14 @@ class Posted(Written, frozen=True, kw_only=True, omit_defaults=True):
     """The policy that was made, or the peer that need not wait any more."""
 
     revision: str = ""
-    rewritten: list[str] = []
+    rewritten: list[str] = msgspec.field(default_factory=list)
     id: str = ""
     name: str = ""
     priority: int = 0
     mode: str = ""
-    match: dict[str, Any] = {}
-    rules: list[dict[str, Any]] = []
-    tests: list[dict[str, Any]] = []
+    match: dict[str, Any] = msgspec.field(default_factory=dict)
+    rules: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    tests: list[dict[str, Any]] = msgspec.field(default_factory=list)
     success: bool = False
     action: str = ""
     identifier: str = ""
@@ -123,7 +123,7 @@ POLICIES = Resource(
     named=named,
     told_only=frozenset({"id"}),
     verbs=frozenset({"PUT", "PATCH", "DELETE"}),
-    example={"name": "short-answers", "rules": [{"max_tokens": {"limit": 4096}}], "match": {"models": ["demo/*"]}},
+    example={"name": "short-answers", "rules": [{"max_tokens": {"output": 4096}}], "match": {"models": ["demo/*"]}},
     change={"priority": 50, "match": {"has": ["tools"]}},
 )
 

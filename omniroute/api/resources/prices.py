@@ -52,7 +52,7 @@ class PriceShown(RatesShown, frozen=True, kw_only=True, omit_defaults=True):
     per_pixel: float | None = None
     per_second: float | None = None
     tiers: list[TierShown] | None = None
-    service_tiers: dict[str, RatesShown] = {}
+    service_tiers: dict[str, RatesShown] = msgspec.field(default_factory=dict)
 
 
 class RatesBody(Body, frozen=True, kw_only=True):
@@ -92,10 +92,7 @@ def price_shown(spec: PriceSpec | Price) -> PriceShown:
     """A price of the file, or of the catalogue."""
     tiers = None if spec.tiers is None else [TierShown(above=tier.above, **_rates(tier)) for tier in spec.tiers]
     named: Mapping[str, Any]
-    if isinstance(spec, Price):
-        named = {tier.name: tier for tier in spec.service_tiers}
-    else:
-        named = spec.service_tiers
+    named = {tier.name: tier for tier in spec.service_tiers} if isinstance(spec, Price) else spec.service_tiers
     return PriceShown(
         **_rates(spec),
         per_image=_number(spec.per_image),
