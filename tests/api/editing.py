@@ -17,15 +17,20 @@ KEY = "sk-omni-the-key-of-the-editor"
 DIGEST = "sha256:14b426284e547ad23e439288a25bf27d96f2ef8604268dde91ae0ef4faaf48ec"
 
 
-class Editor(Browser):
-    """`files` are the configuration, the first one the main file, in a folder of its own; `{data}` in it is where its
-    data goes. Every request carries the key of an administrator."""
+BEFORE = (Path(__file__).parent / "edited.yaml").read_text()
 
-    def __init__(self, folder: Path, files: dict[str, str]) -> None:
+
+class Editor(Browser):
+    """`files` are the configuration, the first one the main file, in a folder of its own: where none are given, a file
+    full of comments. `{data}` in them is where the data goes, `{digest}` that of the key of an administrator, which
+    every request carries."""
+
+    def __init__(self, folder: Path, files: dict[str, str] | None = None) -> None:
+        files = files or {"omniroute.yaml": BEFORE}
         for name, text in files.items():
             path = folder / "config" / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(text.replace("{data}", str(folder / "data")).encode())
+            path.write_bytes(text.replace("{data}", str(folder / "data")).replace("{digest}", DIGEST).encode())
         self.folder = folder
         self.path = folder / "config" / next(iter(files))
         self.service = Service(self.path, Overrides())
