@@ -129,7 +129,7 @@ def _clients(plane: Plane) -> Clients:
     return plane.control.clients
 
 
-def _base(plane: Plane, request: Request, wanted: Wanted) -> str:
+def _base(request: Request, wanted: Wanted) -> str:
     """The address to write: that which was given, else the one under which this request came."""
     given = wanted.base_url or wanted.env.get("ANTHROPIC_BASE_URL", "")
     if not given:
@@ -163,7 +163,7 @@ class _Of:
             lambda: (
                 clients.detect(name),
                 clients.shown(name),
-                clients.points_to(name, _base(plane, request, Wanted())),
+                clients.points_to(name, _base(request, Wanted())),
             )
         )
         first = files[0]
@@ -182,7 +182,7 @@ class _Of:
     async def write(self, plane: Plane, request: Request) -> Answer:
         """Points it here."""
         wanted = request.json(Wanted)
-        base, key = _base(plane, request, wanted), _key(plane, wanted)
+        base, key = _base(request, wanted), _key(plane, wanted)
         model = wanted.model or wanted.env.get("ANTHROPIC_MODEL", "")
         if any(not char.isprintable() or char in '"\\' for char in model):
             raise BadRequest("`model` is not a model's name.", code="invalid_body", param="model")
@@ -202,7 +202,7 @@ class _Of:
 
 async def status(plane: Plane, request: Request) -> Answer:
     """Every tool at a glance."""
-    base = _base(plane, request, Wanted())
+    base = _base(request, Wanted())
 
     def look() -> dict[str, Status]:
         clients = _clients(plane)

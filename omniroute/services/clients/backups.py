@@ -109,10 +109,8 @@ def chain(backups: Sequence[Backup]) -> list[Backup]:
     """Those that an undo goes back through, the oldest first: from the last origin on, if it has not been undone."""
     found: list[Backup] = []
     for backup in backups:
-        if backup.undone:
-            found = []
-        else:
-            found = [backup] if backup.origin else [*found, backup]
+        before = [] if backup.origin else found
+        found = [] if backup.undone else [*before, backup]
     return found
 
 

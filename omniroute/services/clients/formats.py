@@ -18,16 +18,13 @@ import tomlkit
 import tomlkit.exceptions
 from json5.model import JSONArray, JSONObject
 
-from omniroute.document import Document
-from omniroute.errors import ConfigError, Conflict
+from omniroute.document import Delete, Document, Set, apply
+from omniroute.errors import ConfigError, Conflict, EditRefused
 from omniroute.services.clients.tools import Format, Item, Path, Setting
 
 ABSENT = object()
 """Stands for a value that is not there, or is to be taken away."""
 Places = tuple[str | int, ...]
-
-
-class EditRefused(Exception): ...
 
 
 class Unreadable(Conflict):
@@ -308,8 +305,8 @@ def _yaml_read(text: str) -> Any:
 
 
 def _yaml_edit(text: str, _data: Any, places: Places, value: Any) -> str:
-    document = Document.parse(text, "settings")
-    return (document.delete(places) if value is ABSENT else document.set(places, value)).text
+    edit = Delete(places) if value is ABSENT else Set(places, value)
+    return apply(Document.parse(text, "settings"), [edit]).text
 
 
 class _Form(msgspec.Struct, frozen=True):
