@@ -13,13 +13,12 @@ class CliToolsSpec(Node, frozen=True, kw_only=True):
     """What the management API may look at and write of coding tools on this machine."""
 
     home: Annotated[
-        str | None,
+        str,
         Meta(
-            min_length=1,
             description="The home directory of whoever uses the tools; that of the gateway's own user, if absent.",
             examples=["/home/dev"],
         ),
-    ] = None
+    ] = ""
     path: Annotated[
         tuple[Annotated[str, Meta(min_length=1, description="A directory.")], ...],
         Meta(
