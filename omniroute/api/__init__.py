@@ -54,7 +54,7 @@ def routes(control: Control, endpoints: Sequence[Endpoint] = ENDPOINTS) -> list[
     return [
         *(asgi(path, name=path, copy_scope=False)(application(plane, rows)) for path, rows in exact.items()),
         *(
-            asgi(path, name=path, copy_scope=True, is_mount=True)(applications(plane, rows))
+            asgi(path, name=path, copy_scope=False, is_mount=True)(applications(plane, rows))
             for path, rows in below.items()
         ),
     ]
