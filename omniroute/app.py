@@ -40,6 +40,7 @@ from omniroute.routing import spending
 from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
+from omniroute.services.clients.settings import Clients, Place
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
@@ -102,6 +103,7 @@ class Service:
         tls = tls_context()
         self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()}, Fetcher(tls=tls))
         self.gate = Gate(self.live, self.state, self.client)
+        self.clients = Clients(self._home, database.parent / "cli-tools", clock.now)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
         self._asking: set[asyncio.Task[None]] = set()
@@ -115,6 +117,10 @@ class Service:
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
         return compile_gateway(read, self.catalog, generation=generation, now=now, vault=self.vault)
+
+    def _home(self) -> Place:
+        told = self.bundle.spec.cli_tools
+        return Place(Path(told.home) if told.home else Path.home(), tuple(map(Path, told.path)), told.writes)
 
     @property
     def catalogue_size(self) -> int:

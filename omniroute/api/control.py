@@ -12,6 +12,7 @@ from omniroute.config.writer import Change
 from omniroute.document import Edit
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
+from omniroute.services.clients.settings import Clients
 from omniroute.state.base import State
 
 
@@ -23,6 +24,11 @@ class Control(Protocol):
 
     @property
     def state(self) -> State: ...
+
+    @property
+    def clients(self) -> Clients:
+        """The command-line tools of this machine's user."""
+        ...
 
     @property
     def draining(self) -> bool:
