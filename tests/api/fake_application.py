@@ -8,14 +8,16 @@ import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from argon2 import PasswordHasher
 from litestar import Litestar
 
-from omniroute import api
+from omniroute import api, catalog
 from omniroute.api.endpoint import Endpoint
+from omniroute.config import bundle
 from omniroute.errors import Fault, Problem
 from omniroute.formats.patch import Quirks
 from omniroute.routing.live import Live
@@ -35,6 +37,7 @@ from omniroute.services.clients.settings import Clients, Place
 from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile
 from omniroute.state.memory import MemoryLedger, memory_state
 
+BUNDLE = bundle.read(Path(__file__).parents[2] / "config" / "omniroute.yaml", catalog.load())
 PASSWORD = "correct horse"
 _hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 HASH = _hasher.hash(PASSWORD, salt=b"the same salt always")  # it names a case, and cases have names that stay
@@ -154,6 +157,9 @@ class Application:
         self.catalogue_size = 35
         self.hash: str | None = HASH
         self.files: Gateway | Sequence[Problem] = self.live.current
+        self.catalog = catalog.load()
+        self.bundle = BUNDLE
+        self.has_password = True
         self.spec: Mapping[str, Any] = {"providers": {"openai": {"api_key": "${env:OPENAI_API_KEY}"}}}
 
     def allow(self, **access: Any) -> None:
