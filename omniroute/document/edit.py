@@ -219,6 +219,7 @@ class _Plan:
     def ways(self) -> Iterator[tuple[str, Way]]:
         for way in self._direct():
             yield "", way
+        yield from self._behind_open_end()
         for length in range(len(self.trail), 0, -1):
             path = self.edit.path[:length]
             try:
@@ -229,6 +230,25 @@ class _Plan:
                 yield dotted(path), way
         if self.document.root is not None and self.document.root.flow_style:
             yield "", [self._as_block()]
+
+    def _behind_open_end(self) -> Iterator[tuple[str, Way]]:
+        """A file that ends within a block of text, without a newline: the text would get one from what follows, unless
+        its header says that it has none."""
+        node: yaml.Node | None = self.document.root
+        path: list[Step] = []
+        while isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
+            if isinstance(node, yaml.MappingNode):
+                name, node = node.value[-1]
+                path.append(name.value)
+            else:
+                path.append(len(node.value) - 1)
+                node = node.value[-1]
+        if not isinstance(node, yaml.ScalarNode) or node.style not in ("|", ">") or self.document.text.endswith("\n"):
+            return
+        header = self.spans.block_header(node.start_mark.index)
+        plain = header[0].strip("+")
+        for way in self._direct():
+            yield dotted(path), [Splice(header.start(), header.end(), f"{plain}-"), *way]
 
     def _as_block(self) -> Splice:
         root = self.document.root
@@ -253,6 +273,8 @@ class _Plan:
                 yield from self.make.rename(trail[-1], edit.name)
             case Delete() if len(node.value) > 1 or parent is None:
                 yield from self.make.remove(node, body, step_index(node, step))
+                if len(node.value) == 1:
+                    yield [Splice(body, self.spans.full_end(trail[-1]), "{}")]
             case Delete():
                 assert parent is not None
                 yield from self.make.put(parent, {} if isinstance(step, str) else [])
