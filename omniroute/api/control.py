@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from omniroute.config.exchange import Files
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
 from omniroute.services.clients.settings import Clients
+from omniroute.services.sync import Sync
 from omniroute.state.base import State
 
 
@@ -19,6 +21,16 @@ class Control(Protocol):
 
     @property
     def state(self) -> State: ...
+
+    @property
+    def exchange(self) -> Files:
+        """The configuration's files as a whole."""
+        ...
+
+    @property
+    def sync(self) -> Sync:
+        """What keeps them the same as at a remote."""
+        ...
 
     @property
     def clients(self) -> Clients:
