@@ -27,10 +27,11 @@ from omniroute.api.password import FirstPassword
 from omniroute.config import bundle, secrets, watch
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
+from omniroute.config.exchange import Files
 from omniroute.config.overrides import Overrides, overridden
 from omniroute.config.spec.words import reference
 from omniroute.config.writer import Change as Written
-from omniroute.config.writer import Writer
+from omniroute.config.writer import Proposal, Writer
 from omniroute.document import Document, Edit
 from omniroute.errors import ConfigError, Problem, Unavailable
 from omniroute.formats import tokens
@@ -40,7 +41,10 @@ from omniroute.routing import spending
 from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
+from omniroute.secret import Secret
 from omniroute.services.clients.settings import Clients, Place
+from omniroute.services.forge import Forge
+from omniroute.services.sync import Sync
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
@@ -55,7 +59,10 @@ from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
 from omniroute.upstream.dial import tls_context
 from omniroute.upstream.fallback import Fallback
+from omniroute.upstream.git import GitRemote
 from omniroute.upstream.image import Fetcher
+from omniroute.upstream.instance import InstanceRemote
+from omniroute.upstream.remote import Remote
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
@@ -109,7 +116,12 @@ class Service:
         self._asking: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._refused: tuple[Path, ...] = ()
-        self.writer = Writer(self.path, read=self._read, check=self._next, swap=self._take, lock=self._reloading)
+        self.forge = Forge(self.path, self._repository, clock.now)
+        self.writer = Writer(
+            self.path, read=self._read, check=self._next, swap=self._take, lock=self._reloading, commit=self._propose
+        )
+        self.exchange = Files(lambda: self.bundle, self._try, self.reload, self._reloading)
+        self.sync = Sync(self.exchange, self._remote, database.parent / "sync" / "base", clock.now)
 
     def _read(self, *, known: Sequence[Document] = (), instead: Mapping[Path, Document] = _NOTHING) -> Bundle:
         read = bundle.read(self.path, self.catalog, insecure=True, known=known, instead=instead)
@@ -117,6 +129,37 @@ class Service:
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
         return compile_gateway(read, self.catalog, generation=generation, now=now, vault=self.vault)
+
+    def _try(self, main: Path) -> None:
+        """Raises ConfigError where the files that this one leads to make no gateway."""
+        read = overridden(bundle.read(main, self.catalog, insecure=True), self.overrides, self._bound)
+        self._next(read)
+
+    def _repository(self) -> GitRemote | None:
+        """The git repository that `sync` declares."""
+        told = self.bundle.spec.sync
+        if told.remote is None:
+            return None
+        return GitRemote(told.remote, told.branch, told.username, self._token(), told.path, self.state.clock.now)
+
+    def _remote(self) -> Remote | None:
+        """Whatever `sync` declares."""
+        instance = self.bundle.spec.sync.instance
+        return self._repository() if instance is None else InstanceRemote(instance, self._token())
+
+    def _token(self) -> Secret | None:
+        """Raises ConfigError where the reference leads nowhere."""
+        reference = self.bundle.spec.sync.token
+        if reference is None:
+            return None
+        resolver = secrets.Resolver(self.bundle, vault=self.vault)
+        token = resolver.secret(reference, ("sync", "token"))
+        resolver.check()
+        return token
+
+    async def _propose(self, proposal: Proposal) -> str:
+        made = asyncio.to_thread(self.forge.propose, proposal.files, proposal.author, proposal.reason, proposal.diff)
+        return await made
 
     def _home(self) -> Place:
         told = self.bundle.spec.cli_tools

@@ -7,12 +7,14 @@ from typing import Any, Protocol
 
 from omniroute.catalog import Catalog
 from omniroute.config.bundle import Bundle
+from omniroute.config.exchange import Files
 from omniroute.config.vault import Vault
 from omniroute.config.writer import Change
 from omniroute.document import Edit
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
 from omniroute.services.clients.settings import Clients
+from omniroute.services.sync import Sync
 from omniroute.state.base import State
 
 
@@ -24,6 +26,16 @@ class Control(Protocol):
 
     @property
     def state(self) -> State: ...
+
+    @property
+    def exchange(self) -> Files:
+        """The configuration's files as a whole."""
+        ...
+
+    @property
+    def sync(self) -> Sync:
+        """What keeps them the same as at a remote."""
+        ...
 
     @property
     def clients(self) -> Clients:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import glob
 import os
 import secrets
 import stat
@@ -57,7 +58,7 @@ async def exclusive(path: Path) -> AsyncIterator[None]:
                 break
             await asyncio.sleep(PAUSE)
         else:
-            raise Unavailable("another process has been changing the configuration for 10 s", retry_after=1)
+            raise Unavailable(f"another process has been changing the configuration for {PATIENCE:g} s", retry_after=1)
         yield
     finally:
         os.close(descriptor)
@@ -205,7 +206,7 @@ def _sync(directories: Iterable[Path]) -> None:
 
 def _sweep(file: Path) -> None:
     """Away with what a process left that died between writing and replacing. The lock is held, so nobody needs it."""
-    for left in file.parent.glob(f".{file.name}.????????{_TEMPORARY}"):
+    for left in file.parent.glob(f".{glob.escape(file.name)}.????????{_TEMPORARY}"):
         _unlink(left)
 
 

@@ -20,7 +20,7 @@ def unified(old: Document, new: Document, name: str) -> str:
     """The unified diff of a file of this name; empty where both are the same."""
     if old.content == new.content:
         return ""
-    before, after = (document.text.splitlines(keepends=True) for document in (old, new))
+    before, after = (document.content.decode().splitlines(keepends=True) for document in (old, new))
     hunks = [_hunk(old, new, before, after, group) for group in _groups(before, after)]
     return "".join((f"--- a/{name}\n+++ b/{name}\n", *hunks))
 
@@ -33,9 +33,7 @@ def _groups(before: Sequence[str], after: Sequence[str]) -> Iterator[list[Chunk]
     most = shorter - head
     tail = next((index for index in range(most) if before[-1 - index] != after[-1 - index]), most)
     first, last = max(0, head - CONTEXT), max(0, tail - CONTEXT)
-    matcher = SequenceMatcher(
-        None, before[first : len(before) - last], after[first : len(after) - last], autojunk=False
-    )
+    matcher = SequenceMatcher(None, before[first : len(before) - last], after[first : len(after) - last])
     for group in matcher.get_grouped_opcodes(CONTEXT):
         yield [(kind, a + first, b + first, c + first, d + first) for kind, a, b, c, d in group]
 
@@ -54,7 +52,8 @@ def _hunk(old: Document, new: Document, before: Sequence[str], after: Sequence[s
 
 def _line(sign: str, document: Document, lines: Sequence[str], index: int) -> str:
     ending = lines[index][len(lines[index].rstrip("\r\n")) :]
-    return f"{sign}{document.inked(index + 1)}{ending or _NO_NEWLINE}"
+    mark = "\ufeff" if document.marked and index == 0 else ""
+    return f"{sign}{mark}{document.inked(index + 1)}{ending or _NO_NEWLINE}"
 
 
 def _range(start: int, end: int) -> str:

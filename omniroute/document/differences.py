@@ -44,7 +44,7 @@ def _of_maps(old: dict[str, Any], new: dict[str, Any], at: Place) -> Iterator[Ed
 
 def _of_lists(old: list[Any], new: list[Any], at: Place) -> Iterator[Edit]:
     """From the end on, so that the indices before it stay what they are."""
-    matcher = SequenceMatcher(None, [_key(each) for each in old], [_key(each) for each in new], autojunk=False)
+    matcher = SequenceMatcher(None, [_key(each) for each in old], [_key(each) for each in new])
     for kind, start, end, first, last in reversed(matcher.get_opcodes()):
         if kind == "equal":
             continue

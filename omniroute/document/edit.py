@@ -210,11 +210,13 @@ class _Plan:
         )
 
     def refusal(self, reason: str) -> EditRefused:
-        """Why there was no way: as far as is known only anchors that something else needs are left."""
-        at = self.trail[-1].first if self.trail else 0
-        line = self.document.text.count("\n", 0, at) + 1
-        message = f"{self.document.name}:{line}: {dotted(self.edit.path)} cannot be changed here ({reason}): "
-        return EditRefused(f"{message}edit the file by hand; an anchor that is used elsewhere has to stay", line=line)
+        """Why there was no way: as far as is known, it is only an anchor in what is to go, which something else needs."""
+        line = self.document.text.count("\n", 0, self.trail[-1].first if self.trail else 0) + 1
+        return EditRefused(
+            f"{self.document.name}:{line}: {dotted(self.edit.path)} cannot be changed here ({reason}): if it has an anchor "
+            "that is used elsewhere, write that out first, else edit the file by hand",
+            line=line,
+        )
 
     def ways(self) -> Iterator[tuple[str, Way]]:
         for way in self._direct():

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +17,8 @@ from litestar import Litestar
 from omniroute import api, catalog
 from omniroute.api.endpoint import Endpoint
 from omniroute.config import bundle
+from omniroute.config.bundle import Bundle
+from omniroute.config.exchange import Files
 from omniroute.errors import Fault, Problem
 from omniroute.formats.patch import Quirks
 from omniroute.routing.live import Live
@@ -34,6 +35,7 @@ from omniroute.routing.tables import (
     Upstream,
 )
 from omniroute.services.clients.settings import Clients, Place
+from omniroute.services.sync import Sync
 from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile
 from omniroute.state.memory import MemoryLedger, memory_state
 
@@ -139,6 +141,10 @@ def gateway(digest: str = "0123456789abcdef", generation: int = 1, **access: Any
     )
 
 
+def no_files() -> Bundle:
+    raise AssertionError("this application has no files")
+
+
 class Application:
     """What stands behind the plane, in memory."""
 
@@ -152,7 +158,9 @@ class Application:
             clock=Clock(now=lambda: self.time.now, monotonic=lambda: self.time.monotonic),
             random=random.Random(1),
         )
+        self.exchange = Files(no_files, lambda _main: None, self.reload, asyncio.Lock())
         self.clients = Clients(lambda: Place(Path("/nowhere")), Path("/nowhere"), lambda: self.time.now)
+        self.sync = Sync(self.exchange, lambda: None, Path("/nowhere"), lambda: self.time.now)
         self.draining = False
         self.catalogue_size = 35
         self.hash: str | None = HASH

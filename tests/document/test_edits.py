@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 import re
+import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import storm
 
-from omniroute.document import Delete, Document, Insert, Rename, Set, apply, differences
+from omniroute.document import Delete, Document, Insert, Rename, Set, apply, differences, unified
 from omniroute.errors import BadRequest, EditRefused, NotFound
 
 CASES = sorted((Path(__file__).parent / "edits").glob("*.yaml"))
@@ -148,6 +150,35 @@ def test_a_new_whole_changes_only_the_lines_that_differ():
         "combos:\n  a:  # ours\n    targets:\n      - x  # one\n      - z  # three\n      - w\n    strategy: random\n"
         "    sticky: session\n"
     )
+
+
+# ------------------------------------------------------------------------------------------------------------- the diffs
+
+
+def test_diffs_of_random_edits_are_such_as_git_takes(tmp_path):
+    chance = random.Random(5)
+    for number, (name, content) in enumerate(storm.corpus().items()):
+        old = Document.parse(content, name)
+        if "password" in old.text or "api_key" in old.text:  # a blacked-out line does not apply
+            continue
+        new = old
+        for _ in range(3):
+            with suppress(EditRefused):
+                new = apply(new, [storm.edit(chance, new.data)]).document
+        shown = unified(old, new, f"{number}.yaml")
+        assert bool(shown) == (old.content != new.content)
+        if shown and "****" not in shown and old.content:
+            (tmp_path / f"{number}.yaml").write_bytes(old.content)
+            (tmp_path / "diff").write_bytes(shown.encode())
+            subprocess.run(["git", "apply", "diff"], cwd=tmp_path, check=True)
+            assert (tmp_path / f"{number}.yaml").read_bytes() == new.content, name
+
+
+def test_a_diff_blacks_secrets_out_in_all_of_their_lines():
+    text = 'a: 1\npassword_hash: "CANARY\n  CANARY"\nconnections:\n  main: {api_key: CANARY-CANARY}\n'
+    shown = unified(Document(text, "f"), Document(text.replace("a: 1", "a: 2"), "f"), "f.yaml")
+    assert "CANARY" not in shown
+    assert shown.startswith("--- a/f.yaml\n+++ b/f.yaml\n@@ -1,4 +1,4 @@\n-a: 1\n+a: 2\n")
 
 
 # ------------------------------------------------------------------------------------------------------------- refusals

@@ -29,6 +29,7 @@ from omniroute.config.spec.responses import ResponsesSpec
 from omniroute.config.spec.scenarios import ScenarioSpec
 from omniroute.config.spec.server import AuthSpec, ServerSpec
 from omniroute.config.spec.settings import SettingsSpec
+from omniroute.config.spec.sync import SyncSpec
 from omniroute.config.spec.words import Name, Node, Pattern, ProviderName, QualifiedModel, WriteMode
 
 
@@ -71,6 +72,7 @@ class Spec(Node, frozen=True, kw_only=True):
     resilience: Annotated[ResilienceSpec, Meta(description="How failing providers are dealt with.")] = ResilienceSpec()
     responses: Annotated[ResponsesSpec, Meta(description="What is kept of answers of /v1/responses.")] = ResponsesSpec()
     cache: Annotated[CacheSpec | None, Meta(description="Answers that are given again; none, if absent.")] = None
+    sync: Annotated[SyncSpec, Meta(description="Where the files are kept besides here.")] = SyncSpec()
     cli_tools: Annotated[CliToolsSpec, Meta(description="Coding tools on this machine.")] = CliToolsSpec()
     idempotency: Annotated[IdempotencySpec, Meta(description="The same request again gets the same answer.")] = (
         IdempotencySpec()
