@@ -28,6 +28,7 @@ LEFT_OUT = {
     "/api/restart": "ends the process",
     "/api/init": "writes a configuration",
     "/api/auth/logout": "ends nothing here, for there is no session",
+    "/api/cloud/bundle": "puts another configuration in the place of this one, without the key that asks",
     "/api/sync/cloud": "connects to where the body says",
     "/api/sync/initialize": "connects to where the body says",
 }
