@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from editing import KEY, Editor
+from editing import Editor
+from support.edited import KEY
 
 from omniroute.errors import Fault, UpstreamError
 from omniroute.state.audit import Wanted

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
-from editing import BEFORE, DIGEST, KEY
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
@@ -19,9 +18,10 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from support.edited import BEFORE, KEY
+from support.gateway import Gateway
 
 from omniroute.api import ENDPOINTS, openapi
-from support.gateway import Gateway
 
 LEFT_OUT = {
     "/api/shutdown": "ends the process",
@@ -33,7 +33,7 @@ LEFT_OUT = {
     "/api/sync/initialize": "connects to where the body says",
 }
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "3"))
 """Of each operation, in the tests of a commit."""
 SCHEMA = schemathesis.openapi.from_dict(openapi.describe([row for row in ENDPOINTS if row.path not in LEFT_OUT]))
 OPERATIONS = {one.ok().label: one.ok() for one in SCHEMA.get_all_operations()}
@@ -42,7 +42,7 @@ OPERATIONS = {one.ok().label: one.ok() for one in SCHEMA.get_all_operations()}
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     home = tmp_path_factory.mktemp("home")
-    config = BEFORE.replace("{digest}", DIGEST).replace("{data}", "{data_dir}") + f"cli_tools: {{home: {home}}}\n"
+    config = BEFORE.replace("{data}", "{data_dir}") + f"cli_tools: {{home: {home}}}\n"
     with Gateway(config, LAB_KEY="x") as one:
         yield one
 
