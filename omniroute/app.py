@@ -85,8 +85,9 @@ class Service:
         self.overrides = overrides
         self.catalog = catalog.load()
         self._bound: str | None = None
-        clock = Clock()
         self.bundle = self._read()
+        self.vault = secrets.vault_of(self.bundle)
+        clock = Clock()
         self._started = self.bundle.spec.server
         self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
@@ -127,7 +128,7 @@ class Service:
         return overridden(read, self.overrides, self._bound)
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
-        return compile_gateway(read, self.catalog, generation=generation, now=now)
+        return compile_gateway(read, self.catalog, generation=generation, now=now, vault=self.vault)
 
     def _try(self, main: Path) -> None:
         """Raises ConfigError where the files that this one leads to make no gateway."""
@@ -178,6 +179,10 @@ class Service:
             spec = msgspec.structs.replace(spec, auth=msgspec.structs.replace(spec.auth, password_hash=_LEFT_OUT))
         described: Mapping[str, Any] = msgspec.to_builtins(spec)
         return described
+
+    @property
+    def has_password(self) -> bool:
+        return self.live.current.access.password_hash is not None or not self.first_password.made_up
 
     def password_hash(self) -> str | None:
         """The argon2 hash of the administrator's password: the file's, or that of this process's first password."""

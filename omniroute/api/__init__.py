@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from litestar.handlers import ASGIRouteHandler, asgi
 
-from omniroute.api import auth, clients, configuration, health, openapi, sync
+from omniroute.api import (
+    auth,
+    clients,
+    configuration,
+    health,
+    openapi,
+    resources,
+    sync,
+)
 from omniroute.api.control import Control
 from omniroute.api.dispatch import application, applications
 from omniroute.api.endpoint import Answer, Endpoint, Request
@@ -15,7 +23,15 @@ from omniroute.api.plane import Plane
 
 __all__ = ("ENDPOINTS", "Control", "exception_handlers", "routes")
 
-_ROWS = (*health.ENDPOINTS, *auth.ENDPOINTS, *configuration.ENDPOINTS, *clients.ENDPOINTS, *sync.ENDPOINTS)
+_MODULES = (
+    health,
+    auth,
+    configuration,
+    resources,
+    clients,
+    sync,
+)
+_ROWS: tuple[Endpoint, ...] = tuple(row for module in _MODULES for row in module.ENDPOINTS)
 
 
 async def schema(_plane: Plane, _request: Request) -> Answer:

@@ -49,7 +49,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR290": "something in a scenario that is not there",
         # Meaning
         "OR301": "an alias and a combo of the same name",
-        "OR302": "a provider that needs a key and has no connection with one",
+        "OR302": "a connection without the key that its provider needs",
         "OR303": "two keys with the same digest",
         "OR304": "no such day",
         "OR305": "open to strangers",
@@ -83,6 +83,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR405": "a model that the catalogue does not know",
         "OR406": "a pattern that matches nothing",
         "OR408": "a variable that nothing uses",
+        "OR409": "a provider that cannot be called, for it has no connection",
         "OR420": "a wait that no request can last for",
         "OR421": "a limit or budget that holds for nobody",
         "OR430": "a network inside another of its list",

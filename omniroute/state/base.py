@@ -113,6 +113,10 @@ class Breakers(Protocol):
         """All that is known against anything, by name."""
         ...
 
+    def reset(self) -> int:
+        """Forget all of it: circuits close, and pauses end. Gives how many there were."""
+        ...
+
 
 class Counters(Protocol):
     """What is under way now, and whose turn is next, by name."""
@@ -323,3 +327,5 @@ class State(msgspec.Struct, frozen=True):
     quotas: Quotas = msgspec.field(default_factory=MemoryQuotas)
     line: Line = msgspec.field(default_factory=Line)
     audit: Audit = msgspec.field(default_factory=MemoryAudit)
+    used: dict[str, float] = msgspec.field(default_factory=dict)
+    """When the last call on each connection ended, as UNIX time, by the connection's id."""

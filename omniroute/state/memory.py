@@ -137,6 +137,11 @@ class MemoryBreakers:
         views = ((name, self.view(name, now)) for name in self._scores)
         return {name: view for name, view in views if view is not None}
 
+    def reset(self) -> int:
+        count = len(self._scores)
+        self._scores.clear()
+        return count
+
     def _succeeded(self, connection: str, score: Score, now: float) -> None:
         if now >= score.until:
             del self._scores[connection]

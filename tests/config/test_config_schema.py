@@ -109,7 +109,9 @@ def test_what_is_no_size_is_refused(text):
         ("${env:A}${env:B}", None),
         ("${file:relative}", None),
         ("${env:1A}", None),
-        ("${secret:KEY}", None),
+        ("${secret:KEY}", ("secret", "KEY")),
+        ("${secret:../KEY}", None),
+        ("${vault:KEY}", None),
         ("KEY", None),
     ],
 )

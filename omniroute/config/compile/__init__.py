@@ -28,6 +28,7 @@ from omniroute.config.spec.combos import TargetSpec
 from omniroute.config.spec.providers import ConnectionSpec, ModelSpec, ProviderSpec
 from omniroute.config.spec.server import FetchImagesSpec
 from omniroute.config.spec.words import seconds, size
+from omniroute.config.vault import Vault
 from omniroute.document import Place, collector_paused
 from omniroute.formats import CHAT
 from omniroute.routing.caller import Networks
@@ -73,11 +74,18 @@ OWN_NODES: Mapping[str, tuple[str, str, Mapping[Operation, Offer]]] = {
 
 @collector_paused()
 def compile_gateway(
-    bundle: Bundle, catalog: Catalog, *, generation: int = 1, now: float = 0.0, resolve: bool = True
+    bundle: Bundle,
+    catalog: Catalog,
+    *,
+    generation: int = 1,
+    now: float = 0.0,
+    resolve: bool = True,
+    vault: Vault | None = None,
 ) -> Gateway:
     """The snapshot. Raises ConfigError for every secret that is missing; with `resolve=False`, which is for looking
-    and not for serving, secrets stay closed references."""
-    return _Compiler(bundle, catalog, Resolver(bundle, resolve=resolve)).gateway(generation, now)
+    and not for serving, secrets stay closed references. `vault` is where kept secrets are, if not where the bundle
+    says."""
+    return _Compiler(bundle, catalog, Resolver(bundle, resolve=resolve, vault=vault)).gateway(generation, now)
 
 
 class _Compiler:
@@ -148,8 +156,8 @@ class _Compiler:
     def upstream(self, name: str, spec: ProviderSpec) -> Upstream:
         row = self.row(name, spec)
         scheme = row.auth if row is not None else OWN_NODES[spec.type or ""][1]
-        connections = spec.connections
-        if not connections and (row is None or not row.key_required):
+        connections = {each: one for each, one in spec.connections.items() if one.enabled}
+        if not spec.connections and (row is None or not row.key_required):
             connections = {"default": ConnectionSpec()}
         return Upstream(
             name=name,
@@ -274,12 +282,14 @@ class _Compiler:
             steps = tuple(
                 self.step(TargetSpec(model=each) if isinstance(each, str) else each) for each in combo.targets
             )
+            defaults = self.spec.settings.combo_defaults
+            onward = defaults.on if combo.on is None else combo.on
             route = Route(
                 name=name,
-                strategy=combo.strategy,
+                strategy=combo.strategy or defaults.strategy,
                 steps=steps,
-                retry=retry(combo.retry),
-                on=ONWARD if combo.on is None else frozenset(combo.on),
+                retry=retry(combo.retry or defaults.retry),
+                on=ONWARD if onward is None else frozenset(onward),
                 hedge=hedge(combo.hedge),
                 sticky=combo.sticky is not None,
             )
@@ -341,9 +351,14 @@ class _Compiler:
             Listed(id=name, owned_by=target.upstream.name, facts=target.facts)
             for name, route in known.items()
             for target in route.steps
-            if isinstance(target, Target) and target.upstream.connections
+            if isinstance(target, Target) and target.upstream.connections and not self.hidden(target)
         )
         return (*combos, *aliases, *models)
+
+    def hidden(self, target: Target) -> bool:
+        provider, _, model = target.id.partition("/")
+        own = self.spec.providers[provider].models.get(model)
+        return own is not None and own.hidden
 
 
 def _hurried(route: Route, total: float) -> Route:

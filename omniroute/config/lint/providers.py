@@ -144,15 +144,20 @@ def unspoken_format(subject: Subject) -> Iterator[Problem]:
                 yield subject.error("OR309", place, f"{quoted(name)} does not speak `{form}`", hint)
 
 
+def no_connection(subject: Subject) -> Iterator[Problem]:
+    """OR409"""
+    for name, provider, row in subject.providers():
+        if row is not None and row.key_required and not provider.connections:
+            hint = f'connections: {{main: {{api_key: "${{env:{row.env or "API_KEY"}}}"}}}}'
+            message = f"{quoted(name)} needs a key, and there is no connection"
+            yield subject.warning("OR409", ("providers", name), message, hint, key=True)
+
+
 def missing_key(subject: Subject) -> Iterator[Problem]:
     """OR302"""
     for name, provider, row in subject.providers():
         if row is None or not row.key_required:
             continue
-        hint = f'connections: {{main: {{api_key: "${{env:{row.env or "API_KEY"}}}"}}}}'
-        if not provider.connections:
-            message = f"{quoted(name)} needs a key, and there is no connection"
-            yield subject.error("OR302", ("providers", name), message, hint, key=True)
         if provider.base_url is not None or _has_credential(provider.headers):
             continue
         for each, connection in provider.connections.items():
@@ -170,9 +175,7 @@ def literal_secret(subject: Subject) -> Iterator[Problem]:
     """OR110"""
     for place, name, value in _headers(subject.spec):
         if is_secret_name(name) and reference(value) is None:
-            message = (
-                "must be a reference, `${env:NAME}` or `${file:/path}`: a credential does not belong into the file"
-            )
+            message = "must be a reference, `${env:NAME}`, `${file:/path}` or `${secret:NAME}`: a credential does not belong into the file"
             yield subject.error(
                 "OR110", place, message, "put the value into the environment or a file, and its name here"
             )
@@ -212,6 +215,7 @@ RULES: tuple[Rule, ...] = (
     unusable_address,
     plain_http,
     unspoken_format,
+    no_connection,
     missing_key,
     literal_secret,
     reserved_header,
