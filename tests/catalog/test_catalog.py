@@ -96,6 +96,9 @@ PROVIDERS = [
     "github-models",
     "huggingface",
     "voyage",
+    "codex",
+    "qwen",
+    "github",
     "azure",
     "bedrock",
     "deepgram",
@@ -156,7 +159,7 @@ def test_a_provider_is_somewhere_and_speaks_something(name: str) -> None:
         assert {field for _, field, _, _ in Formatter().parse(url) if field} <= {"resource", "region"}
         assert url.startswith("https://") or "127.0.0.1" in url or provider.type == "demo"
     assert provider.env is None or re.fullmatch(r"[A-Z][A-Z0-9_]+", provider.env)
-    assert provider.env or not provider.key_required
+    assert provider.env or provider.oauth or not provider.key_required
 
 
 def test_quirks_are_quirks_of_the_patcher() -> None:
@@ -203,11 +206,13 @@ def test_anthropic_wants_its_version_and_its_own_key_header() -> None:
 def test_short_names_lead_to_providers() -> None:
     assert CATALOG.provider_aliases == {
         "cc": "anthropic",
-        "cx": "openai",
+        "claude": "anthropic",
+        "cx": "codex",
         "gc": "gemini",
-        "gh": "github-models",
+        "gemini-cli": "gemini",
+        "gh": "github",
         "ol": "ollama",
-        "qw": "dashscope",
+        "qw": "qwen",
     }
     assert set(CATALOG.provider_aliases.values()) <= set(CATALOG.providers)
     assert not set(CATALOG.provider_aliases) & set(CATALOG.providers)
