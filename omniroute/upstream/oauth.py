@@ -117,7 +117,7 @@ def unpack(stored: str) -> Grant:
     )
 
 
-def authorization_url(oauth: OAuth, state: Secret, verifier: Secret, redirect_uri: str) -> str:
+def authorization_url(oauth: OAuth, state: str, verifier: Secret, redirect_uri: str) -> str:
     """Where the browser is sent to sign in."""
     assert oauth.authorization is not None
     url: str = prepare_grant_uri(
@@ -126,7 +126,7 @@ def authorization_url(oauth: OAuth, state: Secret, verifier: Secret, redirect_ur
         response_type="code",
         redirect_uri=redirect_uri,
         scope=list(oauth.scopes) or None,
-        state=state.reveal(),
+        state=state,
         code_challenge=create_s256_code_challenge(verifier.reveal()),
         code_challenge_method="S256",
         **oauth.parameters,
