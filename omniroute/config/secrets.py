@@ -1,4 +1,4 @@
-"""References to values: `${env:NAME}` and `${file:/path}`, and what stands behind them.
+"""References to values: `${env:NAME}`, `${file:/path}`, `${secret:NAME}`, and what stands behind them.
 
 The only reader of the environment, so that there is one place to see what of it counts: what the file refers to by
 name, and the few variables of `Environment`.  A problem names the variable or file and the line that refers to it,
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from secrets import token_bytes
 
@@ -20,6 +20,7 @@ from omniroute.config.bundle import Bundle, reason, regular
 from omniroute.config.spec.oauth import ENDPOINTS, addresses
 from omniroute.config.spec.settings import ProxySpec, proxies
 from omniroute.config.spec.words import Headers, is_address, is_proxy_address, reference
+from omniroute.config.vault import Vault, VaultError
 from omniroute.document import Place, quoted
 from omniroute.errors import ConfigError, Problem
 from omniroute.secret import Secret
@@ -50,8 +51,9 @@ class Resolver:
     references stay what they are.
     """
 
-    def __init__(self, bundle: Bundle, *, resolve: bool = True) -> None:
+    def __init__(self, bundle: Bundle, *, resolve: bool = True, vault: Vault | None = None) -> None:
         self._bundle = bundle
+        self._vault = vault or vault_of(bundle)
         self._resolve = resolve
         self._values = hmac.new(_KEY, digestmod="sha256")
         self.problems: list[Problem] = []
@@ -72,7 +74,7 @@ class Resolver:
             return text
         kind, name = found
         try:
-            value = _variable(name) if kind == "env" else _file(Path(name))
+            value = _READERS[kind](name) if kind != "secret" else _kept(self._vault, name)
         except _Unusable as problem:
             self._refuse(problem.code, place, problem.message, problem.hint)
             return text
@@ -122,6 +124,12 @@ def missing(bundle: Bundle) -> list[Problem]:
         else:
             resolver.text(text, place)
     return resolver.problems
+
+
+def kept(bundle: Bundle) -> frozenset[str]:
+    """The names of the kept secrets that a configuration refers to."""
+    found = (reference(text) for _, text in _references(bundle))
+    return frozenset(each[1] for each in found if each is not None and each[0] == "secret")
 
 
 def files(bundle: Bundle) -> tuple[Path, ...]:
@@ -189,7 +197,7 @@ def _variable(name: str) -> str:
     return value
 
 
-def _file(path: Path) -> str:
+def _file(path: str) -> str:
     """The content of a secret's file, without the line end after it. Links are followed, because that is how mounted
     secrets are made, and then the place they lead to is judged."""
     shown = quoted(path)
@@ -213,7 +221,26 @@ def _file(path: Path) -> str:
     return value
 
 
+def _kept(vault: Vault, name: str) -> str:
+    try:
+        value = vault.get(name)
+    except VaultError as error:
+        raise _Unusable("OR111", f"the secret {quoted(name)} cannot be had: {error}") from None
+    if value is None:
+        hint = "hand it to the gateway again, through the dashboard or /api"
+        raise _Unusable("OR111", f"there is no secret {quoted(name)} in `server.data_dir`", hint)
+    return value
+
+
+_READERS: Mapping[str, Callable[[str], str]] = {"env": _variable, "file": _file}
+
+
 # ------------------------------------------------------------------------------------------------------ the environment
+
+
+def vault_of(bundle: Bundle) -> Vault:
+    """The secrets that belong to a configuration."""
+    return Vault(Path(bundle.spec.server.data_dir), os.environ.get("OMNIROUTE_SECRET_KEY") or None)
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ from omniroute.config.spec.combos import TargetSpec
 from omniroute.config.spec.providers import ConnectionSpec, ModelSpec, ProviderSpec
 from omniroute.config.spec.server import FetchImagesSpec
 from omniroute.config.spec.words import seconds, size
+from omniroute.config.vault import Vault
 from omniroute.document import Place, collector_paused
 from omniroute.formats import CHAT
 from omniroute.routing.caller import Networks
@@ -74,11 +75,18 @@ OWN_NODES: Mapping[str, tuple[str, str, Mapping[Operation, Offer]]] = {
 
 @collector_paused()
 def compile_gateway(
-    bundle: Bundle, catalog: Catalog, *, generation: int = 1, now: float = 0.0, resolve: bool = True
+    bundle: Bundle,
+    catalog: Catalog,
+    *,
+    generation: int = 1,
+    now: float = 0.0,
+    resolve: bool = True,
+    vault: Vault | None = None,
 ) -> Gateway:
     """The snapshot. Raises ConfigError for every secret that is missing; with `resolve=False`, which is for looking
-    and not for serving, secrets stay closed references."""
-    return _Compiler(bundle, catalog, Resolver(bundle, resolve=resolve)).gateway(generation, now)
+    and not for serving, secrets stay closed references. `vault` is where kept secrets are, if not where the bundle
+    says."""
+    return _Compiler(bundle, catalog, Resolver(bundle, resolve=resolve, vault=vault)).gateway(generation, now)
 
 
 class _Compiler:

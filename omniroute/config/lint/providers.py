@@ -181,9 +181,7 @@ def literal_secret(subject: Subject) -> Iterator[Problem]:
     """OR110"""
     for place, name, value in _headers(subject.spec):
         if is_secret_name(name) and reference(value) is None:
-            message = (
-                "must be a reference, `${env:NAME}` or `${file:/path}`: a credential does not belong into the file"
-            )
+            message = "must be a reference, `${env:NAME}`, `${file:/path}` or `${secret:NAME}`: a credential does not belong into the file"
             yield subject.error(
                 "OR110", place, message, "put the value into the environment or a file, and its name here"
             )
