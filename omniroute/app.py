@@ -36,6 +36,8 @@ from omniroute.routing import spending
 from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
+from omniroute.services.oauth import SignIns
+from omniroute.services.tokens import Tokens
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
@@ -51,6 +53,8 @@ from omniroute.upstream.demo import Demo
 from omniroute.upstream.dial import tls_context
 from omniroute.upstream.fallback import Fallback
 from omniroute.upstream.image import Fetcher
+from omniroute.upstream.oauth import AuthorizationServers
+from omniroute.upstream.transport import Transport
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
@@ -74,6 +78,7 @@ class Service:
         self._bound: str | None = None
         clock = Clock()
         self.bundle = self._read()
+        self.vault = secrets.vault_of(self.bundle)
         self._started = self.bundle.spec.server
         self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
@@ -94,7 +99,12 @@ class Service:
             random=random.Random(),
         )
         tls = tls_context()
-        self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()}, Fetcher(tls=tls))
+        wire = Wire(tls=tls)
+        servers = AuthorizationServers(wire, clock.now)
+        tokens = Tokens(self.vault, servers, clock, self.state.breakers.clear)
+        self.sign_ins = SignIns(servers, tokens, clock)
+        transports: dict[str, Transport] = {"httptools": wire, "httpx": Fallback(tls=tls), "demo": Demo()}
+        self.client = Client(transports, Fetcher(tls=tls), tokens)
         self.gate = Gate(self.live, self.state, self.client)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
@@ -106,7 +116,7 @@ class Service:
         return overridden(bundle.read(self.path, self.catalog, insecure=True), self.overrides, self._bound)
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
-        return compile_gateway(read, self.catalog, generation=generation, now=now)
+        return compile_gateway(read, self.catalog, generation=generation, now=now, vault=self.vault)
 
     @property
     def catalogue_size(self) -> int:
@@ -211,6 +221,7 @@ class Service:
             with suppress(asyncio.CancelledError):
                 await watching
             await self.gate.settled(SETTLING)
+            await self.sign_ins.tokens.close()
             await self.client.close()
             await asyncio.to_thread(self.state.cache.close)
             if not await asyncio.to_thread(self.state.ledger.close):

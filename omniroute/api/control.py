@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
+from omniroute.services.oauth import SignIns
 from omniroute.state.base import State
 
 
@@ -18,6 +19,11 @@ class Control(Protocol):
 
     @property
     def state(self) -> State: ...
+
+    @property
+    def sign_ins(self) -> SignIns:
+        """Signing in at providers."""
+        ...
 
     @property
     def draining(self) -> bool:
