@@ -36,6 +36,7 @@ from omniroute.routing import spending
 from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
+from omniroute.services.clients.settings import Clients, Place
 from omniroute.services.oauth import SignIns
 from omniroute.services.tokens import Tokens
 from omniroute.state.base import Clock, State
@@ -101,11 +102,11 @@ class Service:
         tls = tls_context()
         wire = Wire(tls=tls)
         servers = AuthorizationServers(wire, clock.now)
-        tokens = Tokens(self.vault, servers, clock, self.state.breakers.clear)
-        self.sign_ins = SignIns(servers, tokens, clock)
+        self.sign_ins = SignIns(servers, Tokens(self.vault, servers, clock, self.state.breakers.clear), clock)
         transports: dict[str, Transport] = {"httptools": wire, "httpx": Fallback(tls=tls), "demo": Demo()}
-        self.client = Client(transports, Fetcher(tls=tls), tokens)
+        self.client = Client(transports, Fetcher(tls=tls), self.sign_ins.tokens)
         self.gate = Gate(self.live, self.state, self.client)
+        self.clients = Clients(self._home, database.parent / "cli-tools", clock.now)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
         self._asking: set[asyncio.Task[None]] = set()
@@ -117,6 +118,10 @@ class Service:
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
         return compile_gateway(read, self.catalog, generation=generation, now=now, vault=self.vault)
+
+    def _home(self) -> Place:
+        told = self.bundle.spec.cli_tools
+        return Place(Path(told.home) if told.home else Path.home(), tuple(map(Path, told.path)), told.writes)
 
     @property
     def catalogue_size(self) -> int:
