@@ -143,10 +143,11 @@ class Tokens:
             return None
         if held.auth.secret is not refused.secret:
             return held.auth
-        now = self._clock.now()
-        if held.grant.refresh is None or held.dead or now < held.renewed_for_refusal + REFUSED_AGAIN:
-            return None
-        held.renewed_for_refusal = now
+        if connection.id not in self._renewing:
+            now = self._clock.now()
+            if held.grant.refresh is None or held.dead or now < held.renewed_for_refusal + REFUSED_AGAIN:
+                return None
+            held.renewed_for_refusal = now
         try:
             await self._renewed(connection, held)
         except UpstreamError:

@@ -1,6 +1,7 @@
 // An authorization server to sign in at: oidc-provider, with its own pages for the login.
 // node server.mjs FOLDER-OF-PACKAGES
-// Says its address on a line of its own once it listens. GET /seen tells what came to the token endpoint.
+// Says its address on a line of its own once it listens. GET /seen tells what came to the token endpoint, GET /spoil?token=…
+// ends an access token before its time.
 import { createRequire } from "node:module";
 import { createServer } from "node:http";
 import { pathToFileURL } from "node:url";
@@ -39,6 +40,7 @@ server.listen(0, "127.0.0.1", () => {
     features: { deviceFlow: { enabled: true }, revocation: { enabled: true }, devInteractions: { enabled: true } },
     issueRefreshToken: () => true,
     rotateRefreshToken: true,
+    clockTolerance: 0,
     ttl: {
       AccessToken: (_ctx, _token, { clientId }) => (clientId === "short-lived" ? 2 : 3600),
       AuthorizationCode: 60,
@@ -54,6 +56,11 @@ server.listen(0, "127.0.0.1", () => {
   provider.use(async (ctx, next) => {
     if (ctx.path === "/seen") {
       ctx.body = seen;
+      return;
+    }
+    if (ctx.path === "/spoil") {
+      await (await provider.AccessToken.find(ctx.query.token))?.destroy();
+      ctx.body = {};
       return;
     }
     await next();
