@@ -16,7 +16,7 @@ from litestar import Litestar
 
 from omniroute import api
 from omniroute.api.endpoint import Endpoint
-from omniroute.errors import Fault, Problem
+from omniroute.errors import Fault, OmniRouteError, Problem
 from omniroute.formats.patch import Quirks
 from omniroute.routing.live import Live
 from omniroute.routing.policies import Policies
@@ -32,8 +32,12 @@ from omniroute.routing.tables import (
     Upstream,
 )
 from omniroute.services.clients.settings import Clients, Place
+from omniroute.services.oauth import SignIns
+from omniroute.services.tokens import Tokens
 from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile
 from omniroute.state.memory import MemoryLedger, memory_state
+from omniroute.upstream.demo import Demo
+from omniroute.upstream.oauth import AuthorizationServers
 
 PASSWORD = "correct horse"
 _hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -136,6 +140,19 @@ def gateway(digest: str = "0123456789abcdef", generation: int = 1, **access: Any
     )
 
 
+class NoSecrets:
+    """A secret store with nothing in it."""
+
+    def get(self, _name: str) -> str | None:
+        return None
+
+    def put(self, name: str, _value: str) -> None:
+        raise OmniRouteError(f"nothing is kept here, neither {name}")
+
+    def delete(self, *_names: str) -> None:
+        pass
+
+
 class Application:
     """What stands behind the plane, in memory."""
 
@@ -149,6 +166,8 @@ class Application:
             clock=Clock(now=lambda: self.time.now, monotonic=lambda: self.time.monotonic),
             random=random.Random(1),
         )
+        servers = AuthorizationServers(Demo(), self.state.clock.now)
+        self.sign_ins = SignIns(servers, Tokens(NoSecrets(), servers, self.state.clock), self.state.clock)
         self.clients = Clients(lambda: Place(Path("/nowhere")), Path("/nowhere"), lambda: self.time.now)
         self.draining = False
         self.catalogue_size = 35

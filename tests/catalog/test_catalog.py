@@ -162,6 +162,33 @@ def test_a_provider_is_somewhere_and_speaks_something(name: str) -> None:
     assert provider.env or provider.oauth or not provider.key_required
 
 
+SIGNED_IN = {"anthropic": "code", "gemini": "code", "codex": "code", "qwen": "device", "github": "device"}
+
+
+def test_where_one_signs_in_is_told_in_full_and_over_tls() -> None:
+    rows = {name: row.oauth for name, row in CATALOG.providers.items() if row.oauth is not None}
+    assert set(rows) == set(SIGNED_IN)
+    for name, oauth in rows.items():
+        assert (oauth.authorization_endpoint is not None) == (SIGNED_IN[name] == "code")
+        assert (oauth.device_authorization_endpoint is not None) == (SIGNED_IN[name] == "device")
+        exchange = None if oauth.exchange is None else oauth.exchange.endpoint
+        places = (
+            oauth.token_endpoint,
+            oauth.authorization_endpoint,
+            oauth.device_authorization_endpoint,
+            oauth.revocation_endpoint,
+            exchange,
+        )
+        assert all(place is None or re.fullmatch(r"https://[a-z.]+/[^?#]*[^?#/]", place) for place in places)
+        assert oauth.scopes
+        assert oauth.redirect_uri.startswith(("https://", "http://localhost:"))
+
+
+def test_no_application_of_others_stands_in_the_catalogue() -> None:
+    text = (HERE / "providers.yaml").read_text()
+    assert not re.search(r"client_?id:|client_?secret:|app_[A-Za-z0-9]{8}|Iv1\.|apps\.googleusercontent", text)
+
+
 def test_quirks_are_quirks_of_the_patcher() -> None:
     from omniroute.formats.patch import Quirks
 
