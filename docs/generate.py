@@ -60,6 +60,7 @@ WORDS = {
     words.TimeOfDay: "time of the day, `09:30`",
     words.Day: "day",
     words.SecretRef: "secret reference",
+    words.ClientId: "text or reference",
     words.PasswordHash: "hash or secret reference",
     words.Address: "address",
     words.Network: "address or network",
@@ -274,6 +275,9 @@ REMEDIES = {
     "OR352": "Write it in the syntax of RE2 without anchors, look-around and back-references; what redacts answers has "
     "to have an end, because that much of a stream is held back.",
     "OR353": "Name a pattern, or give an expression of your own.",
+    "OR360": "Send a key, or say under the provider's `oauth` how one signs in there; [oauth.md](oauth.md) shows it.",
+    "OR361": "Add the address; the provider's documentation has it, often as its authorization server metadata.",
+    "OR362": "Make two connections of it, one for the key and one for the sign-in.",
     "OR390": "Correct the value: as it stands, the request could not be made.",
     "OR401": "Delete it or rename it: something else always comes first.",
     "OR402": "Delete it: what stands before it is always taken.",

@@ -44,8 +44,10 @@ from omniroute.routing.tables import Gateway
 from omniroute.secret import Secret
 from omniroute.services.clients.settings import Clients, Place
 from omniroute.services.forge import Forge
+from omniroute.services.oauth import SignIns
 from omniroute.services.sync import Sync
-from omniroute.state.base import Clock, State
+from omniroute.services.tokens import Tokens
+from omniroute.state.base import State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
 from omniroute.state.idempotency import MemoryIdempotency
@@ -62,7 +64,9 @@ from omniroute.upstream.fallback import Fallback
 from omniroute.upstream.git import GitRemote
 from omniroute.upstream.image import Fetcher
 from omniroute.upstream.instance import InstanceRemote
+from omniroute.upstream.oauth import AuthorizationServers
 from omniroute.upstream.remote import Remote
+from omniroute.upstream.transport import Transport
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
@@ -87,7 +91,6 @@ class Service:
         self._bound: str | None = None
         self.bundle = self._read()
         self.vault = secrets.vault_of(self.bundle)
-        clock = Clock()
         self._started = self.bundle.spec.server
         self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
@@ -108,7 +111,11 @@ class Service:
             random=random.Random(),
         )
         tls = tls_context()
-        self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()}, Fetcher(tls=tls))
+        wire = Wire(tls=tls)
+        servers = AuthorizationServers(wire, clock.now)
+        self.sign_ins = SignIns(servers, Tokens(self.vault, servers, clock, self.state.breakers.clear), clock)
+        transports: dict[str, Transport] = {"httptools": wire, "httpx": Fallback(tls=tls), "demo": Demo()}
+        self.client = Client(transports, Fetcher(tls=tls), self.sign_ins.tokens)
         self.gate = Gate(self.live, self.state, self.client)
         self.clients = Clients(self._home, database.parent / "cli-tools", clock.now)
         self.draining = False
@@ -297,6 +304,7 @@ class Service:
             with suppress(asyncio.CancelledError):
                 await watching
             await self.gate.settled(SETTLING)
+            await self.sign_ins.tokens.close()
             await self.client.close()
             await asyncio.to_thread(self.state.cache.close)
             if not await asyncio.to_thread(self.state.ledger.close):

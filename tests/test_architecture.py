@@ -28,6 +28,7 @@ LAYER = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 ONLY_IN = {
     "yaml": (("document",), "one strict loader decides what a scalar means"),
     "httpx": (("upstream",), "one package owns TLS, proxies, redirects and address checks"),
+    "authlib": (("upstream/oauth",), "one module speaks OAuth, and it sends over our own transport"),
     "httptools": (("upstream", "listener"), "one package parses what providers send, one module what clients send"),
     "toktok": (("formats/tokens/text",), "one module knows the vocabularies, and loads them when they are needed"),
     "re2": (("formats/redaction/expression",), "one module knows which regular expressions there are"),
@@ -49,6 +50,7 @@ OPENERS = frozenset(
         "upstream/auth",
         "upstream/git",
         "upstream/instance",
+        "upstream/oauth",
     }
 )
 """Who opens a secret: where it is used, sealed or compared."""

@@ -11,6 +11,7 @@ from omniroute.api import (
     clients,
     configuration,
     health,
+    oauth,
     openapi,
     resources,
     sync,
@@ -30,6 +31,7 @@ _MODULES = (
     resources,
     clients,
     sync,
+    oauth,
 )
 _ROWS: tuple[Endpoint, ...] = tuple(row for module in _MODULES for row in module.ENDPOINTS)
 

@@ -14,6 +14,7 @@ from omniroute.document import Edit
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
 from omniroute.services.clients.settings import Clients
+from omniroute.services.oauth import SignIns
 from omniroute.services.sync import Sync
 from omniroute.state.base import State
 
@@ -40,6 +41,11 @@ class Control(Protocol):
     @property
     def clients(self) -> Clients:
         """The command-line tools of this machine's user."""
+        ...
+
+    @property
+    def sign_ins(self) -> SignIns:
+        """Signing in at providers."""
         ...
 
     @property

@@ -74,6 +74,9 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR351": "a window of time without time",
         "OR352": "a regular expression that cannot be used",
         "OR353": "nothing to redact",
+        "OR360": "a connection that signs in where nothing says how",
+        "OR361": "an OAuth that is not complete",
+        "OR362": "a connection with a key and a sign-in",
         "OR390": "a scenario that cannot be played",
         # Warnings
         "OR401": "an alias that never applies",

@@ -109,6 +109,10 @@ class Breakers(Protocol):
         about the connection and only give the probe back."""
         ...
 
+    def clear(self, connection: str) -> None:
+        """Forgets all that is known against a connection and the models on it."""
+        ...
+
     def known(self, now: float) -> Mapping[str, View]:
         """All that is known against anything, by name."""
         ...

@@ -15,6 +15,7 @@ from omniroute.config.lint import (
     cache,
     combos,
     limits,
+    oauth,
     policies,
     providers,
     resilience,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 RULES: tuple[Rule, ...] = (
     *providers.RULES,
+    *oauth.RULES,
     *routes.RULES,
     *combos.RULES,
     *access.RULES,
