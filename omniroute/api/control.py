@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
+from omniroute.services.bench import Bench
 from omniroute.state.base import State
 
 
@@ -22,6 +23,11 @@ class Control(Protocol):
     @property
     def draining(self) -> bool:
         """Whether the server has begun to stop: it finishes what is under way and wants nothing new."""
+        ...
+
+    @property
+    def bench(self) -> Bench:
+        """Tries connections, credentials, addresses, proxies and combos."""
         ...
 
     @property

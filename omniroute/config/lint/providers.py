@@ -96,12 +96,13 @@ def unusable_address(subject: Subject) -> Iterator[Problem]:
     for name, provider, _ in subject.providers():
         url = provider.base_url
         if url is not None and reference(url) is None:
-            reason = _why_unusable(url)
+            reason = why_unusable(url)
             if reason:
                 yield subject.error("OR306", ("providers", name, "base_url"), reason)
 
 
-def _why_unusable(url: str) -> str:
+def why_unusable(url: str) -> str:
+    """Why nothing can be at this address; empty where something can."""
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname or ""
@@ -116,7 +117,7 @@ def plain_http(subject: Subject) -> Iterator[Problem]:
     """OR404"""
     for name, provider, _ in subject.providers():
         url = provider.base_url
-        if url is not None and url.startswith("http://") and not _why_unusable(url) and not is_private(url):
+        if url is not None and url.startswith("http://") and not why_unusable(url) and not is_private(url):
             message = "keys and prompts go over plain http to a public address"
             yield subject.warning("OR404", ("providers", name, "base_url"), message, "use https")
 
