@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from litestar.handlers import ASGIRouteHandler, asgi
 
-from omniroute.api import auth, configuration, health, openapi, trials
+from omniroute.api import auth, below, configuration, health, openapi, trials
 from omniroute.api.control import Control
 from omniroute.api.dispatch import application
 from omniroute.api.endpoint import Answer, Endpoint, Request
@@ -44,10 +44,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 def routes(control: Control, endpoints: Sequence[Endpoint] = ENDPOINTS) -> list[ASGIRouteHandler]:
     """One handler a path, over all its rows."""
     plane = Plane(control)
-    paths = groupby(sorted(endpoints, key=attrgetter("path")), key=attrgetter("path"))
-    return [asgi(_template(path), name=path, copy_scope=False)(application(plane, list(rows))) for path, rows in paths]
-
-
-def _template(path: str) -> str:
-    """A path as the router writes it: `{id}` is any text without a slash."""
-    return path.replace("}", ":str}")
+    ordered = sorted(endpoints, key=attrgetter("path"))
+    paths = {path: application(plane, list(rows)) for path, rows in groupby(ordered, key=attrgetter("path"))}
+    exact = {path: one for path, one in paths.items() if "{" not in path}
+    templates = {path: one for path, one in paths.items() if path not in exact}
+    handlers = [asgi(path, name=path, copy_scope=False)(one) for path, one in exact.items()]
+    return [*handlers, asgi("/api", name="/api", is_mount=True, copy_scope=False)(below.application(templates))]
