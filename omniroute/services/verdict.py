@@ -39,6 +39,8 @@ TYPES: Mapping[str, Type] = {
 """By how a call ended (`errors.py: UpstreamKind`)."""
 STATES: Mapping[str, str] = {"success": "active", "quota": "credits_exhausted", "auth": "error"}
 """The state of a connection by how its trial ended; of any other end `unavailable`."""
+UNSAID = frozenset({"connect", "timeout", "truncated", "malformed"})
+"""Ends of a call whose status is our word for it, and not the provider's."""
 Method = Literal["chat", "embeddings", "models", ""]
 
 
@@ -89,7 +91,7 @@ def of_answer(answered: Answered, at: float, method: Method, model: str) -> Verd
         diagnosis=ended,
         at=at,
         latency=answered.ms / 1e3,
-        status=last.status,
+        status=None if last.outcome in UNSAID else last.status,
         method=method,
         model=model,
     )
@@ -97,9 +99,8 @@ def of_answer(answered: Answered, at: float, method: Method, model: str) -> Verd
 
 def of_error(error: UpstreamError, at: float, latency: float, method: Method) -> Verdict:
     """By how a question besides failed."""
-    reached = error.kind not in ("connect", "timeout")
     diagnosis = Diagnosis(TYPES[error.kind], "upstream", error.fault.message, error.kind)
-    status = error.fault.status if reached else None
+    status = None if error.kind in UNSAID else error.fault.status
     return Verdict(valid=False, diagnosis=diagnosis, at=at, latency=latency, status=status, method=method)
 
 
