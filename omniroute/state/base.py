@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -30,6 +30,9 @@ from omniroute.state.quotas import MemoryQuotas, Quotas
 from omniroute.state.roster import MemoryRoster, Roster
 from omniroute.state.scores import Scores
 from omniroute.state.sessions import Sessions
+
+if TYPE_CHECKING:
+    from omniroute.state.route_use import RouteUse
 
 # ---------------------------------------------------------------------------------------------------------- health
 
@@ -257,6 +260,10 @@ class Ledger(Protocol):
 
     def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
         """What the requests of these keys cost that began from `since` on and before `until` (UNIX times)."""
+        ...
+
+    def routes(self, names: Collection[str], since: float) -> Mapping[str, RouteUse]:
+        """How the requests fared that were routed by these names and began from `since` on (UNIX time)."""
         ...
 
 

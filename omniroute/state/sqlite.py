@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from itertools import chain
@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from omniroute.state import route_use
 from omniroute.state.base import LedgerHealth, Totals, UsageRow
 from omniroute.state.database import RETRY, Scribe, Writer, reading
 
@@ -124,6 +125,10 @@ class SqliteLedger(Scribe):
         places = ", ".join("?" * len(keys))
         rows = self._read(_SPENT.format(places), _first_id(since), *keys, since, min(until, _LATEST))
         return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
+
+    def routes(self, names: Collection[str], since: float) -> Mapping[str, route_use.RouteUse]:
+        with reading(self._path, "The ledger", "ledger_unavailable") as connection:
+            return {} if connection is None else route_use.read(connection, _first_id(since), since, names)
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What is in the file; nothing while there is none. For any thread."""
