@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from litestar.handlers import ASGIRouteHandler, asgi
 
-from omniroute.api import auth, below, combo_metrics, configuration, health, openapi, trials
+from omniroute.api import auth, below, combo_metrics, configuration, explaining, health, openapi, trials
 from omniroute.api.control import Control
 from omniroute.api.dispatch import application
 from omniroute.api.endpoint import Answer, Endpoint, Request
@@ -17,7 +17,14 @@ from omniroute.api.plane import Plane
 
 __all__ = ("ENDPOINTS", "Control", "exception_handlers", "routes")
 
-_ROWS = (*health.ENDPOINTS, *auth.ENDPOINTS, *configuration.ENDPOINTS, *trials.ENDPOINTS, *combo_metrics.ENDPOINTS)
+_ROWS = (
+    *health.ENDPOINTS,
+    *auth.ENDPOINTS,
+    *configuration.ENDPOINTS,
+    *trials.ENDPOINTS,
+    *combo_metrics.ENDPOINTS,
+    *explaining.ENDPOINTS,
+)
 
 
 async def schema(_plane: Plane, _request: Request) -> Answer:

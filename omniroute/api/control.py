@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from omniroute.catalog import Catalog
+from omniroute.config.bundle import Bundle
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
 from omniroute.services.bench import Bench
@@ -19,6 +21,16 @@ class Control(Protocol):
 
     @property
     def state(self) -> State: ...
+
+    @property
+    def bundle(self) -> Bundle:
+        """The files that run, as one."""
+        ...
+
+    @property
+    def catalog(self) -> Catalog:
+        """What is known of providers and models."""
+        ...
 
     @property
     def draining(self) -> bool:
