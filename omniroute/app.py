@@ -38,9 +38,11 @@ from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
 from omniroute.services.bench import Bench
+from omniroute.services.evals.evals import Evals
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
+from omniroute.state.evals import SqliteEvals
 from omniroute.state.idempotency import MemoryIdempotency
 from omniroute.state.likeness import MemoryLikeness
 from omniroute.state.limits import MemoryLimits
@@ -91,6 +93,7 @@ class Service:
             cache=SqliteCache(database),
             likeness=MemoryLikeness(),
             idempotency=MemoryIdempotency(),
+            evals=SqliteEvals(database),
             ledger=SqliteLedger(database),
             clock=clock,
             random=random.Random(),
@@ -100,6 +103,7 @@ class Service:
         self.gate = Gate(self.live, self.state, self.client)
         self.ask = Inside(self.live, self.state, self.client)
         self.bench = Bench(self.live, lambda: self.bundle, self.catalog, self.client, self.ask, tls, clock)
+        self.evals = Evals(self.live, lambda: self.bundle.spec, self.ask, self.state.evals, clock)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
         self._asking: set[asyncio.Task[None]] = set()
@@ -205,6 +209,7 @@ class Service:
         caching = self.live.current.cache
         if caching is not None:
             await self.state.cache.warm(self.state.clock.now(), caching.exact)
+        await self.evals.recover()
         watching = asyncio.create_task(watch.watch(self._watched, self.reload))
         try:
             yield
@@ -214,6 +219,7 @@ class Service:
                 task.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+            await self.evals.close()
             await self.gate.settled(SETTLING)
             await self.client.close()
             await asyncio.to_thread(self.state.cache.close)

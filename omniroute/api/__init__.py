@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from litestar.handlers import ASGIRouteHandler, asgi
 
-from omniroute.api import auth, below, combo_metrics, configuration, explaining, health, openapi, trials
+from omniroute.api import auth, below, combo_metrics, configuration, evals, explaining, health, openapi, trials
 from omniroute.api.control import Control
 from omniroute.api.dispatch import application
 from omniroute.api.endpoint import Answer, Endpoint, Request
@@ -24,6 +24,7 @@ _ROWS = (
     *trials.ENDPOINTS,
     *combo_metrics.ENDPOINTS,
     *explaining.ENDPOINTS,
+    *evals.ENDPOINTS,
 )
 
 

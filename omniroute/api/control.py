@@ -10,6 +10,7 @@ from omniroute.config.bundle import Bundle
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
 from omniroute.services.bench import Bench
+from omniroute.services.evals.evals import Evals
 from omniroute.state.base import State
 
 
@@ -21,6 +22,11 @@ class Control(Protocol):
 
     @property
     def state(self) -> State: ...
+
+    @property
+    def evals(self) -> Evals:
+        """Runs the suites of the configuration."""
+        ...
 
     @property
     def bundle(self) -> Bundle:

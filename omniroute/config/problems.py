@@ -47,6 +47,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR230": "a proxy for something that is not there",
         "OR240": "unknown key in a group of the cache",
         "OR290": "something in a scenario that is not there",
+        "OR291": "something in an eval that is not there",
         # Meaning
         "OR301": "an alias and a combo of the same name",
         "OR302": "a provider that needs a key and has no connection with one",
@@ -74,6 +75,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR352": "a regular expression that cannot be used",
         "OR353": "nothing to redact",
         "OR390": "a scenario that cannot be played",
+        "OR391": "an eval that cannot be run",
         # Warnings
         "OR401": "an alias that never applies",
         "OR402": "a target that is never reached",

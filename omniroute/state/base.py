@@ -22,6 +22,7 @@ from omniroute.errors import UpstreamKind
 from omniroute.state.audit import Audit, MemoryAudit
 from omniroute.state.budgets import Budgets
 from omniroute.state.cache import Cache
+from omniroute.state.evals import EvalRuns, MemoryEvals
 from omniroute.state.idempotency import Idempotency
 from omniroute.state.likeness import Likeness
 from omniroute.state.limits import Limits
@@ -329,4 +330,5 @@ class State(msgspec.Struct, frozen=True):
     roster: Roster = msgspec.field(default_factory=MemoryRoster)
     quotas: Quotas = msgspec.field(default_factory=MemoryQuotas)
     line: Line = msgspec.field(default_factory=Line)
+    evals: EvalRuns = msgspec.field(default_factory=MemoryEvals)
     audit: Audit = msgspec.field(default_factory=MemoryAudit)

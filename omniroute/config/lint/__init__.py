@@ -14,6 +14,7 @@ from omniroute.config.lint import (
     access,
     cache,
     combos,
+    evals,
     limits,
     policies,
     providers,
@@ -39,6 +40,7 @@ RULES: tuple[Rule, ...] = (
     *settings.RULES,
     *cache.RULES,
     *scenarios.RULES,
+    *evals.RULES,
 )
 
 
