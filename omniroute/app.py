@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import msgspec
@@ -28,6 +29,9 @@ from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides, overridden
 from omniroute.config.spec.words import reference
+from omniroute.config.writer import Change as Written
+from omniroute.config.writer import Writer
+from omniroute.document import Document, Edit
 from omniroute.errors import ConfigError, Problem, Unavailable
 from omniroute.formats import tokens
 from omniroute.relay.asgi import Application, Receive, Scope, Send
@@ -65,6 +69,7 @@ ASK_AGAIN = 5.0
 SETTLING = 1.0
 """Seconds for requests that were cancelled at the end to write down what became of them."""
 _LEFT_OUT = "<argon2id>"
+_NOTHING: Mapping[Path, Document] = MappingProxyType({})
 _path = attrgetter("path")
 
 
@@ -109,9 +114,11 @@ class Service:
         self._asking: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._refused: tuple[Path, ...] = ()
+        self.writer = Writer(self.path, read=self._read, check=self._next, swap=self._take, lock=self._reloading)
 
-    def _read(self) -> Bundle:
-        return overridden(bundle.read(self.path, self.catalog, insecure=True), self.overrides, self._bound)
+    def _read(self, *, known: Sequence[Document] = (), instead: Mapping[Path, Document] = _NOTHING) -> Bundle:
+        read = bundle.read(self.path, self.catalog, insecure=True, known=known, instead=instead)
+        return overridden(read, self.overrides, self._bound)
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
         return compile_gateway(read, self.catalog, generation=generation, now=now)
@@ -144,8 +151,8 @@ class Service:
             running = self.live.current
             revision = running.revision
             try:
-                read = await asyncio.to_thread(self._read)
-                gateway = await asyncio.to_thread(self._compile, read, generation=revision.generation + 1, now=now)
+                read = await asyncio.to_thread(self._read, known=self.bundle.documents)
+                gateway = await asyncio.to_thread(self._next, read)
             except ConfigError as error:
                 self.live.refuse(error.problems, now)
                 self._refused = bundle.places(self.path)
@@ -155,14 +162,39 @@ class Service:
             if (read.digest, gateway.secrets) == (revision.digest, running.secrets):
                 self.live.confirm(now)
                 return ()
-            await self._restore(running, gateway)
-            self.bundle = read
-            self.live.swap(gateway)
-            log.info("revision %s runs, generation %d", gateway.revision.label, gateway.revision.generation)
-            for name in AT_START:
-                if getattr(read.spec.server, name) != getattr(self._started, name):
-                    log.warning("`server.%s` has changed, which counts from the next start on", name)
+            await self._take(read, gateway)
             return ()
+
+    def _next(self, read: Bundle) -> Gateway:
+        """The snapshot to follow the running one."""
+        generation = self.live.current.revision.generation + 1
+        return self._compile(read, generation=generation, now=self.state.clock.now())
+
+    async def _take(self, read: Bundle, gateway: Gateway) -> None:
+        """From now on this configuration, which is the one on disk."""
+        await self._restore(self.live.current, gateway)
+        self.bundle = read
+        self._refused = ()
+        self.live.swap(gateway)
+        log.info("revision %s runs, generation %d", gateway.revision.label, gateway.revision.generation)
+        for name in AT_START:
+            if getattr(read.spec.server, name) != getattr(self._started, name):
+                log.warning("`server.%s` has changed, which counts from the next start on", name)
+
+    async def edit(
+        self,
+        change: Callable[[Bundle], Sequence[Edit]],
+        *,
+        if_match: str | None = None,
+        etag_of: Callable[[Bundle], str | None] | None = None,
+        dry_run: bool = False,
+        author: str = "",
+        reason: str = "",
+    ) -> Written:
+        """Changes the files, and returns when the changed configuration runs. Raises what `Writer.edit` does."""
+        return await self.writer.edit(
+            change, if_match=if_match, etag_of=etag_of, dry_run=dry_run, author=author, reason=reason
+        )
 
     async def _restore(self, old: Gateway | None, new: Gateway) -> None:
         """Has the budgets know what the ledger does: at the start all of it, at a reload what has changed."""

@@ -29,13 +29,20 @@ from omniroute.config.spec.responses import ResponsesSpec
 from omniroute.config.spec.scenarios import ScenarioSpec
 from omniroute.config.spec.server import AuthSpec, ServerSpec
 from omniroute.config.spec.settings import SettingsSpec
-from omniroute.config.spec.words import Name, Node, Pattern, ProviderName, QualifiedModel
+from omniroute.config.spec.words import Name, Node, Pattern, ProviderName, QualifiedModel, WriteMode
 
 
 class Spec(Node, frozen=True, kw_only=True):
     """The configuration of an OmniRoute gateway."""
 
     version: Annotated[Literal[1], Meta(description="The version of this language.")]
+    mode: Annotated[
+        WriteMode,
+        Meta(
+            description="What becomes of a change that is made through /api: `local` writes it into these files, `locked` "
+            "refuses it with the diff that would make it, `git` makes a commit of it."
+        ),
+    ] = "local"
     include: Annotated[
         tuple[Annotated[str, Meta(min_length=1, description="A path or pattern, relative to this file.")], ...],
         Meta(
