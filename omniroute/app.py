@@ -43,6 +43,7 @@ from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
 from omniroute.services.bench import Bench
 from omniroute.services.evals.evals import Evals
+from omniroute.services.files import Files
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
@@ -114,6 +115,7 @@ class Service:
         self._asking: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._refused: tuple[Path, ...] = ()
+        self.files = Files(self.path, lambda: self.bundle, self._read, self._next)
         self.writer = Writer(self.path, read=self._read, check=self._next, swap=self._take, lock=self._reloading)
 
     def _read(self, *, known: Sequence[Document] = (), instead: Mapping[Path, Document] = _NOTHING) -> Bundle:

@@ -11,6 +11,7 @@ from omniroute.errors import Problem
 from omniroute.routing.live import Live
 from omniroute.services.bench import Bench
 from omniroute.services.evals.evals import Evals
+from omniroute.services.files import Files
 from omniroute.state.base import State
 
 
@@ -26,6 +27,11 @@ class Control(Protocol):
     @property
     def evals(self) -> Evals:
         """Runs the suites of the configuration."""
+        ...
+
+    @property
+    def files(self) -> Files:
+        """Looks at the files on disk without taking them."""
         ...
 
     @property

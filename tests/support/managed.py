@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 
@@ -75,13 +76,19 @@ class Managed:
 
 @asynccontextmanager
 async def managed(folder: Path, config: str) -> AsyncIterator[Managed]:
-    """A running one. `{data_dir}` in the configuration becomes a folder beside it."""
+    """A running one, which looks at its files when it is told to and not by itself. `{data_dir}` in the configuration
+    becomes a folder beside it."""
     file = folder / "omniroute.yaml"
     file.write_text(config.replace("{data_dir}", str(folder / "data")))
     service = Service(file, Overrides())
     one = Managed(service)
-    async with service.lifespan(None):  # type: ignore[arg-type]
-        yield one
+    with patch("omniroute.app.watch.watch", _unwatched):
+        async with service.lifespan(None):  # type: ignore[arg-type]
+            yield one
+
+
+async def _unwatched(*_: object) -> None:
+    await asyncio.Event().wait()
 
 
 def run(folder: Path, config: str, test: Callable[[Managed], Awaitable[None]]) -> None:
