@@ -249,16 +249,30 @@ class Service:
             yield
         finally:
             self.draining = True
-            for task in (watching, *self._asking):
-                task.cancel()
+            watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-            await self.evals.close()
-            await self.gate.settled(SETTLING)
-            await self.client.close()
-            await asyncio.to_thread(self.state.cache.close)
-            if not await asyncio.to_thread(self.state.ledger.close):
-                log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())
+            await self._close()
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[None]:
+        """For a command that asks the engine and ends, perhaps beside a server of the same files: it knows what is
+        spent, and writes down what is owed; it watches nothing and says nothing of what others left over."""
+        await self._restore(None, self.live.current)
+        try:
+            yield
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        for task in self._asking:
+            task.cancel()
+        await self.evals.close()
+        await self.gate.settled(SETTLING)
+        await self.client.close()
+        await asyncio.to_thread(self.state.cache.close)
+        if not await asyncio.to_thread(self.state.ledger.close):
+            log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())
 
     def app(self) -> Application:
         """The ASGI application of both planes."""
