@@ -9,12 +9,16 @@ from litestar.handlers import ASGIRouteHandler, asgi
 from omniroute.api import (
     auth,
     clients,
+    combo_metrics,
     configuration,
+    evals,
+    explaining,
     health,
     oauth,
     openapi,
     resources,
     sync,
+    trials,
 )
 from omniroute.api.control import Control
 from omniroute.api.dispatch import application, applications
@@ -32,6 +36,10 @@ _MODULES = (
     clients,
     sync,
     oauth,
+    trials,
+    combo_metrics,
+    explaining,
+    evals,
 )
 _ROWS: tuple[Endpoint, ...] = tuple(row for module in _MODULES for row in module.ENDPOINTS)
 

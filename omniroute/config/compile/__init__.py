@@ -57,6 +57,7 @@ from omniroute.routing.tables import (
     Target,
     Upstream,
 )
+from omniroute.secret import Secret
 from omniroute.state.base import Keeping
 
 OPENAI: Mapping[Operation, Offer] = {
@@ -87,6 +88,19 @@ def compile_gateway(
     and not for serving, secrets stay closed references. `vault` is where kept secrets are, if not where the bundle
     says."""
     return _Compiler(bundle, catalog, Resolver(bundle, resolve=resolve, vault=vault)).gateway(generation, now)
+
+
+def compile_trial(bundle: Bundle, catalog: Catalog, name: str, spec: ProviderSpec, key: str | None) -> Upstream:
+    """A provider that stands in no file, with one connection, `trial`, and this key on it as it is: a text that looks
+    like a reference is not followed. The way there is that of the configuration, so what it says of proxies holds.
+    Raises ConfigError where secrets on that way are missing."""
+    resolver = Resolver(bundle)
+    alone = msgspec.structs.replace(spec, connections={"trial": ConnectionSpec()})
+    upstream = _Compiler(bundle, catalog, resolver).upstream(name, alone)
+    resolver.check()
+    (connection,) = upstream.connections
+    auth = Auth(scheme=connection.auth.scheme, secret=None if key is None else Secret(key))
+    return msgspec.structs.replace(upstream, connections=(msgspec.structs.replace(connection, auth=auth),))
 
 
 class _Compiler:

@@ -96,7 +96,7 @@ def unusable_address(subject: Subject) -> Iterator[Problem]:
     """OR306"""
     for place, url in _addresses(subject):
         if reference(url) is None:
-            reason = _why_unusable(url)
+            reason = why_unusable(url)
             if reason:
                 yield subject.error("OR306", place, reason)
 
@@ -109,7 +109,8 @@ def _addresses(subject: Subject) -> Iterator[tuple[Place, str]]:
             yield from addresses(provider.oauth, ("providers", name, "oauth"))
 
 
-def _why_unusable(url: str) -> str:
+def why_unusable(url: str) -> str:
+    """Why nothing can be at this address; empty where something can."""
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname or ""
@@ -123,7 +124,7 @@ def _why_unusable(url: str) -> str:
 def plain_http(subject: Subject) -> Iterator[Problem]:
     """OR404"""
     for place, url in _addresses(subject):
-        if url.startswith("http://") and not _why_unusable(url) and not is_private(url):
+        if url.startswith("http://") and not why_unusable(url) and not is_private(url):
             what = "keys and prompts" if place[-1] == "base_url" else "tokens"
             yield subject.warning("OR404", place, f"{what} go over plain http to a public address", "use https")
 
