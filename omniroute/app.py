@@ -170,7 +170,7 @@ class Service:
         reference = self.bundle.spec.sync.token
         if reference is None:
             return None
-        resolver = secrets.Resolver(self.bundle)
+        resolver = secrets.Resolver(self.bundle, vault=self.vault)
         token = resolver.secret(reference, ("sync", "token"))
         resolver.check()
         return token

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from fake_application import Browser, Reply, client_shape
 from litestar import Litestar
+from support.edited import BEFORE, DIGEST, KEY
 
 from omniroute import api
 from omniroute.app import Service

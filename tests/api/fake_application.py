@@ -14,8 +14,9 @@ import msgspec
 from argon2 import PasswordHasher
 from litestar import Litestar
 
-from omniroute import api
+from omniroute import api, catalog
 from omniroute.api.endpoint import Endpoint
+from omniroute.config import bundle
 from omniroute.config.bundle import Bundle
 from omniroute.config.exchange import Files
 from omniroute.errors import Fault, OmniRouteError, Problem
@@ -42,6 +43,7 @@ from omniroute.state.memory import MemoryLedger, memory_state
 from omniroute.upstream.demo import Demo
 from omniroute.upstream.oauth import AuthorizationServers
 
+BUNDLE = bundle.read(Path(__file__).parents[2] / "config" / "omniroute.yaml", catalog.load())
 PASSWORD = "correct horse"
 _hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 HASH = _hasher.hash(PASSWORD, salt=b"the same salt always")  # it names a case, and cases have names that stay
@@ -182,6 +184,9 @@ class Application:
         self.catalogue_size = 35
         self.hash: str | None = HASH
         self.files: Gateway | Sequence[Problem] = self.live.current
+        self.catalog = catalog.load()
+        self.bundle = BUNDLE
+        self.has_password = True
         self.spec: Mapping[str, Any] = {"providers": {"openai": {"api_key": "${env:OPENAI_API_KEY}"}}}
 
     def allow(self, **access: Any) -> None:

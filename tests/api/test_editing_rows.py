@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from editing import BEFORE, Editor
+from editing import Editor
+from support.edited import BEFORE
 
 from omniroute.api.crud import Resource, Section
 from omniroute.api.resources import RESOURCES, SECTIONS

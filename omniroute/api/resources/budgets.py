@@ -234,6 +234,8 @@ async def _write(plane: Plane, request: Request, action: str, key: str, changes:
     return await write(plane, request, one, dry_run=trial.dry_run)
 
 
+_WRITTEN = after(BudgetList, success=bool)
+
 ENDPOINTS = (
     Endpoint(
         method="GET",
@@ -254,7 +256,7 @@ ENDPOINTS = (
         told=Told(
             query=Trial,
             body=BudgetBody,
-            answer=after(BudgetList, success=bool),
+            answer=_WRITTEN,
             refuses=(404, *REFUSES),
             example={"keyId": "team-a", "limit": 50, "period": "monthly"},
         ),
@@ -266,6 +268,6 @@ ENDPOINTS = (
         body_limit=0,
         serve=delete,
         summary="Takes the budget of a key and period away, or all of the key (`?keyId&period`).",
-        told=Told(query=Which, answer=after(BudgetList, success=bool), refuses=(404, *REFUSES)),
+        told=Told(query=Which, answer=_WRITTEN, refuses=(404, *REFUSES)),
     ),
 )

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from omniroute.api.crud import Body, Resource, Shown
 from omniroute.api.leaves import GONE, found
 from omniroute.api.resources.fields import Maybe, changed, duration, milliseconds
+from omniroute.api.resources.references import check_unnamed
 from omniroute.api.write import Changes, Draft, View
 from omniroute.config.spec.combos import ComboDefaultsSpec, ComboSpec, TargetSpec
 from omniroute.errors import BadRequest, Unprocessable
@@ -148,6 +149,7 @@ def _config(combo: ComboSpec, defaults: ComboDefaultsSpec) -> Config:
 def changes(draft: Draft, name: str, body: ComboBody | None) -> Changes:
     place = ("combos", name)
     if body is None:
+        check_unnamed(draft, name)
         return {place: GONE}
     _same_name(name, body.name)
     old = found(draft.bundle, place)

@@ -69,7 +69,7 @@ async def change(plane: Plane, request: Request) -> Answer:
         etag_of=lambda bundle: etag(bundle, (LOGIN, HASH)),
         changes=changes,
         shown=lambda now: msgspec.to_builtins(_shown(now)),
-        also={"success": not trial.dry_run},
+        also={"success": not trial.dry_run, "csrfToken": None},
     )
     answer = await write(plane, request, one, dry_run=trial.dry_run)
     if answer.status == 200 and stored and not trial.dry_run and request.visitor and request.visitor.session:
@@ -80,7 +80,7 @@ async def change(plane: Plane, request: Request) -> Answer:
     return answer
 
 
-_WRITTEN = after(LoginShown, success=bool, csrf_token=str | UnsetType)
+_WRITTEN = after(LoginShown, success=bool, csrf_token=str | None)
 """Another password ends all sessions; whoever set it in one gets a new one, with this word for its writes."""
 
 ENDPOINTS = (

@@ -11,6 +11,7 @@ from omniroute.api.crud import Body, Resource, Shown
 from omniroute.api.leaves import GONE, found
 from omniroute.api.resources.fields import Maybe, applied, changed
 from omniroute.api.resources.prices import PriceBody, PriceShown, price_data, price_shown
+from omniroute.api.resources.references import check_unnamed
 from omniroute.api.write import Changes, Draft, Trial, View
 from omniroute.config.spec.providers import ModelSpec
 from omniroute.errors import BadRequest
@@ -184,6 +185,7 @@ def _aliases(now: View, _query: Any) -> dict[str, Any]:
 
 def _alias_changes(draft: Draft, name: str, body: AliasBody | None) -> Changes:
     if body is None:
+        check_unnamed(draft, name)
         return {("aliases", name): GONE}
     target = found(draft.bundle, ("aliases", name)) if body.model is UNSET else body.model
     if target is GONE:
