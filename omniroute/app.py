@@ -37,17 +37,24 @@ from omniroute.errors import ConfigError, Problem, Unavailable
 from omniroute.formats import tokens
 from omniroute.relay.asgi import Application, Receive, Scope, Send
 from omniroute.relay.ingress import ENDPOINTS, Gate, in_client_shape
+from omniroute.relay.inside import Inside
 from omniroute.routing import spending
 from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
 from omniroute.secret import Secret
+from omniroute.services.bench import Bench
 from omniroute.services.clients.settings import Clients, Place
+from omniroute.services.drafts import Drafts
+from omniroute.services.evals.evals import Evals
 from omniroute.services.forge import Forge
+from omniroute.services.oauth import SignIns
 from omniroute.services.sync import Sync
+from omniroute.services.tokens import Tokens
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
+from omniroute.state.evals import SqliteEvals
 from omniroute.state.idempotency import MemoryIdempotency
 from omniroute.state.likeness import MemoryLikeness
 from omniroute.state.limits import MemoryLimits
@@ -62,7 +69,9 @@ from omniroute.upstream.fallback import Fallback
 from omniroute.upstream.git import GitRemote
 from omniroute.upstream.image import Fetcher
 from omniroute.upstream.instance import InstanceRemote
+from omniroute.upstream.oauth import AuthorizationServers
 from omniroute.upstream.remote import Remote
+from omniroute.upstream.transport import Transport
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
@@ -85,9 +94,9 @@ class Service:
         self.overrides = overrides
         self.catalog = catalog.load()
         self._bound: str | None = None
+        clock = Clock()
         self.bundle = self._read()
         self.vault = secrets.vault_of(self.bundle)
-        clock = Clock()
         self._started = self.bundle.spec.server
         self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
@@ -103,14 +112,22 @@ class Service:
             cache=SqliteCache(database),
             likeness=MemoryLikeness(),
             idempotency=MemoryIdempotency(),
+            evals=SqliteEvals(database),
             ledger=SqliteLedger(database),
             clock=clock,
             random=random.Random(),
         )
         tls = tls_context()
-        self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()}, Fetcher(tls=tls))
+        wire = Wire(tls=tls)
+        servers = AuthorizationServers(wire, clock.now)
+        self.sign_ins = SignIns(servers, Tokens(self.vault, servers, clock, self.state.breakers.clear), clock)
+        transports: dict[str, Transport] = {"httptools": wire, "httpx": Fallback(tls=tls), "demo": Demo()}
+        self.client = Client(transports, Fetcher(tls=tls), self.sign_ins.tokens)
         self.gate = Gate(self.live, self.state, self.client)
         self.clients = Clients(self._home, database.parent / "cli-tools", clock.now)
+        self.ask = Inside(self.live, self.state, self.client)
+        self.bench = Bench(self.live, lambda: self.bundle, self.catalog, self.client, self.ask, tls, clock)
+        self.evals = Evals(self.live, lambda: self.bundle.spec, self.ask, self.state.evals, clock)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
         self._asking: set[asyncio.Task[None]] = set()
@@ -122,6 +139,7 @@ class Service:
         )
         self.exchange = Files(lambda: self.bundle, self._try, self.reload, self._reloading)
         self.sync = Sync(self.exchange, self._remote, database.parent / "sync" / "base", clock.now)
+        self.drafts = Drafts(self.path, lambda: self.bundle, self._read, self._next)
 
     def _read(self, *, known: Sequence[Document] = (), instead: Mapping[Path, Document] = _NOTHING) -> Bundle:
         read = bundle.read(self.path, self.catalog, insecure=True, known=known, instead=instead)
@@ -287,20 +305,37 @@ class Service:
         caching = self.live.current.cache
         if caching is not None:
             await self.state.cache.warm(self.state.clock.now(), caching.exact)
+        await self.evals.recover()
         watching = asyncio.create_task(watch.watch(self._watched, self.reload))
         try:
             yield
         finally:
             self.draining = True
-            for task in (watching, *self._asking):
-                task.cancel()
+            watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-            await self.gate.settled(SETTLING)
-            await self.client.close()
-            await asyncio.to_thread(self.state.cache.close)
-            if not await asyncio.to_thread(self.state.ledger.close):
-                log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())
+            await self._close()
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[None]:
+        """For a command that asks the engine and ends, perhaps beside a server of the same files: it knows what is
+        spent, and writes down what is owed; it watches nothing and says nothing of what others left over."""
+        await self._restore(None, self.live.current)
+        try:
+            yield
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        for task in self._asking:
+            task.cancel()
+        await self.evals.close()
+        await self.gate.settled(SETTLING)
+        await self.sign_ins.tokens.close()
+        await self.client.close()
+        await asyncio.to_thread(self.state.cache.close)
+        if not await asyncio.to_thread(self.state.ledger.close):
+            log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())
 
     def app(self) -> Application:
         """The ASGI application of both planes."""

@@ -13,7 +13,11 @@ from omniroute.config.writer import Change
 from omniroute.document import Edit
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
+from omniroute.services.bench import Bench
 from omniroute.services.clients.settings import Clients
+from omniroute.services.drafts import Drafts
+from omniroute.services.evals.evals import Evals
+from omniroute.services.oauth import SignIns
 from omniroute.services.sync import Sync
 from omniroute.state.base import State
 
@@ -43,8 +47,28 @@ class Control(Protocol):
         ...
 
     @property
+    def sign_ins(self) -> SignIns:
+        """Signing in at providers."""
+        ...
+
+    @property
+    def evals(self) -> Evals:
+        """Runs the suites of the configuration."""
+        ...
+
+    @property
+    def drafts(self) -> Drafts:
+        """Looks at the files on disk without taking them."""
+        ...
+
+    @property
     def draining(self) -> bool:
         """Whether the server has begun to stop: it finishes what is under way and wants nothing new."""
+        ...
+
+    @property
+    def bench(self) -> Bench:
+        """Tries connections, credentials, addresses, proxies and combos."""
         ...
 
     @property

@@ -47,6 +47,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR230": "a proxy for something that is not there",
         "OR240": "unknown key in a group of the cache",
         "OR290": "something in a scenario that is not there",
+        "OR291": "something in an eval that is not there",
         # Meaning
         "OR301": "an alias and a combo of the same name",
         "OR302": "a connection without the key that its provider needs",
@@ -74,7 +75,11 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR351": "a window of time without time",
         "OR352": "a regular expression that cannot be used",
         "OR353": "nothing to redact",
+        "OR360": "a connection that signs in where nothing says how",
+        "OR361": "an OAuth that is not complete",
+        "OR362": "a connection with a key and a sign-in",
         "OR390": "a scenario that cannot be played",
+        "OR391": "an eval that cannot be run",
         # Warnings
         "OR401": "an alias that never applies",
         "OR402": "a target that is never reached",

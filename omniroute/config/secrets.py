@@ -17,6 +17,7 @@ from secrets import token_bytes
 import msgspec
 
 from omniroute.config.bundle import Bundle, reason, regular
+from omniroute.config.spec.oauth import ENDPOINTS, addresses
 from omniroute.config.spec.settings import ProxySpec, proxies
 from omniroute.config.spec.words import Headers, is_address, is_proxy_address, reference
 from omniroute.config.vault import Vault, VaultError
@@ -25,6 +26,8 @@ from omniroute.errors import ConfigError, Problem
 from omniroute.secret import Secret
 
 MAX_BYTES = 64 << 10
+ADDRESSES = frozenset({"base_url", *ENDPOINTS, "endpoint"})
+"""The fields that hold an address, or lead to one."""
 FORBIDDEN = ("/proc", "/sys", "/dev")
 """Where files are not files: `/proc/self/environ` alone would give away every secret of the process."""
 UNRESOLVED = "http://unresolved.invalid"
@@ -114,7 +117,7 @@ def missing(bundle: Bundle) -> list[Problem]:
     """All references of a configuration that lead nowhere."""
     resolver = Resolver(bundle)
     for place, text in _references(bundle):
-        if place[-1] == "base_url":
+        if place[-1] in ADDRESSES:
             resolver.address(text, place)
         elif place[-1] == "url":
             resolver.proxy(text, place)
@@ -145,9 +148,16 @@ def _references(bundle: Bundle) -> Iterator[tuple[Place, str]]:
         if provider.base_url is not None:
             yield (*at, "base_url"), provider.base_url
         yield from _header_values(provider.headers, at)
+        if provider.oauth is not None:
+            yield from addresses(provider.oauth, (*at, "oauth"))
+            yield from _header_values(provider.oauth.headers or {}, (*at, "oauth"))
         for each, connection in provider.connections.items():
             if connection.api_key is not None:
                 yield (*at, "connections", each, "api_key"), connection.api_key
+            if connection.oauth is not None:
+                yield (*at, "connections", each, "oauth", "client_id"), connection.oauth.client_id
+                if connection.oauth.client_secret is not None:
+                    yield (*at, "connections", each, "oauth", "client_secret"), connection.oauth.client_secret
             yield from _header_values(connection.headers, (*at, "connections", each))
     if spec.sync.token is not None:
         yield ("sync", "token"), spec.sync.token

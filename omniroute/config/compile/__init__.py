@@ -19,6 +19,7 @@ from omniroute.config.compile.combos import condition, hedge, needs
 from omniroute.config.compile.facts import in_general, model_facts, quirks_of
 from omniroute.config.compile.keys import digest, principal
 from omniroute.config.compile.limits import Limited, budgets
+from omniroute.config.compile.oauth import OAuths
 from omniroute.config.compile.patience import deadlines, profile, queue, retry
 from omniroute.config.compile.policies import general, policies
 from omniroute.config.compile.settings import Proxies, ip_filter
@@ -56,6 +57,7 @@ from omniroute.routing.tables import (
     Target,
     Upstream,
 )
+from omniroute.secret import Secret
 from omniroute.state.base import Keeping
 
 OPENAI: Mapping[Operation, Offer] = {
@@ -86,6 +88,19 @@ def compile_gateway(
     and not for serving, secrets stay closed references. `vault` is where kept secrets are, if not where the bundle
     says."""
     return _Compiler(bundle, catalog, Resolver(bundle, resolve=resolve, vault=vault)).gateway(generation, now)
+
+
+def compile_trial(bundle: Bundle, catalog: Catalog, name: str, spec: ProviderSpec, key: str | None) -> Upstream:
+    """A provider that stands in no file, with one connection, `trial`, and this key on it as it is: a text that looks
+    like a reference is not followed. The way there is that of the configuration, so what it says of proxies holds.
+    Raises ConfigError where secrets on that way are missing."""
+    resolver = Resolver(bundle)
+    alone = msgspec.structs.replace(spec, connections={"trial": ConnectionSpec()})
+    upstream = _Compiler(bundle, catalog, resolver).upstream(name, alone)
+    resolver.check()
+    (connection,) = upstream.connections
+    auth = Auth(scheme=connection.auth.scheme, secret=None if key is None else Secret(key))
+    return msgspec.structs.replace(upstream, connections=(msgspec.structs.replace(connection, auth=auth),))
 
 
 class _Compiler:
@@ -159,10 +174,11 @@ class _Compiler:
         connections = {each: one for each, one in spec.connections.items() if one.enabled}
         if not spec.connections and (row is None or not row.key_required):
             connections = {"default": ConnectionSpec()}
+        signs_in = OAuths(row.oauth if row else None, spec.oauth, ("providers", name), self.resolver, self.endpoint)
         return Upstream(
             name=name,
             endpoints=MappingProxyType(self.endpoints(name, spec, row)),
-            connections=tuple(self.connection(name, each, one, scheme) for each, one in connections.items()),
+            connections=tuple(self.connection(name, each, one, scheme, signs_in) for each, one in connections.items()),
             selection=spec.selection,
             headers=self.headers({**(row.headers if row else {}), **spec.headers}, ("providers", name, "headers")),
             deadlines=deadlines(spec.timeouts),
@@ -211,19 +227,26 @@ class _Compiler:
         origin = Origin(parts.scheme, host, port)
         return Endpoint(origin=origin, base_path=parts.path.rstrip("/"), direct=self.proxies.passes(host))
 
-    def connection(self, provider: str, name: str, spec: ConnectionSpec, scheme: str) -> Connection:
+    def connection(self, provider: str, name: str, spec: ConnectionSpec, scheme: str, signs_in: OAuths) -> Connection:
         at = ("providers", provider, "connections", name)
         key = self.resolver.secret(spec.api_key, (*at, "api_key")) if spec.api_key is not None else None
+        headers = self.headers(spec.headers, (*at, "headers"))
+        proxy = self.proxies.connection(f"{provider}.{name}")
+        auth = Auth(scheme=scheme, secret=key)
+        if spec.oauth is not None:
+            oauth = signs_in.of(name, spec.oauth, proxy or self.proxies.provider(provider))
+            auth = Auth(scheme="oauth", secret=None, oauth=oauth)
+            headers = (*self.headers(signs_in.headers, ("providers", provider, "oauth", "headers")), *headers)
         return Connection(
             id=f"{provider}.{name}",
             name=name,
-            auth=Auth(scheme=scheme, secret=key),
+            auth=auth,
             priority=spec.priority,
             weight=spec.weight,
             max_concurrent=spec.max_concurrent,
-            profile=profile(self.spec.resilience.profiles, scheme),
-            headers=self.headers(spec.headers, (*at, "headers")),
-            proxy=self.proxies.connection(f"{provider}.{name}"),
+            profile=profile(self.spec.resilience.profiles, auth.scheme),
+            headers=headers,
+            proxy=proxy,
             siblings=self.siblings(provider, name, spec.quota_group),
         )
 

@@ -20,6 +20,7 @@ from msgspec import Meta, field
 from omniroute.config.spec.cache import CacheSpec, IdempotencySpec
 from omniroute.config.spec.cli_tools import CliToolsSpec
 from omniroute.config.spec.combos import ComboSpec
+from omniroute.config.spec.evals import SuiteSpec
 from omniroute.config.spec.keys import KeySpec
 from omniroute.config.spec.limits import BudgetSpec, LimitSpec
 from omniroute.config.spec.policies import PolicySpec
@@ -86,6 +87,9 @@ class Spec(Node, frozen=True, kw_only=True):
     ] = {}
     scenarios: Annotated[
         Mapping[Name, ScenarioSpec], Meta(description="What requests are expected to meet, run by `omniroute test`.")
+    ] = {}
+    evals: Annotated[
+        Mapping[Name, SuiteSpec], Meta(description="What answers are expected of models, run by `omniroute eval`.")
     ] = {}
 
 

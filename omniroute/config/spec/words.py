@@ -106,6 +106,15 @@ SecretRef = Annotated[
         writeOnly=True,
     ),
 ]
+ClientId = Annotated[
+    str,
+    form(
+        rf"{_REFERENCE}|[!-#%-~][!-~]{{0,511}}",
+        "a client id, or a reference to one, such as `${env:NAME}`",
+        "The id of the application that the provider knows, or where it is: `${env:NAME}` or `${file:/path}`.",
+        ["${env:ANTHROPIC_OAUTH_CLIENT_ID}"],
+    ),
+]
 PasswordHash = Annotated[
     str,
     form(
