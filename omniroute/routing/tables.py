@@ -121,7 +121,7 @@ class OAuth(Table, frozen=True):
 
 class Connection(Table, frozen=True):
     """One account or key at a provider. `id` (`openai.team`) is the key of its health and its counters; `siblings` are
-    the ids of those that have the same quota."""
+    the ids of those that have the same quota; `heed_limits` says whether what its provider tells of its limits counts."""
 
     id: str
     name: str
@@ -133,6 +133,7 @@ class Connection(Table, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...]
     proxy: Proxy | None = None
     siblings: tuple[str, ...] = ()
+    heed_limits: bool = True
 
 
 DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -11,8 +11,10 @@ from editing import Editor
 from support.edited import KEY
 
 from omniroute.errors import Fault, UpstreamError
+from omniroute.routing.availability import obstacle
 from omniroute.state.audit import Wanted
 from omniroute.state.base import Profile
+from omniroute.state.quotas import Allowance
 
 CANARY = "gsk_canary0123456789abcdef"
 
@@ -131,6 +133,26 @@ def test_a_connection_that_is_switched_off_is_not_called(editor: Editor):
     assert editor.do("GET", "/api/providers/lab.spare").json["connection"]["testStatus"] == "disabled"
     assert editor.do("PATCH", "/api/providers/lab.spare", {"isActive": True}).status == 200
     assert "enabled: true" not in editor.text
+
+
+def test_what_providers_tell_of_their_limits_counts_or_not(editor: Editor):
+    state, now = editor.service.state, editor.service.state.clock.monotonic()
+    state.quotas.learn("lab.spare", [Allowance("requests", 0, 10, now + 60, now + 60)], now)
+    gateway = editor.service.live.current
+    target = gateway.routes["lab/qwen3-32b"].steps[0]
+
+    def held() -> bool:
+        (spare,) = (one for one in editor.service.live.current.upstreams["lab"].connections if one.name == "spare")
+        return obstacle(target, spare, state, now) is not None
+
+    assert held()
+    before = editor.text
+    for path, enabled in (("/api/rate-limits", False), ("/api/rate-limit", True)):
+        reply = editor.do("POST", path, {"connectionId": "lab.spare", "enabled": enabled})
+        assert (reply.status, reply.json["enabled"]) == (200, enabled), reply.body
+        assert held() is enabled
+    assert editor.text == before
+    assert editor.do("POST", "/api/rate-limits", {"connectionId": "lab.none", "enabled": True}).status == 404
 
 
 def test_a_connection_tells_how_it_is(editor: Editor):

@@ -55,6 +55,7 @@ class ConnectionShown(Shown, frozen=True, kw_only=True):
     quota_group: str | None
     headers: dict[str, str]
     base_url: str | None
+    rate_limit_protection: bool
     is_active: bool
     implicit: bool
     test_status: Literal["unknown", "active", "unavailable", "error", "disabled"]
@@ -77,6 +78,7 @@ class ConnectionBody(Body, frozen=True, kw_only=True):
     quota_group: str | Maybe = UNSET
     headers: dict[str, str] | Maybe = UNSET
     is_active: bool | UnsetType = UNSET
+    rate_limit_protection: bool | UnsetType = UNSET
     base_url: str | Maybe = UNSET
 
 
@@ -122,6 +124,7 @@ def shown(now: View, name: str) -> ConnectionShown:
         quota_group=written.quota_group,
         headers=dict(written.headers),
         base_url=spec.base_url,
+        rate_limit_protection=written.heed_limits,
         is_active=written.enabled,
         implicit=one is None,
         test_status=_status(written, known.view, used),
@@ -187,8 +190,9 @@ def changes(draft: Draft, name: str, body: ConnectionBody | None) -> Changes:
         headers = {
             header: draft.secret(value, name) if is_secret_name(header) else value for header, value in headers.items()
         }
-    enabled: Any = body.is_active if body.is_active is UNSET or not body.is_active else None
-    data = changed(data, {"api_key": api_key, "enabled": enabled, "headers": headers})
+    switches = {"enabled": body.is_active, "heed_limits": body.rate_limit_protection}
+    off: Any = {name: on if on is UNSET or not on else None for name, on in switches.items()}
+    data = changed(data, {"api_key": api_key, "headers": headers, **off})
     return {**_address(draft, provider, body), place: data}
 
 
