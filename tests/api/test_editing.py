@@ -111,6 +111,21 @@ def test_the_credential_of_a_header_is_kept_apart_too(editor: Editor):
     assert CANARY not in editor.text
 
 
+def test_a_connection_that_signs_in_leaves_no_token_behind(editor: Editor):
+    oauth = {"clientId": "app", "clientSecret": CANARY}
+    reply = editor.do("POST", "/api/providers", {"provider": "codex", "name": "me", "oauth": oauth})
+    assert reply.status == 201, reply.body
+    shown = reply.json["connection"]
+    assert (shown["authType"], shown["oauth"]["clientId"]) == ("oauth", "app")
+    assert shown["oauth"]["clientSecret"].startswith("${secret:codex.me.client-")
+    assert CANARY not in editor.text
+    editor.service.vault.put("oauth.codex.me", "a token of a login")
+    assert editor.do("PATCH", "/api/providers/codex.me", {"priority": 2}).status == 200
+    assert "oauth.codex.me" in editor.secrets
+    assert editor.do("DELETE", "/api/providers/codex.me").status == 200
+    assert editor.secrets == []
+
+
 # ----------------------------------------------------------------------------------------------------------- providers
 
 

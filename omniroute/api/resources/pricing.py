@@ -120,7 +120,7 @@ async def models(plane: Plane, request: Request) -> Answer:
 
 def _providers(now: View, only: str) -> dict[str, Provider]:
     spec, catalog = now.bundle.spec, now.control.catalog
-    short = {name: alias for alias, name in reversed(catalog.provider_aliases.items())}
+    short = {name: alias for alias, name in reversed(list(catalog.provider_aliases.items()))}
     names = dict.fromkeys((*spec.providers, *catalog.providers))
     return {name: _provider(now, name, short.get(name, name)) for name in names if only in ("", name)}
 
