@@ -319,6 +319,8 @@ class Written(Shown, frozen=True, kw_only=True):
     rewritten: list[str]
     dry_run: bool = False
     diff: str = ""
+    commit: str = ""
+    """Of an edit that became a commit, and so does not run yet."""
 
 
 def after(kind: type[msgspec.Struct], name: str = "", **more: Any) -> type[msgspec.Struct]:

@@ -125,6 +125,8 @@ async def write(plane: Plane, request: Request, one: Write, *, dry_run: bool) ->
         await handed.back()
         told |= {"dryRun": True, "diff": done.diff}
     else:
+        if done.commit:
+            told["commit"] = done.commit
         unused = before - secrets.kept(control.bundle)
         await asyncio.to_thread(control.vault.delete, *unused)
         await audit.record(plane, request, one.action, one.target, diff=done.diff)

@@ -414,6 +414,25 @@ def test_the_filter_of_addresses_takes_both_spellings(editor: Editor):
     assert (spec.mode, spec.block) == ("off", ("203.0.113.10",))
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"profiles": {"oauth": {"failureThreshold": 4, "resetTimeoutMs": 9000, "cooldownMs": 700}}},
+        {"profiles": {"oauth": {"circuitBreakerThreshold": 4, "circuitBreakerReset": 9000, "transientCooldown": 700}}},
+        {
+            "providerBreaker": {"oauth": {"failureThreshold": 4, "resetTimeoutMs": 9000}},
+            "connectionCooldown": {"oauth": {"baseCooldownMs": 700}},
+        },
+    ],
+)
+def test_profiles_may_be_said_as_other_gateways_say_them(editor: Editor, body: dict[str, Any]):
+    assert editor.do("PATCH", "/api/resilience", body).status == 200
+    spec = editor.service.bundle.spec.resilience.profiles.oauth
+    assert (spec.failure_threshold, spec.reset_timeout, spec.cooldown) == (4, "9s", "700ms")
+    both = {"requestQueue": {"concurrent": 3, "concurrentRequests": 4}}
+    assert editor.do("PUT", "/api/resilience", both).status == 400
+
+
 def test_anybody_may_ask_whether_a_login_is_needed(editor: Editor):
     reply = editor("GET", "/api/settings/require-login")
     assert reply.json == {"requireLogin": True, "hasPassword": False, "setupComplete": False}
