@@ -38,10 +38,12 @@ Changes = Mapping[Steps, Any]
 
 
 class View(msgspec.Struct, frozen=True):
-    """What is shown from: the files that run, and the application that runs them."""
+    """What is shown from: the files that run, and the application that runs them. `at_rest` is for a look from another
+    thread than the event loop's, to which what changes while the gateway runs does not belong."""
 
     bundle: Bundle
     control: Control
+    at_rest: bool = False
 
 
 class Draft:

@@ -16,10 +16,14 @@ from omniroute.config.spec.providers import ConnectionSpec
 from omniroute.document import is_secret_name
 from omniroute.errors import BadRequest, Conflict, Unprocessable
 from omniroute.state.base import View as Known
-from omniroute.state.health import health
+from omniroute.state.health import Health, health
 
 IMPLICIT = "default"
 """The connection of a provider that needs no key and has none in the files."""
+
+
+QUIET = Health(None, {}, {}, 0)
+"""Of a connection of which nothing is known."""
 
 
 class Left(Shown, frozen=True, kw_only=True):
@@ -129,7 +133,7 @@ def shown(now: View, name: str) -> ConnectionShown:
     written = one or ConnectionSpec()
     state = now.control.state
     offset = state.clock.now() - state.clock.monotonic()
-    known = health(state, [name], state.clock.monotonic())[name]
+    known = QUIET if now.at_rest else health(state, [name], state.clock.monotonic())[name]
     used = state.used.get(name)
     return ConnectionShown(
         id=name,

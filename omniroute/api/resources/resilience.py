@@ -123,7 +123,7 @@ def _shown(now: View) -> ResilienceShown:
                 reason=known.reason,
                 remaining_ms=max(0, round((known.until - moment) * 1000)),
             )
-            for name, known in state.breakers.known(moment).items()
+            for name, known in ({} if now.at_rest else state.breakers.known(moment)).items()
         ],
     )
 
