@@ -32,6 +32,9 @@ def test_nobody_has_signed_in_at_first(house: House):
     assert answer.status_code == 401
     assert "nobody has signed in" in answer.text
     assert house.upstream.asked == []
+    health = msgspec.json.decode(house.get("monitoring/health"))["providerHealth"]["house.main"]
+    assert (health["kind"], health["available"]) == ("auth", False)
+    assert health["cooldownUntil"]
 
 
 def test_who_signs_in_is_let_in_at_once(house: House):
