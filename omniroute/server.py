@@ -44,6 +44,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._service.draining = True
+        await self._service.evals.close()  # who follows a run would be waited for
         self._sweep.cancel()
         await super().shutdown(sockets)
 

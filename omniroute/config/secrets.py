@@ -159,6 +159,8 @@ def _references(bundle: Bundle) -> Iterator[tuple[Place, str]]:
                 if connection.oauth.client_secret is not None:
                     yield (*at, "connections", each, "oauth", "client_secret"), connection.oauth.client_secret
             yield from _header_values(connection.headers, (*at, "connections", each))
+    if spec.sync.token is not None:
+        yield ("sync", "token"), spec.sync.token
     for place, proxy in proxies(spec.settings.proxy):
         yield from _proxy_values(proxy, place)
     for name, policy in spec.policies.items():
@@ -240,7 +242,12 @@ _READERS: Mapping[str, Callable[[str], str]] = {"env": _variable, "file": _file}
 
 def vault_of(bundle: Bundle) -> Vault:
     """The secrets that belong to a configuration."""
-    return Vault(Path(bundle.spec.server.data_dir), os.environ.get("OMNIROUTE_SECRET_KEY") or None)
+    return Vault(Path(bundle.spec.server.data_dir), _secret_key())
+
+
+def _secret_key() -> Secret | None:
+    key = os.environ.get("OMNIROUTE_SECRET_KEY")
+    return Secret(key) if key else None
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +258,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     require_api_key: bool | None
     initial_password: Secret | None
     log_level: str | None
+    secret_key: Secret | None = None
 
 
 _SWITCHES = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -281,4 +289,5 @@ def environment() -> Environment:
         require_api_key=_SWITCHES[switch.lower()] if switch else None,
         initial_password=Secret(password) if password else None,
         log_level=level.upper() if level else None,
+        secret_key=_secret_key(),
     )

@@ -16,13 +16,14 @@ import re
 import secrets
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from omniroute.errors import OmniRouteError
+from omniroute.errors import Unavailable
+from omniroute.secret import Secret
 
 FILE = "secrets"
 """Its name below `server.data_dir`."""
@@ -36,8 +37,10 @@ _CHECK = ""
 _name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
-class VaultError(OmniRouteError):
+class VaultError(Unavailable):
     """The secrets cannot be read or written: the operator can act. Holds no value."""
+
+    code = "secrets_unavailable"
 
 
 class _Content(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -52,7 +55,7 @@ class Vault:
     """The secrets of one directory of run-time data, by name. `key` is what `OMNIROUTE_SECRET_KEY` says, None where it
     is not set. Whoever writes holds a lock that other processes honour too."""
 
-    def __init__(self, folder: Path, key: str | None) -> None:
+    def __init__(self, folder: Path, key: Secret | None) -> None:
         self.path = folder / FILE
         self._key = key
         self._derived: tuple[str, bytes] | None = None
@@ -94,17 +97,16 @@ class Vault:
         with self._mutex:
             return sorted(name for name in self._read().values if name != _CHECK)
 
-    @contextmanager
-    def offering(self, values: Mapping[str, str]) -> Iterator[None]:
-        """Knows these as well meanwhile, in memory alone: for trying an edit that is not made."""
+    def offer(self, values: Mapping[str, str]) -> None:
+        """Knows these as well, in memory alone, until they are withdrawn: for trying an edit that is not made."""
         with self._mutex:
             self._offered.update(values)
-        try:
-            yield
-        finally:
-            with self._mutex:
-                for name in values:
-                    self._offered.pop(name, None)
+
+    def withdraw(self, names: Iterable[str]) -> None:
+        """Knows no more of what was offered."""
+        with self._mutex:
+            for name in names:
+                self._offered.pop(name, None)
 
     # ----------------------------------------------------------------------------------------------------- the file
 
@@ -205,6 +207,6 @@ class Vault:
         if self._derived is None or self._derived[0] != salt:
             from cryptography.hazmat.primitives.kdf.scrypt import Scrypt  # noqa: PLC0415 - as above
 
-            derived = Scrypt(salt=b64decode(salt), length=32, n=COST, r=8, p=1).derive(self._key.encode())
+            derived = Scrypt(salt=b64decode(salt), length=32, n=COST, r=8, p=1).derive(self._key.reveal().encode())
             self._derived = (salt, derived)
         return self._derived[1]

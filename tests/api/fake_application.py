@@ -16,6 +16,8 @@ from litestar import Litestar
 
 from omniroute import api
 from omniroute.api.endpoint import Endpoint
+from omniroute.config.bundle import Bundle
+from omniroute.config.exchange import Files
 from omniroute.errors import Fault, OmniRouteError, Problem
 from omniroute.formats.patch import Quirks
 from omniroute.routing.live import Live
@@ -33,6 +35,7 @@ from omniroute.routing.tables import (
 )
 from omniroute.services.clients.settings import Clients, Place
 from omniroute.services.oauth import SignIns
+from omniroute.services.sync import Sync
 from omniroute.services.tokens import Tokens
 from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile
 from omniroute.state.memory import MemoryLedger, memory_state
@@ -140,6 +143,10 @@ def gateway(digest: str = "0123456789abcdef", generation: int = 1, **access: Any
     )
 
 
+def no_files() -> Bundle:
+    raise AssertionError("this application has no files")
+
+
 class NoSecrets:
     """A secret store with nothing in it."""
 
@@ -166,9 +173,11 @@ class Application:
             clock=Clock(now=lambda: self.time.now, monotonic=lambda: self.time.monotonic),
             random=random.Random(1),
         )
+        self.exchange = Files(no_files, lambda _main: None, self.reload, asyncio.Lock())
         servers = AuthorizationServers(Demo(), self.state.clock.now)
         self.sign_ins = SignIns(servers, Tokens(NoSecrets(), servers, self.state.clock), self.state.clock)
         self.clients = Clients(lambda: Place(Path("/nowhere")), Path("/nowhere"), lambda: self.time.now)
+        self.sync = Sync(self.exchange, lambda: None, Path("/nowhere"), lambda: self.time.now)
         self.draining = False
         self.catalogue_size = 35
         self.hash: str | None = HASH

@@ -57,6 +57,7 @@ from omniroute.routing.tables import (
     Target,
     Upstream,
 )
+from omniroute.secret import Secret
 from omniroute.state.base import Keeping
 
 OPENAI: Mapping[Operation, Offer] = {
@@ -87,6 +88,19 @@ def compile_gateway(
     and not for serving, secrets stay closed references. `vault` is where kept secrets are, if not where the bundle
     says."""
     return _Compiler(bundle, catalog, Resolver(bundle, resolve=resolve, vault=vault)).gateway(generation, now)
+
+
+def compile_trial(bundle: Bundle, catalog: Catalog, name: str, spec: ProviderSpec, key: str | None) -> Upstream:
+    """A provider that stands in no file, with one connection, `trial`, and this key on it as it is: a text that looks
+    like a reference is not followed. The way there is that of the configuration, so what it says of proxies holds.
+    Raises ConfigError where secrets on that way are missing."""
+    resolver = Resolver(bundle)
+    alone = msgspec.structs.replace(spec, connections={"trial": ConnectionSpec()})
+    upstream = _Compiler(bundle, catalog, resolver).upstream(name, alone)
+    resolver.check()
+    (connection,) = upstream.connections
+    auth = Auth(scheme=connection.auth.scheme, secret=None if key is None else Secret(key))
+    return msgspec.structs.replace(upstream, connections=(msgspec.structs.replace(connection, auth=auth),))
 
 
 class _Compiler:
@@ -157,8 +171,8 @@ class _Compiler:
     def upstream(self, name: str, spec: ProviderSpec) -> Upstream:
         row = self.row(name, spec)
         scheme = row.auth if row is not None else OWN_NODES[spec.type or ""][1]
-        connections = spec.connections
-        if not connections and (row is None or not row.key_required):
+        connections = {each: one for each, one in spec.connections.items() if one.enabled}
+        if not spec.connections and (row is None or not row.key_required):
             connections = {"default": ConnectionSpec()}
         signs_in = OAuths(row.oauth if row else None, spec.oauth, ("providers", name), self.resolver, self.endpoint)
         return Upstream(
@@ -291,12 +305,14 @@ class _Compiler:
             steps = tuple(
                 self.step(TargetSpec(model=each) if isinstance(each, str) else each) for each in combo.targets
             )
+            defaults = self.spec.settings.combo_defaults
+            onward = defaults.on if combo.on is None else combo.on
             route = Route(
                 name=name,
-                strategy=combo.strategy,
+                strategy=combo.strategy or defaults.strategy,
                 steps=steps,
-                retry=retry(combo.retry),
-                on=ONWARD if combo.on is None else frozenset(combo.on),
+                retry=retry(combo.retry or defaults.retry),
+                on=ONWARD if onward is None else frozenset(onward),
                 hedge=hedge(combo.hedge),
                 sticky=combo.sticky is not None,
             )
@@ -358,9 +374,14 @@ class _Compiler:
             Listed(id=name, owned_by=target.upstream.name, facts=target.facts)
             for name, route in known.items()
             for target in route.steps
-            if isinstance(target, Target) and target.upstream.connections
+            if isinstance(target, Target) and target.upstream.connections and not self.hidden(target)
         )
         return (*combos, *aliases, *models)
+
+    def hidden(self, target: Target) -> bool:
+        provider, _, model = target.id.partition("/")
+        own = self.spec.providers[provider].models.get(model)
+        return own is not None and own.hidden
 
 
 def _hurried(route: Route, total: float) -> Route:

@@ -14,6 +14,7 @@ from omniroute.config.lint import (
     access,
     cache,
     combos,
+    evals,
     limits,
     oauth,
     policies,
@@ -41,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     *settings.RULES,
     *cache.RULES,
     *scenarios.RULES,
+    *evals.RULES,
 )
 
 

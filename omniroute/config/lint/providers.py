@@ -96,7 +96,7 @@ def unusable_address(subject: Subject) -> Iterator[Problem]:
     """OR306"""
     for place, url in _addresses(subject):
         if reference(url) is None:
-            reason = _why_unusable(url)
+            reason = why_unusable(url)
             if reason:
                 yield subject.error("OR306", place, reason)
 
@@ -109,7 +109,8 @@ def _addresses(subject: Subject) -> Iterator[tuple[Place, str]]:
             yield from addresses(provider.oauth, ("providers", name, "oauth"))
 
 
-def _why_unusable(url: str) -> str:
+def why_unusable(url: str) -> str:
+    """Why nothing can be at this address; empty where something can."""
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname or ""
@@ -123,7 +124,7 @@ def _why_unusable(url: str) -> str:
 def plain_http(subject: Subject) -> Iterator[Problem]:
     """OR404"""
     for place, url in _addresses(subject):
-        if url.startswith("http://") and not _why_unusable(url) and not is_private(url):
+        if url.startswith("http://") and not why_unusable(url) and not is_private(url):
             what = "keys and prompts" if place[-1] == "base_url" else "tokens"
             yield subject.warning("OR404", place, f"{what} go over plain http to a public address", "use https")
 
@@ -151,18 +152,23 @@ def unspoken_format(subject: Subject) -> Iterator[Problem]:
                 yield subject.error("OR309", place, f"{quoted(name)} does not speak `{form}`", hint)
 
 
+def no_connection(subject: Subject) -> Iterator[Problem]:
+    """OR409"""
+    for name, provider, row in subject.providers():
+        if row is not None and row.key_required and not provider.connections:
+            shows = 'api_key: "${env:%s}"' % (row.env or "API_KEY")
+            if row.env is None and row.oauth is not None:
+                shows = 'oauth: {client_id: "${env:CLIENT_ID}"}'
+            hint = f"connections: {{main: {{{shows}}}}}"
+            message = f"{quoted(name)} needs a key, and there is no connection"
+            yield subject.warning("OR409", ("providers", name), message, hint, key=True)
+
+
 def missing_key(subject: Subject) -> Iterator[Problem]:
     """OR302"""
     for name, provider, row in subject.providers():
         if row is None or not row.key_required:
             continue
-        shows = 'api_key: "${env:%s}"' % (row.env or "API_KEY")
-        if row.env is None and row.oauth is not None:
-            shows = 'oauth: {client_id: "${env:CLIENT_ID}"}'
-        hint = f"connections: {{main: {{{shows}}}}}"
-        if not provider.connections:
-            message = f"{quoted(name)} needs a key, and there is no connection"
-            yield subject.error("OR302", ("providers", name), message, hint, key=True)
         if provider.base_url is not None or _has_credential(provider.headers):
             continue
         for each, connection in provider.connections.items():
@@ -223,6 +229,7 @@ RULES: tuple[Rule, ...] = (
     unusable_address,
     plain_http,
     unspoken_format,
+    no_connection,
     missing_key,
     literal_secret,
     reserved_header,

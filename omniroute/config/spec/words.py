@@ -187,6 +187,7 @@ ProviderType = Literal["openai-compatible", "anthropic-compatible", "gemini-comp
 Capability = Literal["tools", "vision", "pdf", "audio_in", "json_schema", "reasoning", "prompt_cache", "web_search"]
 Role = Literal["client", "admin.read", "admin.write"]
 Operation = Literal["chat", "count_tokens", "embeddings", "images", "transcriptions"]
+WriteMode = Literal["local", "locked", "git"]
 Source = Literal["env", "file", "secret"]
 """Where a reference leads: a variable, a file, the secrets that the gateway keeps."""
 Kind = Literal["chat", "responses", "embedding", "image", "transcription"]
@@ -201,6 +202,7 @@ _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _duration = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 _size = re.compile(r"([0-9]+)(B|KiB|MiB|GiB)")
 _name = re.compile(_NAME)
+_header_value = re.compile(r"[\t -~]{0,4096}")
 _address = re.compile(_ADDRESS)
 _proxy = re.compile(_PROXY)
 _whole_value = re.compile(_REFERENCE)
@@ -244,6 +246,11 @@ def reference(text: str) -> tuple[Source, str] | None:
         return None
     kind, _, name = text[2:-1].partition(":")
     return cast("Source", kind), name
+
+
+def is_header_value(text: str) -> bool:
+    """Whether this is one line of printable ASCII, as all that goes into headers."""
+    return _header_value.fullmatch(text) is not None
 
 
 def is_address(text: str) -> bool:
