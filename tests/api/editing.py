@@ -14,12 +14,6 @@ from omniroute import api
 from omniroute.app import Service
 from omniroute.config.overrides import Overrides
 
-KEY = "sk-omni-the-key-of-the-editor"
-DIGEST = "sha256:14b426284e547ad23e439288a25bf27d96f2ef8604268dde91ae0ef4faaf48ec"
-
-
-BEFORE = (Path(__file__).parent / "edited.yaml").read_text()
-
 
 class Editor(Browser):
     """`files` are the configuration, the first one the main file, in a folder of its own: where none are given, a file
