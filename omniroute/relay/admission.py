@@ -22,9 +22,10 @@ from omniroute.relay.call import Call
 from omniroute.relay.demand import Demand
 from omniroute.routing import limiting
 from omniroute.routing.caller import customer
-from omniroute.routing.plan import Candidate, usable
+from omniroute.routing.plan import Candidate
 from omniroute.routing.resolve import resolve
-from omniroute.routing.tables import ANONYMOUS, UNLIMITED, Route
+from omniroute.routing.ruling import limited, ruling
+from omniroute.routing.tables import ANONYMOUS, Route
 from omniroute.state.budgets import Balance, Budget, Exhausted, Reservation, warns
 from omniroute.state.limits import Denied, Lease, Limit, Standing
 
@@ -55,17 +56,17 @@ def admit(call: Call, measure: Callable[[Call], Demand]) -> None:
     principal = call.principal
     assert principal is not None
     base = call.gateway.limits if principal is ANONYMOUS else principal.limits
-    limited = base is not UNLIMITED or any(policy.limits is not UNLIMITED for policy in call.policies)
-    if not limited and not principal.budgets:
+    counted = limited(base, call.policies)
+    if not counted and not principal.budgets:
         return
     assert call.route is not None
     demand = measure(call)
     hold = Hold()
     if principal.budgets:
         _reserve(call, principal.budgets, demand, hold)
-    if limited:
+    if counted:
         hold.tokens = demand.likely
-        callers, hold.candidates = limiting.held(base, call.policies, call.asked, call.route)
+        callers, hold.candidates = ruling(call.policies, call.asked, call.operation, call.route).held(base)
         if callers:
             _take(call, callers, hold)
     call.hold = hold
@@ -113,8 +114,8 @@ def _reserve(call: Call, budgets: Sequence[Budget], demand: Demand, hold: Hold) 
 
 
 def _at_most(call: Call, route: Route, demand: Demand, budgets: Sequence[Budget]) -> Decimal:
-    targets = usable(route, call.asked, call.operation, call.policies, call.started_at)
-    amount, unpriced = demand.most(targets, call.policies, call.asked)
+    said = ruling(call.policies, call.asked, call.operation, route)
+    amount, unpriced = demand.most(said.bounds(call.started_at))
     if unpriced:
         names = ", ".join(f"`{budget.name}`" for budget in budgets)
         raise Forbidden(
