@@ -36,6 +36,12 @@ LONGEST_WAIT = 86_400.0
 SOON = 1.0
 """Seconds after which what others have reserved may be there again."""
 NOTHING = Decimal(0)
+RATES = {
+    measure: (b"x-ratelimit-limit-" + name, b"x-ratelimit-remaining-" + name, b"x-ratelimit-reset-" + name)
+    for measure in ("requests", "tokens")
+    for name in (measure.encode(),)
+}
+"""The headers of a measure that is a rate: how much there is, what is left, and when all of it is there again."""
 
 
 class Hold(msgspec.Struct):
@@ -204,11 +210,11 @@ def headers(call: Call) -> Pairs:
         return []
     pairs: Pairs = []
     for standing in _least(call, hold):
-        name = standing.measure.encode()
+        limit, remaining, reset = RATES[standing.measure]
         pairs += (
-            (b"x-ratelimit-limit-" + name, b"%d" % standing.amount),
-            (b"x-ratelimit-remaining-" + name, b"%d" % standing.remaining),
-            (b"x-ratelimit-reset-" + name, _duration(standing.reset)),
+            (limit, b"%d" % standing.amount),
+            (remaining, b"%d" % standing.remaining),
+            (reset, _duration(standing.reset)),
         )
     told = []
     if hold.reservation is not None:
@@ -250,6 +256,8 @@ def _duration(seconds: float) -> bytes:
     if seconds < 1:
         return b"%dms" % round(seconds * 1000)
     whole = round(seconds + 0.4999)
+    if whole < 60:
+        return b"%ds" % whole
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     text = f"{rest}s"

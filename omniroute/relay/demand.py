@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from omniroute.formats import patch, tokens
+from omniroute.formats import tokens
 from omniroute.formats.codec import Head
 from omniroute.formats.ir import Raw
 from omniroute.relay.call import Call
@@ -36,6 +36,8 @@ SLOWEST_SOUND = 1_000
 """Bytes of a second of sound at the least, where a file does not tell its length."""
 TOKENS_A_SECOND = 50
 """Of sound, at the most; OpenAI and Google count 10 to 32."""
+
+NOTHING = Decimal(0)
 
 _beyond = re.compile(
     rb'"(?:image|input_image|input_file|input_audio|video|audio|file|document|inline|url|uri|cached|previous_response'
@@ -97,14 +99,14 @@ class Demand:
         """Tokens that limits reserve."""
         if self.seconds is not None:
             return int(self.seconds * TOKENS_A_SECOND)
-        prompt = min(USUAL_PROMPT, int(self.bytes / tokens.BYTES_PER_TOKEN))
-        answer = USUAL_ANSWER if self.longest is None else min(self.longest, USUAL_ANSWER)
-        return prompt + answer * self.count
+        prompt = int(self.bytes / tokens.BYTES_PER_TOKEN)
+        answer = USUAL_ANSWER if self.longest is None or self.longest > USUAL_ANSWER else self.longest
+        return (min(USUAL_PROMPT, prompt)) + answer * self.count
 
     def most(self, bounds: Iterable[Bound]) -> tuple[Decimal, str]:
         """USD that it costs at the most where it is the dearest, and the id of a target whose price is not known, which
         makes the figure worthless."""
-        dearest = Decimal(0)
+        dearest = NOTHING
         for bound in bounds:
             cost = bound.ceiling.most(
                 input=self._prompt(bound),
@@ -156,13 +158,17 @@ def _asked(fields: dict[str, Any], said: Said) -> tuple[int | None, int]:
 
 def _largest(fields: dict[str, Any], names: Iterable[str]) -> int | None:
     """Of the numbers under these names, where there are any."""
-    return max((value for name in names if (value := _positive(fields.get(name))) is not None), default=None)
+    largest = None
+    for name in names:
+        raw = fields.get(name)
+        value = None if raw is None else _positive(raw)
+        if value is not None and (largest is None or value > largest):
+            largest = value
+    return largest
 
 
 def _positive(raw: Any) -> int | None:
     """A number of tokens; None where nothing is said, or nothing that could be one."""
-    if raw is None or patch.is_null(raw):
-        return None
     try:
         value = _number(raw)
     except msgspec.DecodeError:

@@ -99,9 +99,11 @@ class Counter(msgspec.Struct):
         if passed <= 0:
             return
         if self.requests and limit.requests is not None:
-            self.requests = max(0, self.requests - passed * limit.requests.amount)
+            left = self.requests - passed * limit.requests.amount
+            self.requests = left if left > 0 else 0
         if self.tokens and limit.tokens is not None:
-            self.tokens = max(0, self.tokens - passed * limit.tokens.amount)
+            left = self.tokens - passed * limit.tokens.amount
+            self.tokens = left if left > 0 else 0
 
     def _redefine(self, limit: Limit) -> None:
         """A reload keeps what was used, as so many requests and tokens, up to a full bucket of the new size."""
@@ -192,15 +194,18 @@ class MemoryLimits:
             refusal = counter.refusal(charge.tokens)
             if refusal is not None and (denied is None or refusal[1] > denied.wait):
                 denied = Denied(limit, charge.subject, *refusal)
-            rate = limit.tokens  # one that may take more than there ever is goes when all is there, and owes the rest
-            taken.append((charge, counter, 0 if rate is None else min(charge.tokens, rate.amount)))
+            reserved, rate = 0, limit.tokens
+            if rate is not None:  # one that may take more than there ever is goes when all is there, and owes the rest
+                reserved = charge.tokens if charge.tokens < rate.amount else rate.amount
+            taken.append((charge, counter, reserved))
         if denied is not None:
             return denied
         for charge, counter, reserved in taken:
             rate = charge.limit.requests
             if rate is not None:
                 counter.requests += rate.period
-            counter.reserved += reserved
+            if reserved:
+                counter.reserved += reserved
             counter.under_way += 1
         return Lease(taken)
 
@@ -231,6 +236,8 @@ class MemoryLimits:
         tight: dict[Measure, tuple[int, Charge, Rate, int]] = {}
         for charge, counter, _ in lease.taken:
             limit = counter.limit
+            if limit.requests is None and limit.tokens is None:
+                continue
             counter.advance(limit, moment)
             if limit.requests is not None:
                 _tighten(tight, "requests", charge, limit.requests, counter.requests)
