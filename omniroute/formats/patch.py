@@ -241,10 +241,19 @@ def limited(fields: Fields, names: tuple[str, ...], limit: int) -> Fields:
     there = [name for name in names if name in fields and not is_null(fields[name])]
     if not there:
         return {name: value for name, value in fields.items() if name not in names} | {names[0]: limit}
-    less = {name: value for name in there if (value := _clamped(fields[name], (0, limit), name)) is not fields[name]}
+    less = {name: value for name in there if (value := _at_most(fields[name], limit, name)) is not fields[name]}
     if not less and len(there) == sum(name in fields for name in names):
         return fields
     return {name: value for name, value in fields.items() if name in there or name not in names} | less
+
+
+def _at_most(value: Any, limit: int, place: str) -> Any:
+    """The number, no more than the limit; as it is where it is no more."""
+    if isinstance(value, Raw):
+        digits = bytes(value)
+        if digits.isdigit() and int(digits[:20]) <= limit:
+            return value
+    return _clamped(value, (0, limit), place)
 
 
 def is_null(value: object) -> bool:

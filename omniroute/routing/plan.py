@@ -12,7 +12,7 @@ from math import inf
 import msgspec
 
 from omniroute.errors import UpstreamKind
-from omniroute.routing.availability import obstacle, overfull, plentiful_first
+from omniroute.routing.availability import nothing_known, obstacle, overfull, plentiful_first
 from omniroute.routing.conditions import NO_FACTS, Facts
 from omniroute.routing.limiting import exhausted, of_candidate, told
 from omniroute.routing.policies import arranged
@@ -93,12 +93,15 @@ def plan(
 ) -> list[Candidate]:
     """All candidates of the route in the order of trial, those that are out of the question among them. `limits` are
     those that hold for every candidate, besides those of policies; a try reserves `tokens` from them."""
+    said = ruling(policies, asked, operation, route)
+    calm = said.settled and not limits and not facts.tokens and nothing_known(state)
+    if calm and said.plan is not None:
+        return list(said.plan)
     moment = Moment(state.scores, turn, state.random, now, facts.stream)
     candidates: list[Candidate] = []
     time = state.clock.now() if policies else 0.0
     seen = set()
     orders: dict[str, Sequence[Connection]] = {}  # a request is one turn, however many models of a provider it may use
-    said = ruling(policies, asked, operation, route)
     denial: tuple[Denial, str] | None
     for target, within, home, unmet in _alone(route) or _targets(route, state, moment, facts, (), "", sticky=False):
         denial = ("condition", unmet) if unmet else said.denial(target, time)
@@ -117,6 +120,8 @@ def plan(
             candidates.append(_counted(candidate, holding, tokens, state, now) if holding else candidate)
     if said.prefers:
         candidates = arranged(candidates, _target, policies, asked)
+    if calm:
+        said.plan = tuple(candidates)
     return _fitting(candidates, facts.tokens) if facts.tokens else candidates
 
 

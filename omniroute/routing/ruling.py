@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import inf
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -18,7 +18,7 @@ from omniroute.routing import policies as said
 from omniroute.routing.limiting import for_target, held, targets
 from omniroute.routing.policies import Heard
 from omniroute.routing.serving import misfit
-from omniroute.routing.tables import UNLIMITED, LimitSet, Orders, Policy, Route, Target
+from omniroute.routing.tables import NO_NEEDS, UNLIMITED, LimitSet, Orders, Policy, Route, Target
 from omniroute.state.limits import Limit
 
 MOST = 1_000
@@ -27,6 +27,8 @@ LONGEST_CONTEXT = 1_000_000
 """Of a model that nothing is known of."""
 LONGEST_ANSWER = 131_072
 """Of a model of which nothing is known but its price."""
+AS_LISTED = frozenset({"priority", "fill-first"})
+"""Strategies that take the steps of a combo as the file lists them."""
 Denial = Literal["policy", "operation", "condition", "window"]
 Refused = tuple[Denial, str] | None
 
@@ -71,18 +73,52 @@ def _context(facts: Model) -> int:
     return max(facts.context or LONGEST_CONTEXT, LONGEST_CONTEXT if long else 0)
 
 
-class Ruling:
-    """What policies say of a request for a name, served by a route."""
+def _settled(route: Route) -> bool:
+    """Whether neither the request nor the moment decides about the order of the route's targets and connections, nor how
+    much is under way."""
+    return (
+        route.needs is NO_NEEDS
+        and not route.sticky
+        and (route.strategy in AS_LISTED or len(route.steps) == 1)
+        and all(step.when is None for step in route.steps)
+        and all(_settled(step) if isinstance(step, Route) else _lone(step) for step in route.steps)
+    )
 
-    __slots__ = ("_bounds", "_denials", "_holding", "_operation", "_orders", "asked", "policies", "prefers", "route")
+
+def _lone(target: Target) -> bool:
+    """Whether it has one connection, however much that has under way."""
+    return len(target.upstream.connections) == 1 and target.upstream.connections[0].max_concurrent is None
+
+
+class Ruling:
+    """What policies say of a request for a name, served by a route. Where all is `settled`, its
+    `plan` is the same each time, as long as nothing is known against anybody: the candidates (`routing/plan.py`)."""
+
+    __slots__ = (
+        "_bounds",
+        "_denials",
+        "_holding",
+        "_operation",
+        "_orders",
+        "asked",
+        "plan",
+        "policies",
+        "prefers",
+        "route",
+        "settled",
+    )
 
     def __init__(self, policies: Sequence[Policy], asked: str, operation: str, route: Route) -> None:
         self.policies = policies
         self.asked = asked
         self.route = route
-        self.prefers = any(policy.prefer for policy in policies)
-        self._operation = operation
         self._denials: dict[str, Refused] | None = None if any(policy.timed for policy in policies) else {}
+        self.prefers = any(policy.prefer for policy in policies)
+        self.settled = (
+            self._denials is not None and not any(policy.limits.candidates for policy in policies) and _settled(route)
+        )
+        self.plan: tuple[Any, ...] | None = None
+        self._operation = operation
         self._orders: dict[str, Orders | None] = {}
         self._bounds: tuple[Bound, ...] | None = None
         self._holding: tuple[LimitSet, tuple[tuple[Limit, ...], tuple[Limit, ...]]] | None = None

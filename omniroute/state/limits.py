@@ -100,10 +100,10 @@ class Counter(msgspec.Struct):
             return
         if self.requests and limit.requests is not None:
             left = self.requests - passed * limit.requests.amount
-            self.requests = left if left > 0 else 0
+            self.requests = max(0, left)
         if self.tokens and limit.tokens is not None:
             left = self.tokens - passed * limit.tokens.amount
-            self.tokens = left if left > 0 else 0
+            self.tokens = max(0, left)
 
     def _redefine(self, limit: Limit) -> None:
         """A reload keeps what was used, as so many requests and tokens, up to a full bucket of the new size."""
@@ -196,7 +196,7 @@ class MemoryLimits:
                 denied = Denied(limit, charge.subject, *refusal)
             reserved, rate = 0, limit.tokens
             if rate is not None:  # one that may take more than there ever is goes when all is there, and owes the rest
-                reserved = charge.tokens if charge.tokens < rate.amount else rate.amount
+                reserved = min(rate.amount, charge.tokens)
             taken.append((charge, counter, reserved))
         if denied is not None:
             return denied
