@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from omniroute.state.base import Keeping
 
 log = logging.getLogger(__name__)
-GATHER = 5.0
+GATHER = 10.0
 """Seconds that the writer lets changes gather: what goes again within them is not worth a row."""
 BREATH = 0.001
 """Seconds between two items that the writer looks into, so that the event loop never waits for more than one of them."""

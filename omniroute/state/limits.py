@@ -233,21 +233,29 @@ class MemoryLimits:
 
     def tightest(self, lease: Lease, now: float) -> list[Standing]:
         moment = round(now * SECOND)
-        tight: dict[Measure, tuple[int, Charge, Rate, int]] = {}
+        requests: Tight | None = None
+        tokens: Tight | None = None
         for charge, counter, _ in lease.taken:
             limit = counter.limit
-            if limit.requests is None and limit.tokens is None:
-                continue
-            counter.advance(limit, moment)
-            if limit.requests is not None:
-                _tighten(tight, "requests", charge, limit.requests, counter.requests)
-            if limit.tokens is not None:
-                used = counter.tokens + counter.reserved * limit.tokens.period
-                _tighten(tight, "tokens", charge, limit.tokens, used)
-        return [
-            Standing(charge.limit.name, charge.subject, measure, rate.amount, left, used / rate.amount / SECOND)
-            for measure, (left, charge, rate, used) in tight.items()
-        ]
+            rate = limit.requests
+            if rate is not None:
+                counter.advance(limit, moment)
+                left = (rate.capacity - counter.requests) // rate.period
+                if requests is None or left < requests[0]:
+                    requests = left, charge, rate, counter.requests
+            rate = limit.tokens
+            if rate is not None:
+                counter.advance(limit, moment)
+                used = counter.tokens + counter.reserved * rate.period
+                left = (rate.capacity - used) // rate.period
+                if tokens is None or left < tokens[0]:
+                    tokens = left, charge, rate, used
+        found = []
+        if requests is not None:
+            found.append(_standing("requests", *requests))
+        if tokens is not None:
+            found.append(_standing("tokens", *tokens))
+        return found
 
     def stand(self, charges: Sequence[Charge], now: float) -> list[Standing]:
         moment = round(now * SECOND)
@@ -294,13 +302,13 @@ class MemoryLimits:
                 del subjects[subject]
 
 
-def _tighten(
-    tight: dict[Measure, tuple[int, Charge, Rate, int]], measure: Measure, charge: Charge, rate: Rate, used: int
-) -> None:
-    left = (rate.capacity - used) // rate.period if used < rate.capacity else 0
-    there = tight.get(measure)
-    if there is None or left < there[0]:
-        tight[measure] = left, charge, rate, used
+Tight = tuple[int, Charge, Rate, int]
+"""What is left of a measure, below 0 where more was taken; for whom, of which rate, and the level of its bucket."""
+
+
+def _standing(measure: Measure, left: int, charge: Charge, rate: Rate, used: int) -> Standing:
+    amount = rate.amount
+    return Standing(charge.limit.name, charge.subject, measure, amount, max(0, left), used / amount / SECOND)
 
 
 def _all_standings(subject: str, counter: Counter) -> Iterator[Standing]:
