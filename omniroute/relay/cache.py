@@ -30,7 +30,7 @@ from omniroute.relay.call import Call
 from omniroute.relay.pump import send_whole
 from omniroute.relay.subject import decoded
 from omniroute.routing import cacheable
-from omniroute.routing.policies import refusal
+from omniroute.routing.ruling import ruling
 from omniroute.routing.tables import Caching, Semantic
 from omniroute.state.cache import Entry, Item, Written
 from omniroute.upstream.client import Client
@@ -198,7 +198,8 @@ def _allowed(call: Call, kept: Kept) -> bool:
         return True
     assert call.route is not None
     target = cacheable.target_of(call.route, kept.target)
-    return target is None or refusal(call.policies, call.asked, target, call.started_at) is None
+    said = ruling(call.policies, call.asked, call.operation, call.route)
+    return target is None or said.denial(target, call.started_at) is None
 
 
 async def _replay(call: Call, kept: Kept, how: str) -> None:

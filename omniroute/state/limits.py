@@ -286,9 +286,10 @@ class MemoryLimits:
         if counter is None:
             self._forget(subjects, moment)
             counter = subjects[subject] = Counter(limit, moment)
-        else:
+            return counter
+        if len(subjects) > 1:
             subjects.move_to_end(subject)
-            counter.advance(limit, moment)
+        counter.advance(limit, moment)
         return counter
 
     def _forget(self, subjects: OrderedDict[str, Counter], moment: int) -> None:
