@@ -106,7 +106,8 @@ def forwarded(call: Call, codec: ChatCodec, quirks: patch.Quirks, losses: list[L
         losses.append(Loss("variant", "model", "dropped: the upstream's format has no word for the end of the name"))
     if codec is call.codec:
         wanted = codec.FORWARD
-        headers = (*[header for header in call.headers if header[0] in wanted], *headers)
+        if not wanted.isdisjoint(call.named):
+            headers = (*[header for header in call.headers if header[0] in wanted], *headers)
     return headers if quirks.betas is None else _betas(headers, quirks.betas, losses)
 
 

@@ -46,7 +46,6 @@ from omniroute.relay import (
 from omniroute.relay.asgi import Application, Receive, Scope, Send, respond
 from omniroute.relay.call import Call
 from omniroute.relay.guard import Guard
-from omniroute.routing import request_id
 from omniroute.routing.live import Live
 from omniroute.routing.tables import ANONYMOUS
 from omniroute.state.base import State
@@ -196,10 +195,9 @@ class Gate:
     async def _serve(
         self, endpoint: Endpoint, rows: Sequence[Endpoint], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        pairs = scope["headers"]
-        spoken = _spoken(pairs, endpoint.format) if endpoint.shared else endpoint.format
+        spoken = _spoken(scope["headers"], endpoint.format) if endpoint.shared else endpoint.format
         codec = CLIENTS[spoken]
-        call = Call(endpoint, codec, self.live.current, self.state, scope, request_id.given(pairs), send)
+        call = Call(endpoint, codec, self.live.current, self.state, scope, send)
         if endpoint.mount:
             call.path = unquote(scope["raw_path"].decode("latin-1")).removeprefix(endpoint.path).strip("/")
         guard = call.guard = Guard(scope, asyncio.get_running_loop().time())
@@ -261,15 +259,14 @@ _GONE = Fault(kind="invalid_request", status=499, message="The client left befor
 
 async def _read(call: Call, receive: Receive, limit: int) -> bytes:
     """The body. Raises before reading what is announced too large, and as soon as what comes is."""
-    typed = call.endpoint.method != "POST"
-    for name, value in call.headers:
-        if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise _too_large(limit)
-        if name == b"content-encoding" and value.lower() != b"identity":
-            raise UnsupportedMedia("Compressed bodies are not taken; send the JSON as it is.")
-        if name == b"content-type":
-            typed = typed or _is_json(value)
-    if not typed:  # also where it does not say: browsers send such a body anywhere without asking
+    named = call.named
+    length = named.get(b"content-length", b"")
+    if length.isdigit() and int(length) > limit:
+        raise _too_large(limit)
+    if named.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise UnsupportedMedia("Compressed bodies are not taken; send the JSON as it is.")
+    if call.endpoint.method == "POST" and not _is_json(named.get(b"content-type", b"")):
+        # also where it does not say: browsers send such a body anywhere without asking
         raise UnsupportedMedia("The body must be JSON: send `Content-Type: application/json`.")
     message = await receive()
     body: bytes = message.get("body", b"")
@@ -324,6 +321,8 @@ async def _form(call: Call, receive: Receive, limits: Limits) -> list[Part]:
 
 
 def _is_json(content_type: bytes) -> bool:
+    if content_type == headers.JSON:
+        return True
     kind = content_type.partition(b";")[0].strip().lower()
     return kind == b"application/json" or kind.endswith(b"+json")
 
