@@ -125,7 +125,7 @@ class Call:
         self.state = state
         self.scope = scope
         self.headers: Pairs = scope["headers"]
-        self.named = dict(reversed(self.headers))
+        self.named: dict[bytes, bytes] = dict(reversed(self.headers))
         self.send = send
         self.operation = endpoint.operation
         self.path = ""

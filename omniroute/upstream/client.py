@@ -6,7 +6,7 @@ The one place that turns statuses into kinds: everything behind it looks at `Ups
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from itertools import chain
@@ -51,7 +51,7 @@ class Client:
         self._transports = transports
         self.images = images or Fetcher()
 
-    async def send(
+    def send(
         self,
         target: Target,
         connection: Connection,
@@ -63,7 +63,7 @@ class Client:
         deadlines: Deadlines,
         *,
         method: str = "POST",
-    ) -> Reply:
+    ) -> Awaitable[Reply]:
         """Asks one connection of a target's upstream, with the format's usual headers and those of the caller that mean
         something to it. Raises UpstreamError where there is no answer."""
         upstream = target.upstream
@@ -76,7 +76,7 @@ class Client:
             deadlines,
             target.via(connection, endpoint),
         )
-        return await self._transports[upstream.transport].send(request)
+        return self._transports[upstream.transport].send(request)
 
     async def close(self) -> None:
         self.images.close()
