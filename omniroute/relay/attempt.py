@@ -7,7 +7,7 @@ may make good.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -296,5 +296,10 @@ def is_stream(reply: transport.Reply, codec: ChatCodec) -> bool:
     """By what the answer says of itself; one that says nothing is taken for whole."""
     for name, value in reply.headers:
         if name == b"content-type":
-            return value.partition(b";")[0].strip().lower() == codec.CONTENT_TYPE.partition(b";")[0]
+            return _kind(value) == _kind(codec.CONTENT_TYPE)
     return False
+
+
+@lru_cache(maxsize=256)
+def _kind(content_type: bytes) -> bytes:
+    return content_type.partition(b";")[0].strip().lower()

@@ -210,7 +210,7 @@ class Gate:
         call = Call(endpoint, CLIENTS[spoken], self.live.current, self.state, scope, send)
         if endpoint.mount:
             call.path = unquote(scope["raw_path"].decode("latin-1")).removeprefix(endpoint.path).strip("/")
-        call.guard = Guard(scope, asyncio.get_running_loop().time())
+        call.guard = Guard(scope, asyncio.get_running_loop())
         return call
 
     async def _answer(self, call: Call, scope: Scope, receive: Receive) -> None:

@@ -13,7 +13,7 @@ _random = random.Random()
 
 def new() -> str:
     """Sorts by time: 12 hex digits of milliseconds, 16 of chance."""
-    return f"{time.time_ns() // 1_000_000:012x}{_random.getrandbits(64):016x}"
+    return f"{time.time_ns() // 1_000_000 << 64 | _random.getrandbits(64):028x}"
 
 
 def given(headers: Iterable[tuple[bytes, bytes]]) -> str:
