@@ -209,11 +209,12 @@ def within(call: Call, limits: Deadlines) -> Deadlines:
     return limits if limits.total <= left else msgspec.structs.replace(limits, total=max(left, 0.001))
 
 
-async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate) -> Reply:
+def whole(
+    call: Call, reply: transport.Reply, body: bytes, prepared: Prepared, head: Head, candidate: Candidate
+) -> Reply:
     """The answer as the client wants it, for a client that does not stream."""
     codec, tagged = prepared.codec, prepared.tagged
     provider = candidate.target.upstream.name
-    body = await reply.read(REPLY_LIMIT)
     created = int(call.started_at)
     try:
         if is_stream(reply, codec):

@@ -332,7 +332,8 @@ async def _exchange(client: Client, prepared: Prepared, call: Call, candidate: C
         if head.stream:
             opened = await attempt.stream(call, reply, prepared, head, candidate, last=call.last)
             return await _stream(call, opened, prepared, candidate)
-        answer = await attempt.whole(call, reply, prepared, head, candidate)
+        body = await reply.read(attempt.REPLY_LIMIT)
+        answer = attempt.whole(call, reply, body, prepared, head, candidate)
     except UpstreamError as error:
         return named(error, candidate.target.upstream.name, candidate.connection.auth)
     finally:

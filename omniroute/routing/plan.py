@@ -6,7 +6,7 @@ that is served and the `explain` that tells about it call this same function.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import Literal
 
@@ -95,13 +95,20 @@ def plan(
 ) -> list[Candidate]:
     """All candidates of the route in the order of trial, those that are out of the question among them. `limits` are
     those that hold for every candidate, besides those of policies; a try reserves `tokens` from them."""
+    sole = _sole(route)
+    if sole is not None and len(sole.upstream.connections) == 1 and not policies and not limits:
+        return [
+            _judge(sole, sole.upstream.connections[0], (route,), _denial(sole, asked, operation, (), 0.0), state, now)
+        ]
     moment = Moment(state.scores, turn, state.random, now, facts.stream)
     candidates: list[Candidate] = []
     time = state.clock.now() if policies else 0.0
     seen = set()
     orders: dict[str, Sequence[Connection]] = {}  # a request is one turn, however many models of a provider it may use
     denial: tuple[Denial, str] | None
-    for target, within, home, unmet in _alone(route) or _targets(route, state, moment, facts, (), "", sticky=False):
+    walk: Iterable[Walk]
+    walk = ((sole, (route,), "", ""),) if sole else _targets(route, state, moment, facts, (), "", sticky=False)
+    for target, within, home, unmet in walk:
         denial = ("condition", unmet) if unmet else _denial(target, asked, operation, policies, time)
         holding = for_target(limits, policies, asked, target) if policies else limits
         upstream = target.upstream
@@ -221,12 +228,12 @@ Walk = tuple[Target, tuple[Route, ...], str, str]
 request does not meet."""
 
 
-def _alone(route: Route) -> tuple[Walk, ...]:
+def _sole(route: Route) -> Target | None:
     """The one target of a route that has no more, as most have: for these there is nothing to decide."""
     only = route.steps[0]
     if len(route.steps) > 1 or route.needs is not NO_NEEDS or isinstance(only, Route) or only.when is not None:
-        return ()
-    return ((only, (route,), "", ""),)
+        return None
+    return only
 
 
 def _targets(
