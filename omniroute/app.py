@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 from operator import attrgetter
@@ -363,11 +363,11 @@ def _shortcut(router: Application, clients: Mapping[str, Application], mounted: 
     model is below one that takes all of them."""
     mounts = tuple((f"{path}/", clients[path]) for path in mounted)
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         path = scope["path"] if scope["type"] == "http" else ""
         client = clients.get(path)
         if client is None:
             client = next((below for prefix, below in mounts if path.startswith(prefix)), router)
-        await client(scope, receive, send)
+        return client(scope, receive, send)
 
     return application

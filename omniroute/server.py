@@ -69,6 +69,7 @@ def run(path: Path, overrides: Overrides, level: str) -> int:
         service.app(),
         loop="uvloop",
         http=Listener,
+        interface="asgi3",
         ws="none",
         lifespan="on",
         log_config=None,

@@ -203,7 +203,7 @@ def _values(row: UsageRow) -> list[Any]:
     if cost is not None:
         values[_COST] = format(cost, "f")
     for place in _PLACES:
-        values[place] = _encode(values[place]).decode()
+        values[place] = _encode(values[place]).decode() if values[place] else "[]"
     return values
 
 

@@ -33,7 +33,10 @@ def conceal(auth: Auth, text: str) -> str:
 
 def sign(auth: Auth) -> Headers:
     """The headers that carry the credential; none where the connection has no secret."""
-    return (*SCHEMES[auth.scheme](auth.secret.reveal()), *auth.headers) if auth.secret is not None else ()
+    if auth.secret is None:
+        return ()
+    signed = SCHEMES[auth.scheme](auth.secret.reveal())
+    return (*signed, *auth.headers) if auth.headers else signed
 
 
 def proxy_credentials(proxy: Proxy) -> tuple[bytes, bytes] | None:

@@ -91,6 +91,10 @@ class House:
         """Another page of the management plane."""
         return self._http.get(f"/api/{name}", headers={"authorization": f"Bearer {ADMIN}"}).text
 
+    def post(self, name: str) -> Any:
+        """Another verb of it."""
+        return self._http.post(f"/api/{name}", headers={"authorization": f"Bearer {ADMIN}"}).json()
+
     @property
     def revision(self) -> str:
         """The configuration that runs."""

@@ -42,7 +42,7 @@ server.listen(0, "127.0.0.1", () => {
     rotateRefreshToken: true,
     clockTolerance: 0,
     ttl: {
-      AccessToken: (_ctx, _token, { clientId }) => (clientId === "short-lived" ? 2 : 3600),
+      AccessToken: (_ctx, _token, { clientId }) => (clientId === "short-lived" ? 3 : 3600),
       AuthorizationCode: 60,
       DeviceCode: (_ctx, _token, { clientId }) => (clientId === "short-lived" ? 2 : 600),
       Grant: 86400,

@@ -32,6 +32,9 @@ def test_nobody_has_signed_in_at_first(house: House):
     assert answer.status_code == 401
     assert "nobody has signed in" in answer.text
     assert house.upstream.asked == []
+    health = msgspec.json.decode(house.get("monitoring/health"))["providerHealth"]["house.main"]
+    assert (health["kind"], health["available"]) == ("auth", False)
+    assert health["cooldownUntil"]
 
 
 def test_who_signs_in_is_let_in_at_once(house: House):
@@ -210,3 +213,14 @@ def _values(store: Path) -> set[str]:
     values = msgspec.json.decode(store.read_bytes())["values"].values()
     grants = [msgspec.json.decode(value) for value in values]
     return {grant[name] for grant in grants for name in ("access_token", "refresh_token")}
+
+
+def test_a_connection_that_signs_in_is_tried_with_its_token(house: House):
+    house.sign_in("house")
+    tried = house.post("providers/house.main/test")
+    assert (tried["valid"], tried["error"]) == (True, None), tried
+    assert house.server.knows(house.tokens[-1])
+    house.api("POST", "house/revoke")
+    tried = house.post("providers/house.main/test")
+    assert not tried["valid"]
+    assert "nobody has signed in" in tried["error"]
