@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omniroute.state.cache import Entry, MemoryCache
-from omniroute.state.sqlite import Writer
+from omniroute.state.database import OPENING, Replaced, Writer
 
 if TYPE_CHECKING:
     from omniroute.state.base import Keeping
@@ -89,7 +89,7 @@ class SqliteCache(Writer):
             return []
         try:
             uri = f"{self._path.absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(uri, uri=True)) as connection:
+            with OPENING, closing(sqlite3.connect(uri, uri=True)) as connection:
                 connection.execute("PRAGMA trusted_schema = OFF")
                 if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'cache'").fetchone():
                     return []
@@ -117,8 +117,7 @@ class SqliteCache(Writer):
         if not changes:
             return
         try:
-            connection = self._connect()
-            connection.execute("BEGIN IMMEDIATE")
+            connection = self._transaction()
             connection.executemany(_DELETE, [(key,) for key, entry in changes.items() if entry is None])
             connection.executemany(_PUT, [entry for entry in changes.values() if entry is not None])
             connection.execute(_EXPIRE, (now,))
@@ -129,3 +128,11 @@ class SqliteCache(Writer):
                 log.warning("the cache is in memory only, for its file cannot be written: %s", reason)
             self._failing = reason
             self._disconnect()
+
+    def _transaction(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            self._begin(connection)
+        except Replaced:
+            return self._transaction()
+        return connection

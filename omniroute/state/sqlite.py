@@ -121,9 +121,7 @@ class SqliteLedger(Scribe):
         return msgspec.convert(dict(zip(Totals.__struct_fields__, rows[0], strict=True)), Totals, strict=False)
 
     def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
-        places = ", ".join("?" * len(keys))
-        rows = self._read(_SPENT.format(places), _first_id(since), *keys, since, min(until, _LATEST))
-        return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
+        return spent(self._path, keys, since, until)
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What is in the file; nothing while there is none. For any thread."""
@@ -149,7 +147,7 @@ class SqliteLedger(Scribe):
     def _write(self, connection: sqlite3.Connection) -> None:
         rows = self._batch
         before = connection.total_changes
-        connection.execute("BEGIN IMMEDIATE")
+        self._begin(connection)
         unwritable = 0
         try:
             _insert(connection, rows)
@@ -160,6 +158,16 @@ class SqliteLedger(Scribe):
         self._unwritable += unwritable
         self._batch = []
         self._settle(len(rows))
+
+
+def spent(path: Path, keys: Collection[str], since: float, until: float) -> Decimal:
+    """`Ledger.spent` of any file."""
+    places = ", ".join("?" * len(keys))
+    with reading(path, "The ledger", "ledger_unavailable") as connection:
+        if connection is None:
+            return Decimal(0)
+        rows = connection.execute(_SPENT.format(places), (_first_id(since), *keys, since, min(until, _LATEST)))
+        return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
 
 
 @cache
