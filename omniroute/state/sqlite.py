@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from omniroute.errors import Unavailable
 from omniroute.state.base import LedgerHealth, Totals, UsageRow
 from omniroute.state.database import RETRY, Scribe, Writer, reading
 
@@ -112,7 +113,10 @@ class SqliteLedger(Scribe):
         )
 
     def recent(self, limit: int) -> Sequence[UsageRow]:
-        return [_row(values) for values in self._read(_SELECT, limit)]
+        try:
+            return [decode(values) for values in self._read(_SELECT, limit)]
+        except (ValueError, ArithmeticError) as error:
+            raise Unavailable(f"The ledger holds a row that cannot be read: {error}.", code="ledger_unavailable") from None
 
     def totals(self) -> Totals:
         rows = self._read(_TOTALS)
@@ -210,7 +214,8 @@ def _values(row: UsageRow) -> list[Any]:
     return values
 
 
-def _row(values: Sequence[Any]) -> UsageRow:
+def decode(values: Sequence[Any]) -> UsageRow:
+    """The row that was written with these values. Raises ValueError or ArithmeticError where none was."""
     fields = dict(zip(_COLUMNS, values, strict=True))
     for name in _LISTS:
         fields[name] = msgspec.json.decode(fields[name])
