@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 from operator import attrgetter
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,6 +37,7 @@ from omniroute.routing import spending
 from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
+from omniroute.services.backup import Backups, Sums
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
@@ -46,6 +48,7 @@ from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters
 from omniroute.state.scores import MemoryScores
 from omniroute.state.sessions import MemorySessions
 from omniroute.state.sqlite import SqliteLedger
+from omniroute.state.sqlite import spent as spent_in
 from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
 from omniroute.upstream.dial import tls_context
@@ -96,6 +99,7 @@ class Service:
         tls = tls_context()
         self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()}, Fetcher(tls=tls))
         self.gate = Gate(self.live, self.state, self.client)
+        self.backups = Backups(database, lambda: self.bundle.spec.backups, clock.now, self)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
         self._asking: set[asyncio.Task[None]] = set()
@@ -164,6 +168,9 @@ class Service:
                 self.state.budgets.expect(change.budget, change.now)
         if changes and old is not None:
             await asyncio.to_thread(self.state.ledger.flush)
+        await self._learn(changes)
+
+    async def _learn(self, changes: Sequence[Change]) -> None:
         for change in changes:
             if not await self._ask_ledger(change):
                 task = asyncio.create_task(self._ask_ledger_again(change))
@@ -172,7 +179,7 @@ class Service:
 
     async def _ask_ledger(self, change: Change) -> bool:
         try:
-            spent = await asyncio.to_thread(spending.spent, self.state.ledger, change)
+            spent = await asyncio.to_thread(spending.spent, self.state.ledger.spent, change)
         except Unavailable as error:
             log.error("requests that count on the budget %s are refused: %s", change.budget.name, error)
             return False
@@ -186,6 +193,32 @@ class Service:
             if await self._ask_ledger(change):
                 log.info("what is spent of the budget %s is known again", change.budget.name)
                 return
+
+    # Memory that is derived from the database, as `services.backup.Books` has it.
+
+    def measure(self, database: Path) -> Sums:
+        """What is spent of each budget by what a file says."""
+        changes = spending.changes(None, self.live.current, self.state.clock.now())
+        read = partial(spent_in, database)
+        return {(each.budget.name, each.period.start): spending.spent(read, each) for each in changes}
+
+    def rebase(self, before: Sums | None, after: Sums) -> None:
+        """Changes what is known of each budget by what the files differ. Where the old one could not be read, what memory
+        knows stays: that is more, if anything. What is not known yet will be asked for."""
+        now = self.state.clock.now()
+        for change in spending.changes(None, self.live.current, now):
+            place = change.budget.name, change.period.start
+            known = self.state.budgets.balance(change.budget, now).known
+            if before is not None and known and place in before and place in after:
+                self.state.budgets.restore(change.budget, now, after[place] - before[place])
+
+    async def reread(self) -> None:
+        """Asks for everything again."""
+        changes = spending.changes(None, self.live.current, self.state.clock.now())
+        for change in changes:
+            self.state.budgets.forget(change.budget, change.now)
+        await asyncio.to_thread(self.state.ledger.flush)
+        await self._learn(changes)
 
     def _watched(self) -> tuple[Path, ...]:
         """Where an edit may be made: in the files that run, and as long as they are refused also in those on disk."""
@@ -203,7 +236,8 @@ class Service:
             await self.state.cache.warm(self.state.clock.now(), caching.exact)
         watching = asyncio.create_task(watch.watch(self._watched, self.reload))
         try:
-            yield
+            async with self.backups.running():
+                yield
         finally:
             self.draining = True
             for task in (watching, *self._asking):

@@ -55,6 +55,10 @@ def collector_paused() -> Iterator[None]:
         gc.enable()
 
 
+REMOVED = '"${env:REMOVED}"'
+"""Stands where a literal secret stood."""
+
+
 class Document:
     """A parsed file: `data` is plain dicts and lists, `text` the file as it is."""
 
@@ -121,6 +125,14 @@ class Document:
             if start.line <= line - 1 <= end.line:
                 shown = shown[:first] + "*" * (last - first) + shown[last:]
         return _hidden.sub("\N{REPLACEMENT CHARACTER}", masked(shown)).replace("\t", " ")
+
+    def without_secrets(self) -> str:
+        """The text to be given away: each literal secret became a reference that leads nowhere, and what only looks like
+        one is blacked out."""
+        text = self.text
+        for start, end in sorted(self._secrets(), key=lambda span: span[0].index, reverse=True):
+            text = text[: start.index] + REMOVED + text[end.index :]
+        return masked(text)
 
     # ------------------------------------------------------------------------------------------------------- parsing
 

@@ -57,7 +57,9 @@ def copy(source: Path, target: Path, stopped: Callable[[], bool] = lambda: False
             made = _history_alone(raw, compact)
             facts = inspect(made)
         except (sqlite3.Error, OSError, Unfit) as error:
-            raise Unavailable(f"The history cannot be copied: {str(error).rstrip('.')}.", code="backup_failed") from None
+            raise Unavailable(
+                f"The history cannot be copied: {str(error).rstrip('.')}.", code="backup_failed"
+            ) from None
         if any(facts.rows[name] != number for name, number in counted.items()):
             raise Unavailable("The copy has not as many rows as the history.", code="backup_failed")
         publish(made, target)
@@ -106,6 +108,23 @@ def exchange(path: Path, fresh: Path, aside: Path, between: Callable[[str], None
                 return damage
         time.sleep(PAUSE)
     raise Unavailable("The database is in use; try again.", code="history_unavailable")
+
+
+def check(path: Path) -> str:
+    """Why the database is damaged; empty where it is sound, not there yet, or only busy. Blocks; call it from a thread."""
+    if not path.exists():
+        return ""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
+            with OPENING:
+                connection.execute("PRAGMA trusted_schema = OFF")
+                connection.execute("BEGIN")
+                connection.execute("PRAGMA user_version").fetchone()
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            return "" if verdict == "ok" else str(verdict).replace("\n", " ")
+    except sqlite3.Error as error:
+        return "" if _is_busy(error) else str(error)
 
 
 def publish(made: Path, target: Path) -> None:
@@ -287,7 +306,10 @@ def _folded(connection: sqlite3.Connection) -> str:
 
 
 def _is_busy(error: Exception) -> bool:
-    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    )
 
 
 def _written_ahead(path: Path) -> bool:

@@ -46,7 +46,7 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER: 200,
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
-_FUNCTIONS = frozenset({"count", "typeof", "json_extract"})
+_FUNCTIONS = frozenset({"coalesce", "count", "typeof", "json_extract"})
 _PRAGMAS = frozenset({"quick_check", "user_version", "table_info"})
 _own_words = re.compile(r"CREATE TABLE [\"'\[`]?\w+[\"'\]`]?\s*\([^()]*\)", re.ASCII)
 """Of what SQLite and its tools keep for themselves: columns, and no expression of any kind."""
@@ -77,7 +77,7 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class Unfit(BadRequest):
-    """This is no database of ours, or a damaged one."""
+    """No database of ours, or a damaged one."""
 
     code = "not_a_backup"
 
@@ -165,13 +165,13 @@ def _may(action: int, first: str | None, second: str | None, _schema: str | None
 
 
 def _objects(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
-    """Everything that has a text; what SQLite adds to it by itself has none."""
-    found = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    """Everything but what SQLite and its tools add by themselves."""
+    found = connection.execute("SELECT type, name, coalesce(sql, '') FROM sqlite_master").fetchall()
     return [(kind, name, text) for kind, name, text in found if not _is_kept(kind, name, text)]
 
 
-def _is_kept(kind: str, name: str, text: str | None) -> bool:
-    if text is None:
+def _is_kept(kind: str, name: str, text: str) -> bool:
+    if not text:
         return kind == "index" and name.startswith("sqlite_autoindex_")
     return kind == "table" and name in _KEPT and _own_words.fullmatch(text) is not None
 
@@ -193,7 +193,7 @@ def _compare(connection: sqlite3.Connection, expected: Shape) -> None:
     """Raises for whatever is not as the version has it."""
     there = {}
     for kind, name, text in _objects(connection):
-        if not isinstance(text, str) or expected.objects.get(name) != _words(text):
+        if expected.objects.get(name) != _words(text):
             raise Unfit(f"The database has a {_shown(kind)} `{_shown(name)}` that OmniRoute did not make.")
         there[name] = text
     missing = [name for name in expected.objects if name not in there]

@@ -116,7 +116,9 @@ class SqliteLedger(Scribe):
         try:
             return [decode(values) for values in self._read(_SELECT, limit)]
         except (ValueError, ArithmeticError) as error:
-            raise Unavailable(f"The ledger holds a row that cannot be read: {error}.", code="ledger_unavailable") from None
+            raise Unavailable(
+                f"The ledger holds a row that cannot be read: {error}.", code="ledger_unavailable"
+            ) from None
 
     def totals(self) -> Totals:
         rows = self._read(_TOTALS)
