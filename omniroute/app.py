@@ -13,9 +13,9 @@ import logging
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 

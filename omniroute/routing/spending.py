@@ -11,7 +11,6 @@ import msgspec
 from omniroute.routing.tables import Gateway
 from omniroute.state.budgets import Balance, Budget, Budgets, Span, same_periods, span
 
-
 Spent = Callable[[Collection[str], float, float], Decimal]
 """`Ledger.spent`, of whichever ledger."""
 
