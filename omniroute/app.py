@@ -38,6 +38,7 @@ from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
 from omniroute.services.backup import Backups, Sums
+from omniroute.services.clients.settings import Clients, Place
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
@@ -100,6 +101,7 @@ class Service:
         self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()}, Fetcher(tls=tls))
         self.gate = Gate(self.live, self.state, self.client)
         self.backups = Backups(database, lambda: self.bundle.spec.backups, clock.now, self)
+        self.clients = Clients(self._home, database.parent / "cli-tools", clock.now)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
         self._asking: set[asyncio.Task[None]] = set()
@@ -111,6 +113,10 @@ class Service:
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
         return compile_gateway(read, self.catalog, generation=generation, now=now)
+
+    def _home(self) -> Place:
+        told = self.bundle.spec.cli_tools
+        return Place(Path(told.home) if told.home else Path.home(), tuple(map(Path, told.path)), told.writes)
 
     @property
     def catalogue_size(self) -> int:

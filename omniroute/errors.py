@@ -10,6 +10,7 @@
     │   ├── NotFound                  404  no such path or model
     │   ├── MethodNotAllowed          405
     │   ├── Conflict                  409  not in this state
+    │   │   └── EditRefused           409  what is to be changed stands in several places at once
     │   ├── TooLarge                  413
     │   ├── UnsupportedMedia          415
     │   ├── LimitReached              429  with the seconds to wait
@@ -158,6 +159,16 @@ class MethodNotAllowed(CallError):
 
 class Conflict(CallError):
     kind, status = "conflict", 409
+
+
+class EditRefused(Conflict):
+    """The file says in one line what stands in several places. `line` is where, from 1."""
+
+    code = "edit_refused"
+
+    def __init__(self, message: str, *, line: int) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class TooLarge(CallError):

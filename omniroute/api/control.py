@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
+from omniroute.services.clients.settings import Clients
 from omniroute.state.base import State
 
 
@@ -18,6 +19,11 @@ class Control(Protocol):
 
     @property
     def state(self) -> State: ...
+
+    @property
+    def clients(self) -> Clients:
+        """The command-line tools of this machine's user."""
+        ...
 
     @property
     def draining(self) -> bool:

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ from omniroute.routing.tables import (
     Server,
     Upstream,
 )
+from omniroute.services.clients.settings import Clients, Place
 from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile
 from omniroute.state.memory import MemoryLedger, memory_state
 
@@ -147,6 +149,7 @@ class Application:
             clock=Clock(now=lambda: self.time.now, monotonic=lambda: self.time.monotonic),
             random=random.Random(1),
         )
+        self.clients = Clients(lambda: Place(Path("/nowhere")), Path("/nowhere"), lambda: self.time.now)
         self.draining = False
         self.catalogue_size = 35
         self.hash: str | None = HASH

@@ -19,6 +19,7 @@ from msgspec import Meta, field
 
 from omniroute.config.spec.backups import BackupsSpec
 from omniroute.config.spec.cache import CacheSpec, IdempotencySpec
+from omniroute.config.spec.cli_tools import CliToolsSpec
 from omniroute.config.spec.combos import ComboSpec
 from omniroute.config.spec.keys import KeySpec
 from omniroute.config.spec.limits import BudgetSpec, LimitSpec
@@ -64,6 +65,7 @@ class Spec(Node, frozen=True, kw_only=True):
     resilience: Annotated[ResilienceSpec, Meta(description="How failing providers are dealt with.")] = ResilienceSpec()
     responses: Annotated[ResponsesSpec, Meta(description="What is kept of answers of /v1/responses.")] = ResponsesSpec()
     cache: Annotated[CacheSpec | None, Meta(description="Answers that are given again; none, if absent.")] = None
+    cli_tools: Annotated[CliToolsSpec, Meta(description="Coding tools on this machine.")] = CliToolsSpec()
     idempotency: Annotated[IdempotencySpec, Meta(description="The same request again gets the same answer.")] = (
         IdempotencySpec()
     )
