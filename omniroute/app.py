@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import groupby
@@ -28,8 +28,8 @@ from omniroute.config import bundle, secrets, watch
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides, overridden
-from omniroute.config.spec.words import reference
-from omniroute.errors import ConfigError, Problem, Unavailable
+from omniroute.config.spec.words import reference, seconds
+from omniroute.errors import ConfigError, Conflict, Problem, Unavailable
 from omniroute.formats import tokens
 from omniroute.relay.asgi import Application, Receive, Scope, Send
 from omniroute.relay.ingress import ENDPOINTS, Gate, in_client_shape
@@ -37,6 +37,7 @@ from omniroute.routing import spending
 from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
+from omniroute.services import archive
 from omniroute.services.backup import Backups, Sums
 from omniroute.services.clients.settings import Clients, Place
 from omniroute.state.base import Clock, State
@@ -102,6 +103,8 @@ class Service:
         self.gate = Gate(self.live, self.state, self.client)
         self.backups = Backups(database, lambda: self.bundle.spec.backups, clock.now, self)
         self.clients = Clients(self._home, database.parent / "cli-tools", clock.now)
+        self.leave: Callable[[bool], None] = _stay
+        """Tells the server that it is to end, and whether to begin again."""
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
         self._asking: set[asyncio.Task[None]] = set()
@@ -200,6 +203,28 @@ class Service:
                 log.info("what is spent of the budget %s is known again", change.budget.name)
                 return
 
+    async def packed(self) -> Iterator[bytes]:
+        """The archive of everything, piece by piece; it blocks between them."""
+        now, read, revision = self.state.clock.now(), self.bundle, self.live.current.revision.label
+        export = await self.backups.export()
+        return archive.packed(await asyncio.to_thread(archive.members, read, export, revision, now), now)
+
+    async def may_end(self, *, restart: bool) -> float:
+        """Raises Conflict where nobody may end the process over the network, and ConfigError where it could not begin
+        again; gives the seconds that requests under way would have."""
+        if getattr(self.bundle.spec, "mode", "local") == "locked":
+            raise Conflict(
+                "`mode: locked` lets nobody end or restart the gateway over the network.", code="config_locked"
+            )
+        if restart:
+            read = await asyncio.to_thread(self._read)
+            await asyncio.to_thread(self._compile, read, generation=1, now=self.state.clock.now())
+        return seconds(self._started.drain_timeout)
+
+    def end(self, *, restart: bool) -> None:
+        """Begins to, and returns at once."""
+        self.leave(restart)
+
     # Memory that is derived from the database, as `services.backup.Books` has it.
 
     def measure(self, database: Path) -> Sums:
@@ -274,6 +299,11 @@ class Service:
             exception_handlers=api.exception_handlers(self, in_client_shape),
         )
         return _shortcut(cast("Application", router), clients, [path for path in clients if rows[path][0].mount])
+
+
+def _stay(_restart: bool) -> None:
+    """There is no server that could end."""
+    raise Unavailable("This gateway is part of another process.", code="not_a_server")
 
 
 def _shortcut(router: Application, clients: Mapping[str, Application], mounted: Sequence[str]) -> Application:

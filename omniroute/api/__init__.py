@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from litestar.handlers import ASGIRouteHandler, asgi
 
-from omniroute.api import auth, clients, configuration, health, openapi
+from omniroute.api import auth, backups, clients, configuration, health, lifecycle, openapi
 from omniroute.api.control import Control
 from omniroute.api.dispatch import application, applications
 from omniroute.api.endpoint import Answer, Endpoint, Request
@@ -15,7 +15,14 @@ from omniroute.api.plane import Plane
 
 __all__ = ("ENDPOINTS", "Control", "exception_handlers", "routes")
 
-_ROWS = (*health.ENDPOINTS, *auth.ENDPOINTS, *configuration.ENDPOINTS, *clients.ENDPOINTS)
+_ROWS = (
+    *health.ENDPOINTS,
+    *auth.ENDPOINTS,
+    *configuration.ENDPOINTS,
+    *clients.ENDPOINTS,
+    *backups.ENDPOINTS,
+    *lifecycle.ENDPOINTS,
+)
 
 
 async def schema(_plane: Plane, _request: Request) -> Answer:

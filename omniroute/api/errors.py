@@ -37,6 +37,12 @@ HINTS = {
     "csrf_token_wrong": "Send the `csrfToken` that /api/auth/login and /api/auth/status answer with.",
     "needs_setup": "Make a hash with `omniroute password` and set it as `auth.password_hash`.",
     "config_invalid": "The running configuration goes on. Correct the files and reload, or run `omniroute validate`.",
+    "not_a_backup": "Nothing has changed. Hand in a file that `/api/db-backups/export` or `omniroute backup create` made.",
+    "unknown_backup": "GET /api/db-backups lists those that there are.",
+    "history_unavailable": "Requests are served all the same. POST /api/db-backups restores a backup without a restart.",
+    "ledger_unavailable": "Requests are served all the same. POST /api/db-backups restores a backup without a restart.",
+    "disk_full": "Make room under `server.data_dir`; nothing has changed.",
+    "config_locked": "`mode: locked` leaves that to whoever runs the process: send it SIGTERM, or restart its unit.",
 }
 """What to do about it, by code."""
 

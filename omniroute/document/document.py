@@ -23,7 +23,6 @@ from omniroute.document.shown import (
 )
 from omniroute.errors import ConfigError, Problem, Severity
 
-
 REMOVED = '"${env:REMOVED}"'
 """Stands where a literal secret stood."""
 

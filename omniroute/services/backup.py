@@ -89,7 +89,7 @@ class Backups:
     @property
     def uploads(self) -> Path:
         """Where a file may be put that is to be imported."""
-        return self.shelf.database.parent
+        return self.shelf.uploads
 
     async def all(self) -> Sequence[Backup]:
         """The newest first."""
@@ -147,6 +147,7 @@ class Backups:
 
     async def _forever(self) -> None:
         checked = tried = float("-inf")
+        await self._alone(lambda: self.shelf.tidy(self._now()))
         while True:
             now = self._now()
             if now - checked >= CHECK or now < checked:

@@ -24,6 +24,8 @@ Reason = Literal["manual", "scheduled", "pre-restore", "pre-import", "damaged"]
 FOLDER = "backups"
 MARK = "restored"
 """A file beside the database that is written anew with each restore, so that a gateway notices one of the command line."""
+FORGOTTEN = 3600.0
+"""Seconds after which nobody works on an unfinished file any more."""
 _name = re.compile(
     r"db_(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)-(\d{3})Z_(manual|scheduled|pre-restore|pre-import|damaged)\.sqlite", re.ASCII
 )
@@ -60,6 +62,7 @@ class Shelf:
     def __init__(self, database: Path) -> None:
         self.database = database
         self.folder = database.parent / FOLDER
+        self.uploads = database.parent / "uploads"
         self.mark = database.with_name(MARK)
 
     def all(self) -> list[Backup]:
@@ -70,6 +73,20 @@ class Shelf:
             return []
         found = [backup for name in names if (backup := self._look(name)) is not None]
         return sorted(found, key=lambda backup: (backup.created, backup.id), reverse=True)
+
+    def tidy(self, now: float) -> None:
+        """What a process has left behind that was killed: files without a name of their own go, and what was put aside
+        becomes a backup."""
+        for aside in self.database.parent.glob(".db_*.before"):
+            shutil.move(aside, self._free("damaged", now))
+        for folder, pattern in (
+            (self.folder, ".*"),
+            (self.database.parent, ".db_*.fresh*"),
+            (self.uploads, "*.upload"),
+        ):
+            for path in folder.glob(pattern):
+                if now - path.stat().st_mtime > FORGOTTEN:
+                    path.unlink(missing_ok=True)
 
     def find(self, ident: str) -> Backup:
         """Raises NotFound."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from litestar import Litestar
 
 from omniroute import api
 from omniroute.api.endpoint import Endpoint
-from omniroute.errors import Fault, Problem
+from omniroute.config.spec.backups import BackupsSpec
+from omniroute.errors import ConfigError, Conflict, Fault, Problem
 from omniroute.formats.patch import Quirks
 from omniroute.routing.live import Live
 from omniroute.routing.policies import Policies
@@ -31,6 +32,7 @@ from omniroute.routing.tables import (
     Server,
     Upstream,
 )
+from omniroute.services.backup import Backups, Sums
 from omniroute.services.clients.settings import Clients, Place
 from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile
 from omniroute.state.memory import MemoryLedger, memory_state
@@ -136,6 +138,19 @@ def gateway(digest: str = "0123456789abcdef", generation: int = 1, **access: Any
     )
 
 
+class NoBooks:
+    """No memory that is derived from a database."""
+
+    def measure(self, _database: Path) -> Sums:
+        return {}
+
+    def rebase(self, before: Sums | None, after: Sums) -> None:
+        pass
+
+    async def reread(self) -> None:
+        pass
+
+
 class Application:
     """What stands behind the plane, in memory."""
 
@@ -149,6 +164,9 @@ class Application:
             clock=Clock(now=lambda: self.time.now, monotonic=lambda: self.time.monotonic),
             random=random.Random(1),
         )
+        self.backups = Backups(Path("/nowhere/x.sqlite"), BackupsSpec, lambda: self.time.now, NoBooks())
+        self.ended: list[bool] = []
+        self.locked = False
         self.clients = Clients(lambda: Place(Path("/nowhere")), Path("/nowhere"), lambda: self.time.now)
         self.draining = False
         self.catalogue_size = 35
@@ -159,6 +177,19 @@ class Application:
     def allow(self, **access: Any) -> None:
         """Changes the rules of access, now and for the files."""
         self.live.current = self.files = gateway(**access)
+
+    async def packed(self) -> Iterator[bytes]:
+        return iter([b"packed"])
+
+    async def may_end(self, *, restart: bool) -> float:
+        if self.locked:
+            raise Conflict("Locked.", code="config_locked")
+        if restart and not isinstance(self.files, Gateway):
+            raise ConfigError(self.files)
+        return 30.0
+
+    def end(self, *, restart: bool) -> None:
+        self.ended.append(restart)
 
     async def reload(self) -> Sequence[Problem]:
         if isinstance(self.files, Gateway):
