@@ -59,10 +59,10 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._service.draining = True
-        self._sweep.cancel()
         if self._restart:
             self.kept = [each.dup() for each in sockets or ()]
         await super().shutdown(sockets)
+        self._sweep.cancel()
 
     def _leave(self, restart: bool) -> None:
         """From within; the answer to whoever asked for it is under way and so is finished first."""
