@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
-
 from support import speech
 from support.gateway import Gateway
 from support.upstream import Script, Upstream, events

@@ -246,6 +246,8 @@ def _read_all(path: Path) -> None:
 
 def _carry_over(path: Path, fresh: Path) -> str:
     """What was done, from the old database to the new, which may be older. Gives why it cannot be read, if so."""
+    if not path.exists():
+        return ""
     with closing(sqlite3.connect(fresh, isolation_level=None, uri=True)) as connection:
         try:
             connection.execute("ATTACH ? AS old", (f"{path.absolute().as_uri()}?mode=ro",))
