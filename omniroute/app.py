@@ -40,6 +40,7 @@ from omniroute.routing.tables import Gateway
 from omniroute.services import archive
 from omniroute.services.backup import Backups, Sums
 from omniroute.services.clients.settings import Clients, Place
+from omniroute.services.shelf import DATABASE
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
@@ -82,7 +83,7 @@ class Service:
         self._started = self.bundle.spec.server
         self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
-        database = Path(self.bundle.spec.server.data_dir) / "omniroute.sqlite"
+        database = Path(self.bundle.spec.server.data_dir) / DATABASE
         self.state = State(
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),

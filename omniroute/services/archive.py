@@ -23,11 +23,11 @@ from omniroute import __version__
 from omniroute.config.bundle import Bundle
 from omniroute.document import Document
 from omniroute.services.backup import Export
+from omniroute.services.shelf import DATABASE
 
 PIECE = 1 << 16
 GZIP = 31
 """zlib's word for a stream of gzip."""
-DATABASE = "omniroute.sqlite"
 FILES = "files"
 
 

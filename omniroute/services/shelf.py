@@ -21,6 +21,7 @@ from omniroute.state import copies
 from omniroute.state.shape import Facts, inspect
 
 Reason = Literal["manual", "scheduled", "pre-restore", "pre-import", "damaged"]
+DATABASE = "omniroute.sqlite"
 FOLDER = "backups"
 MARK = "restored"
 """A file beside the database that is written anew with each restore, so that a gateway notices one of the command line."""
