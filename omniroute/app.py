@@ -234,23 +234,33 @@ class Service:
         read = partial(spent_in, database)
         return {(each.budget.name, each.period.start): spending.spent(read, each) for each in changes}
 
-    def rebase(self, before: Sums | None, after: Sums) -> None:
+    async def rebase(self, before: Sums | None, after: Sums) -> None:
         """Changes what is known of each budget by what the files differ. Where the old one could not be read, what memory
-        knows stays: that is more, if anything. What is not known yet will be asked for."""
+        knows stays: that is more, if anything. What is not known is asked for."""
+        for task in self._asking:
+            task.cancel()
         now = self.state.clock.now()
+        unknown = []
         for change in spending.changes(None, self.live.current, now):
             place = change.budget.name, change.period.start
-            known = self.state.budgets.balance(change.budget, now).known
-            if before is not None and known and place in before and place in after:
+            if not self.state.budgets.balance(change.budget, now).known:
+                unknown.append(change)
+            elif before is not None and place in before and place in after:
                 self.state.budgets.restore(change.budget, now, after[place] - before[place])
+        await self._learn(unknown)
 
     async def reread(self) -> None:
-        """Asks for everything again."""
-        changes = spending.changes(None, self.live.current, self.state.clock.now())
-        for change in changes:
-            self.state.budgets.forget(change.budget, change.now)
+        """Has each budget know what the file says now. What is settled while it is read may count twice, never not."""
         await asyncio.to_thread(self.state.ledger.flush)
-        await self._learn(changes)
+        now, budgets = self.state.clock.now(), self.state.budgets
+        changes = spending.changes(None, self.live.current, now)
+        before = {(each.budget.name, each.period.start): budgets.balance(each.budget, now).spent for each in changes}
+        try:
+            after = await asyncio.to_thread(self.measure, self.backups.shelf.database)
+        except Unavailable as error:
+            log.error("what is spent of the budgets stays as it was known: %s", error)
+        else:
+            await self.rebase(before, after)
 
     def _watched(self) -> tuple[Path, ...]:
         """Where an edit may be made: in the files that run, and as long as they are refused also in those on disk."""

@@ -122,8 +122,8 @@ class Document:
         """The text to be given away: each literal secret became a reference that leads nowhere, and what only looks like
         one is blacked out."""
         text = self.text
-        for start, end in sorted(self._secrets(), key=lambda span: span[0].index, reverse=True):
-            text = text[: start.index] + REMOVED + text[end.index :]
+        for start, end in sorted({(start.index, end.index) for start, end in self._secrets()}, reverse=True):
+            text = text[:start] + REMOVED + text[end:]
         return masked(text)
 
     # ------------------------------------------------------------------------------------------------------- parsing

@@ -21,7 +21,6 @@ from omniroute.errors import CallError, Unavailable
 from omniroute.services.shelf import Backup, Made, Reason, Restored, Shelf
 from omniroute.state import copies
 from omniroute.state.copies import Stopped
-from omniroute.state.database import identity
 from omniroute.state.shape import Facts
 
 log = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ class Books(Protocol):
         """What a file says. Blocks. Raises Unavailable."""
         ...
 
-    def rebase(self, before: Sums | None, after: Sums) -> None:
+    async def rebase(self, before: Sums | None, after: Sums) -> None:
         """Another file has taken the place of the one that was measured before; None where it could not be read."""
         ...
 
@@ -79,7 +78,8 @@ class Backups:
         self._closing = False
         self._damage = ""
         self._failure = ""
-        self._mark = (0, 0)
+        self._mark = 0
+        self._checked = self._tried = float("-inf")
 
     @property
     def import_limit(self) -> int:
@@ -134,7 +134,7 @@ class Backups:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Does what is due meanwhile."""
-        self._mark = identity(self.shelf.mark)
+        self._mark = self.shelf.restored()
         task = asyncio.create_task(self._forever())
         try:
             yield
@@ -146,18 +146,30 @@ class Backups:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _forever(self) -> None:
-        checked = tried = float("-inf")
-        await self._alone(lambda: self.shelf.tidy(self._now()))
+        await self._look(lambda: self._alone(lambda: self.shelf.tidy(self._now())))
         while True:
-            now = self._now()
-            if now - checked >= CHECK or now < checked:
-                checked = now
-                await self._check()
-            if now - tried >= AGAIN and await self._due(now):
-                tried = now
-                await self._by_the_clock()
-            await self._notice()
+            await self._look(self._what_is_due)
             await asyncio.sleep(LOOK)
+
+    async def _look(self, act: Callable[[], Awaitable[object]]) -> None:
+        """A disk that does not work now may do so the next time."""
+        try:
+            await act()
+        except OSError as error:
+            if self._failure != (reason := str(error)):
+                log.error("backups cannot be looked after: %s", reason)
+            self._failure = reason
+            self._tell()
+
+    async def _what_is_due(self) -> None:
+        now = self._now()
+        if now - self._checked >= CHECK or now < self._checked:
+            self._checked = now
+            await self._check()
+        if now - self._tried >= AGAIN and await self._due(now):
+            self._tried = now
+            await self._by_the_clock()
+        await self._notice()
 
     async def _check(self) -> None:
         damage = await self._alone(lambda: copies.check(self.shelf.database))
@@ -185,7 +197,7 @@ class Backups:
 
     async def _notice(self) -> None:
         """Looks whether the command line has restored a backup."""
-        mark = identity(self.shelf.mark)
+        mark = self.shelf.restored()
         if mark != self._mark and not self._busy.locked():
             self._mark = mark
             log.info("another database was put in place of the old one")
@@ -221,8 +233,8 @@ class Backups:
 
             async with self._busy:
                 restored = await asyncio.to_thread(work, between)
-                self._books.rebase(before, after)
-                self._mark = identity(self.shelf.mark)
+                await self._books.rebase(before, after)
+                self._mark = self.shelf.restored()
                 self._damage = ""
                 self._tell()
                 await asyncio.to_thread(self._prune)

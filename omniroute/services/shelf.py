@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
@@ -64,7 +65,7 @@ class Shelf:
         self.database = database
         self.folder = database.parent / FOLDER
         self.uploads = database.parent / "uploads"
-        self.mark = database.with_name(MARK)
+        self._mark = database.with_name(MARK)
 
     def all(self) -> list[Backup]:
         """The newest first."""
@@ -86,8 +87,9 @@ class Shelf:
             (self.uploads, "*.upload"),
         ):
             for path in folder.glob(pattern):
-                if now - path.stat().st_mtime > FORGOTTEN:
-                    path.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):  # who made it is done with it
+                    if now - path.stat().st_mtime > FORGOTTEN:
+                        path.unlink()
 
     def find(self, ident: str) -> Backup:
         """Raises NotFound."""
@@ -128,6 +130,13 @@ class Shelf:
     def take(self, upload: Path, now: float, between: Callable[[Path, str], None] = lambda _f, _d: None) -> Restored:
         """The same with a file from elsewhere, of which everything but the record of what was done is taken."""
         return self._put(upload, "pre-import", now, between, ours=False)
+
+    def restored(self) -> int:
+        """When something was last put in place, as a number that tells one time from another."""
+        try:
+            return self._mark.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def path(self, backup: Backup) -> Path:
         """Where it is."""
@@ -173,11 +182,12 @@ class Shelf:
             damage = copies.exchange(self.database, fresh, aside, lambda damage: between(fresh, damage))
         finally:
             copies.remove(fresh)
-        self.mark.write_text(f"{target.name}\n")
+        self._mark.write_text(f"{target.name}\n")
         return Restored(facts, self._keep(aside, target, now, damage) if aside.exists() else None, damage)
 
-    def _keep(self, aside: Path, target: Path, now: float, damage: str) -> Backup:
-        """Makes a backup as any other of what was put aside; where that does not work, it is kept as it is."""
+    def _keep(self, aside: Path, target: Path, now: float, damage: str) -> Backup | None:
+        """Makes a backup as any other of what was put aside; where that does not work, it is kept as it is, whatever it
+        is: None where it is not even a file."""
         if not damage:
             try:
                 copies.copy(aside, target)
@@ -193,7 +203,7 @@ class Shelf:
         shutil.move(aside, place)
         if log.exists():
             shutil.move(log, copies.beside(place)[0])
-        return self.find(place.name)
+        return self._look(place.name)
 
 
 def _forget_log(path: Path) -> None:

@@ -121,11 +121,6 @@ class Budgets(Protocol):
         spent in it."""
         ...
 
-    def forget(self, budget: Budget, now: float) -> None:
-        """The ledger has become another: nothing may be spent until `restore` has told what it knows. What is reserved
-        stays so."""
-        ...
-
     def restore(self, budget: Budget, now: float, spent: Decimal) -> None:
         """What the ledger knows of the period besides, or, where it is negative, what counts no more."""
         ...
@@ -177,10 +172,6 @@ class MemoryBudgets:
         if old is not None:
             accounts.remove(old)
         self._account(budget, now).known = False
-
-    def forget(self, budget: Budget, now: float) -> None:
-        account = self._account(budget, now)
-        account.spent, account.known, account.told = NOTHING, False, False
 
     def restore(self, budget: Budget, now: float, spent: Decimal) -> None:
         account = self._account(budget, now)

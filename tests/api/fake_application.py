@@ -144,7 +144,7 @@ class NoBooks:
     def measure(self, _database: Path) -> Sums:
         return {}
 
-    def rebase(self, before: Sums | None, after: Sums) -> None:
+    async def rebase(self, before: Sums | None, after: Sums) -> None:
         pass
 
     async def reread(self) -> None:
