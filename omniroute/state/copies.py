@@ -27,7 +27,7 @@ from omniroute.state.base import UsageRow
 from omniroute.state.database import BUSY_TIMEOUT, OPENING, identity, make_private
 from omniroute.state.migrations import VERSION, upgrade
 from omniroute.state.shape import LEFT_OUT, Facts, Unfit, columns, guard, inspect, shape
-from omniroute.state.sqlite import decode
+from omniroute.state.sqlite import BROKEN, decode
 
 PAGES = 256
 """Pages that are copied at once: a mebibyte."""
@@ -240,7 +240,7 @@ def _read_all(path: Path) -> None:
             for values in some:
                 try:
                     decode(values)
-                except (ValueError, ArithmeticError, RecursionError):
+                except BROKEN:
                     raise Unfit(f"The request `{str(values[0])[:80]!r}` is not one that a ledger writes.") from None
 
 

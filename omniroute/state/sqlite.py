@@ -69,6 +69,9 @@ _BAD_ROW = (
 )
 """What a row that SQLite cannot hold raises, as opposed to a file that cannot be written."""
 
+BROKEN = (ArithmeticError, RecursionError, TypeError, ValueError)
+"""What comes of values that no row was written with: a damaged page may hold any."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -115,16 +118,17 @@ class SqliteLedger(Scribe):
     def recent(self, limit: int) -> Sequence[UsageRow]:
         try:
             return [decode(values) for values in self._read(_SELECT, limit)]
-        except (ValueError, ArithmeticError) as error:
-            raise Unavailable(
-                f"The ledger holds a row that cannot be read: {error}.", code="ledger_unavailable"
-            ) from None
+        except BROKEN as error:
+            raise _broken(error) from None
 
     def totals(self) -> Totals:
         rows = self._read(_TOTALS)
         if not rows:
             return Totals()
-        return msgspec.convert(dict(zip(Totals.__struct_fields__, rows[0], strict=True)), Totals, strict=False)
+        try:
+            return msgspec.convert(dict(zip(Totals.__struct_fields__, rows[0], strict=True)), Totals, strict=False)
+        except BROKEN as error:
+            raise _broken(error) from None
 
     def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
         return spent(self._path, keys, since, until)
@@ -173,7 +177,14 @@ def spent(path: Path, keys: Collection[str], since: float, until: float) -> Deci
         if connection is None:
             return Decimal(0)
         rows = connection.execute(_SPENT.format(places), (_first_id(since), *keys, since, min(until, _LATEST)))
-        return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
+        try:
+            return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
+        except BROKEN as error:
+            raise _broken(error) from None
+
+
+def _broken(error: Exception) -> Unavailable:
+    return Unavailable(f"The ledger holds a row that cannot be read: {error}.", code="ledger_unavailable")
 
 
 @cache
@@ -217,7 +228,7 @@ def _values(row: UsageRow) -> list[Any]:
 
 
 def decode(values: Sequence[Any]) -> UsageRow:
-    """The row that was written with these values. Raises ValueError or ArithmeticError where none was."""
+    """The row that was written with these values. Raises one of `BROKEN` where none was."""
     fields = dict(zip(_COLUMNS, values, strict=True))
     for name in _LISTS:
         fields[name] = msgspec.json.decode(fields[name])

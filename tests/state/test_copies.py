@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -460,3 +461,28 @@ def test_each_version_has_the_shape_that_its_steps_make():
             upgrade(there, version)
             names = {name for (name,) in there.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         assert set(shape.shape(version).tables) == names - {"_sqlite_migrations"}
+
+
+def test_no_damaged_page_makes_a_ledger_hang_or_fail_in_an_unknown_way(path: Path):
+    with closing(sqlite3.connect(path)) as there:
+        there.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    sound, chance, found = path.read_bytes(), random.Random(11), 0
+    for number in range(100):
+        copies.remove(path)
+        path.write_bytes(sound)
+        damaged(path, chance)
+        book = SqliteLedger(path, gather=0.001, retry=0.001)
+        book.append(row(ROWS + number))
+        unreadable = []
+        for look in (partial(book.recent, 1000), book.totals, partial(book.spent, ["team-a"], 0, 10)):
+            try:
+                look()
+            except Unavailable as error:
+                unreadable.append(error.fault.code)
+        assert set(unreadable) <= {"ledger_unavailable"}
+        written = book.flush(0.05)
+        assert book.health().pending == (0 if written else 1)
+        assert written or not book.health().ok
+        found += bool(copies.check(path))
+        book.close()
+    assert found > 50
