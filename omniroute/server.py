@@ -61,6 +61,7 @@ class Server(uvicorn.Server):
         self._service.draining = True
         if self._restart:
             self.kept = [each.dup() for each in sockets or ()]
+        await self._service.evals.close()  # who follows a run would be waited for
         await super().shutdown(sockets)
         self._sweep.cancel()
 
@@ -90,6 +91,7 @@ def run(path: Path, overrides: Overrides, level: str) -> int:
         service.app(),
         loop="uvloop",
         http=Listener,
+        interface="asgi3",
         ws="none",
         lifespan="on",
         log_config=None,

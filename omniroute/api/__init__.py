@@ -6,7 +6,22 @@ from collections.abc import Sequence
 
 from litestar.handlers import ASGIRouteHandler, asgi
 
-from omniroute.api import auth, backups, clients, configuration, health, lifecycle, openapi
+from omniroute.api import (
+    auth,
+    backups,
+    clients,
+    combo_metrics,
+    configuration,
+    evals,
+    explaining,
+    health,
+    lifecycle,
+    oauth,
+    openapi,
+    resources,
+    sync,
+    trials,
+)
 from omniroute.api.control import Control
 from omniroute.api.dispatch import application, applications
 from omniroute.api.endpoint import Answer, Endpoint, Request
@@ -15,14 +30,22 @@ from omniroute.api.plane import Plane
 
 __all__ = ("ENDPOINTS", "Control", "exception_handlers", "routes")
 
-_ROWS = (
-    *health.ENDPOINTS,
-    *auth.ENDPOINTS,
-    *configuration.ENDPOINTS,
-    *clients.ENDPOINTS,
-    *backups.ENDPOINTS,
-    *lifecycle.ENDPOINTS,
+_MODULES = (
+    health,
+    auth,
+    configuration,
+    resources,
+    clients,
+    backups,
+    lifecycle,
+    sync,
+    oauth,
+    trials,
+    combo_metrics,
+    explaining,
+    evals,
 )
+_ROWS: tuple[Endpoint, ...] = tuple(row for module in _MODULES for row in module.ENDPOINTS)
 
 
 async def schema(_plane: Plane, _request: Request) -> Answer:

@@ -8,6 +8,8 @@ only place that knows YAML.
 
 from __future__ import annotations
 
+from omniroute.document.diff import unified
+from omniroute.document.differences import differences
 from omniroute.document.document import Document, whole
 from omniroute.document.edit import Delete, Edit, Edited, Insert, Rename, Set, apply
 from omniroute.document.nodes import MAX_BYTES, collector_paused
@@ -26,10 +28,12 @@ __all__ = (
     "Step",
     "apply",
     "collector_paused",
+    "differences",
     "dotted",
     "is_secret_name",
     "masked",
     "printable",
     "quoted",
+    "unified",
     "whole",
 )

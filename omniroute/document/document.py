@@ -104,19 +104,21 @@ class Document:
 
     def source(self, line: int) -> str:
         """A line to be shown: secrets blacked out, nothing invisible in it; empty where it is too long to show."""
-        shown = self._line_at(line - 1)
-        if len(shown) > 400:
+        if len(self._line_at(line - 1)) > 400:
             return ""
+        return hidden.sub("\N{REPLACEMENT CHARACTER}", self.inked(line)).replace("\t", " ")
+
+    def inked(self, line: int) -> str:
+        """A line as it is, with the secrets in it blacked out."""
+        shown = self._line_at(line - 1)
         if self._root is None:
             shown = blacked_out(self._all_lines(), line - 1)
         for start, end in self._secrets():
-            if start.line < line - 1 < end.line:
-                return ""
             first = start.column if start.line == line - 1 else 0
             last = end.column if end.line == line - 1 else len(shown)
             if start.line <= line - 1 <= end.line:
                 shown = shown[:first] + "*" * (last - first) + shown[last:]
-        return hidden.sub("\N{REPLACEMENT CHARACTER}", masked(shown)).replace("\t", " ")
+        return masked(shown)
 
     def without_secrets(self) -> str:
         """The text to be given away: each literal secret became a reference that leads nowhere, and what only looks like

@@ -210,15 +210,18 @@ class _Plan:
         )
 
     def refusal(self, reason: str) -> EditRefused:
-        """Why there was no way: as far as is known only anchors that something else needs are left."""
-        at = self.trail[-1].first if self.trail else 0
-        line = self.document.text.count("\n", 0, at) + 1
-        message = f"{self.document.name}:{line}: {dotted(self.edit.path)} cannot be changed here ({reason}): "
-        return EditRefused(f"{message}edit the file by hand; an anchor that is used elsewhere has to stay", line=line)
+        """Why there was no way: as far as is known, it is only an anchor in what is to go, which something else needs."""
+        line = self.document.text.count("\n", 0, self.trail[-1].first if self.trail else 0) + 1
+        return EditRefused(
+            f"{self.document.name}:{line}: {dotted(self.edit.path)} cannot be changed here ({reason}): if it has an anchor "
+            "that is used elsewhere, write that out first, else edit the file by hand",
+            line=line,
+        )
 
     def ways(self) -> Iterator[tuple[str, Way]]:
         for way in self._direct():
             yield "", way
+        yield from self._behind_open_end()
         for length in range(len(self.trail), 0, -1):
             path = self.edit.path[:length]
             try:
@@ -229,6 +232,25 @@ class _Plan:
                 yield dotted(path), way
         if self.document.root is not None and self.document.root.flow_style:
             yield "", [self._as_block()]
+
+    def _behind_open_end(self) -> Iterator[tuple[str, Way]]:
+        """A file that ends within a block of text, without a newline: the text would get one from what follows, unless
+        its header says that it has none."""
+        node: yaml.Node | None = self.document.root
+        path: list[Step] = []
+        while isinstance(node, yaml.CollectionNode) and node.value and not node.flow_style:
+            if isinstance(node, yaml.MappingNode):
+                name, node = node.value[-1]
+                path.append(name.value)
+            else:
+                path.append(len(node.value) - 1)
+                node = node.value[-1]
+        if not isinstance(node, yaml.ScalarNode) or node.style not in ("|", ">") or self.document.text.endswith("\n"):
+            return
+        header = self.spans.block_header(node.start_mark.index)
+        plain = header[0].strip("+")
+        for way in self._direct():
+            yield dotted(path), [Splice(header.start(), header.end(), f"{plain}-"), *way]
 
     def _as_block(self) -> Splice:
         root = self.document.root
@@ -253,6 +275,8 @@ class _Plan:
                 yield from self.make.rename(trail[-1], edit.name)
             case Delete() if len(node.value) > 1 or parent is None:
                 yield from self.make.remove(node, body, step_index(node, step))
+                if len(node.value) == 1:
+                    yield [Splice(body, self.spans.full_end(trail[-1]), "{}")]
             case Delete():
                 assert parent is not None
                 yield from self.make.put(parent, {} if isinstance(step, str) else [])
@@ -295,19 +319,21 @@ def _at(data: Any, path: Place) -> Any:
 
 def _in_fragments(document: Document, edits: Sequence[Edit]) -> Edited | None:
     """All edits with one proof of the whole at the end: each is made and proven in a small file of its own, which is the
-    lines of the object that it is about. None where that cannot be, as with anchors of other objects."""
+    lines of the object that it is about. None where that cannot be, as with anchors of other objects, or would have to read
+    more than making one after the other does."""
     groups = _groups(document, edits)
     spans = Spans(document.text, document.root)
+    places = {path: _lines(spans, path) or (0, 0) for path in groups}
+    read = sum((1 + len(groups[path])) * (end - start) for path, (start, end) in places.items()) + len(document.text)
+    if not groups or read > len(edits) * len(document.text):
+        return None
     intended = document.data
     splices: list[Splice] = []
     rewritten: list[str] = []
-    if not groups:
-        return None
     try:
-        for path, members in groups.items():
-            start, end = _lines(spans, path) or (0, 0)
+        for path, (start, end) in places.items():
             part = document.replaced(document.text[start:end])
-            done = _one_by_one(part, [_below(each, len(path) - 1) for each in members])
+            done = _one_by_one(part, [_below(each, len(path) - 1) for each in groups[path]])
             splices.append(Splice(start, end, done.text))
             rewritten += [dotted(path[:-1]) + "." * (len(path) > 1) + each for each in done.rewritten]
         for edit in edits:

@@ -19,6 +19,7 @@ _flow_gap = re.compile(r"(?:[ \t\r\n,]|#[^\r\n]*)*")
 _alias = re.compile(r"\*[\w-]+")
 _property = re.compile(r"[&!][^\s,\[\]{}]*")
 _question = re.compile(r"\?[ \t]+$")
+_header = re.compile(r"[|>][0-9+-]*")
 _break = re.compile(r"\r\n|\r|\n")
 _comment = re.compile(r"( *)#[^\r\n]*")
 
@@ -79,7 +80,8 @@ class Spans:
         found: list[Entry] = []
         node, body = self.root, self.root_body
         for step in path:
-            entry = self.entries(node, body)[self._index(node, step)]
+            index = self._index(node, step)
+            entry = self.entries(node, body)[index]
             found.append(entry)
             node, body = entry.node, entry.body
         return found
@@ -196,7 +198,7 @@ class Spans:
         they are what the file begins with."""
         own = start = line = self.line_start(entry.first)
         while line > 0:
-            line = self.line_start(line - (2 if self.text[line - 2 : line] == "\r\n" else 1))
+            line = self.line_above(line)
             comment = _comment.match(self.text, line)
             if not comment or len(comment[1]) != self.column(entry.first):
                 return start
@@ -207,6 +209,12 @@ class Spans:
         match = _alias.match(self.text, start)
         return match.end() if match else start
 
+    def block_header(self, index: int) -> re.Match[str]:
+        """What a literal or folded text begins with: `|`, how it ends, and how far it is indented."""
+        header = _header.search(self.text, index)
+        assert header is not None
+        return header
+
     # -------------------------------------------------------------------------------------------------------- the lines
 
     def skip(self, index: int, *, flow: bool = False) -> int:
@@ -216,6 +224,10 @@ class Spans:
 
     def line_start(self, index: int) -> int:
         return max(self.text.rfind("\n", 0, index), self.text.rfind("\r", 0, index)) + 1
+
+    def line_above(self, start: int) -> int:
+        """Where the line before the one that starts here begins."""
+        return self.line_start(max(0, start - (2 if self.text[start - 2 : start] == "\r\n" else 1)))
 
     def line_end(self, index: int) -> int:
         match = _break.search(self.text, index)

@@ -43,6 +43,10 @@ class Ways:
     def __init__(self, spans: Spans) -> None:
         self.spans = spans
         self.text = spans.text
+        root = spans.root
+        names = root.value[0][0] if isinstance(root, yaml.MappingNode) and root.flow_style and root.value else None
+        self.quote = '"' if isinstance(names, yaml.ScalarNode) and names.style == '"' else None
+        """The quote of all texts, where the file is JSON."""
 
     # ---------------------------------------------------------------------------------------------------------- a value
 
@@ -68,7 +72,9 @@ class Ways:
         return self.spans.column(entry.body) + len(written.flow(value)) <= written.WIDTH
 
     def _put_in_flow(self, entry: Entry, value: Any) -> Way:
-        text = written.flow(value)
+        node = entry.node
+        style = node.style if isinstance(node, yaml.ScalarNode) and not isinstance(value, dict | list | tuple) else None
+        text = written.flow(value, style=self.quote or style)
         if entry.is_empty:
             return [Splice(entry.body, entry.body, f" {text}" if entry.colon else f": {text}")]
         return [Splice(entry.body, self.spans.end(entry), text)]
@@ -97,9 +103,7 @@ class Ways:
         return [Splice(entry.base, end, beside), Splice(line_end, line_end, self._below(line_end, lines))]
 
     def _put_for_block_scalar(self, entry: Entry, beside: str, lines: list[str]) -> Way:
-        header = entry.body + 1
-        while self.text[header : header + 1] in ("+", "-") or self.text[header : header + 1].isdigit():
-            header += 1
+        header = self.spans.block_header(entry.body).end()
         line_end = self.spans.line_end(header)
         end = max(line_end, self.spans.full_end(entry))
         return [Splice(entry.base, header, beside), Splice(line_end, end, self._below(line_end, lines))]
@@ -135,7 +139,7 @@ class Ways:
         spans = self.spans
         if index > 0:
             at = spans.full_end(entries[index - 1])
-            return [Splice(at, at, self._below(at, lines))]
+            return [Splice(at, at, self._below(at, lines if self._are_close(entries, lines) else ["", *lines]))]
         first = entries[0].first
         newline = spans.newline(first)
         if spans.begins_line(first):
@@ -143,9 +147,16 @@ class Ways:
             return [Splice(at, at, "".join(line + newline for line in lines))]
         return [Splice(first, first, newline.join(lines).lstrip(" ") + newline + " " * spans.column(first))]
 
+    def _are_close(self, entries: list[Entry], lines: list[str]) -> bool:
+        """Whether no empty line is to stand before a new entry: there is one where the last of several has one."""
+        start = self.spans.full_start(entries[-1])
+        above = self.text[self.spans.line_above(start) : start]
+        return len(entries) < 2 or len(lines) < 2 or bool(above.strip())
+
     def _add_in_flow(self, entries: list[Entry], index: int, name: str | None, value: Any) -> Way:
         spans = self.spans
-        new = written.flow(value) if name is None else f"{written.scalar(name, flow=True)}: {written.flow(value)}"
+        new = written.flow(value if name is None else {name: value}, style=self.quote)
+        new = new if name is None else new[1:-1]
         if index < len(entries):
             first = entries[index].first
             gap = spans.newline(first) + " " * spans.column(first) if spans.begins_line(first) else " "
@@ -187,7 +198,11 @@ class Ways:
             yield self._remove_in_flow(entries, index)
         elif self.spans.begins_line(entry.first):
             end = self.spans.full_end(entry)
-            yield [Splice(self.spans.full_start(entry), self.spans.next_line(end), "")]
+            start, behind = self.spans.full_start(entry), self.spans.next_line(end)
+            yield [Splice(start, behind, "")]
+            while not self.text[behind : self.spans.line_end(behind)].strip() and behind < len(self.text):
+                behind = self.spans.next_line(behind)
+            yield [Splice(start, behind, "")]  # a text before it that keeps its empty lines would get these
         elif following is not None:
             yield self._remove_beside_dash(entry, following)
 

@@ -82,13 +82,14 @@ def is_plain(text: str, *, flow: bool = False) -> bool:
     )
 
 
-def flow(value: Any) -> str:
-    """A value in one line, collections in brackets."""
+def flow(value: Any, *, style: str | None = None) -> str:
+    """A value in one line, collections in brackets. `style` is the quote that all texts are to have."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{scalar(name, flow=True)}: {flow(each)}" for name, each in value.items()) + "}"
+        pairs = (f"{scalar(name, flow=True, style=style)}: {flow(each, style=style)}" for name, each in value.items())
+        return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(flow(each) for each in value) + "]"
-    return scalar(value, flow=True)
+        return "[" + ", ".join(flow(each, style=style) for each in value) + "]"
+    return scalar(value, flow=True, style=style)
 
 
 def value(data: Any, indent: int, *, literal: bool = True, style: str | None = None) -> tuple[str, list[str]]:

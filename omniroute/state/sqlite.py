@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from itertools import chain
@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Unavailable
+from omniroute.state import route_use
 from omniroute.state.base import LedgerHealth, Totals, UsageRow
 from omniroute.state.database import RETRY, Scribe, Writer, reading
 
@@ -133,6 +134,10 @@ class SqliteLedger(Scribe):
     def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
         return spent(self._path, keys, since, until)
 
+    def routes(self, names: Collection[str], since: float) -> Mapping[str, route_use.RouteUse]:
+        with reading(self._path, "The ledger", "ledger_unavailable") as connection:
+            return {} if connection is None else route_use.read(connection, _first_id(since), since, names)
+
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What is in the file; nothing while there is none. For any thread."""
         with reading(self._path, "The ledger", "ledger_unavailable") as connection:
@@ -223,7 +228,7 @@ def _values(row: UsageRow) -> list[Any]:
     if cost is not None:
         values[_COST] = format(cost, "f")
     for place in _PLACES:
-        values[place] = _encode(values[place]).decode()
+        values[place] = _encode(values[place]).decode() if values[place] else "[]"
     return values
 
 
