@@ -297,3 +297,21 @@ def environment() -> Environment:
         log_level=level.upper() if level else None,
         secret_key=_secret_key(),
     )
+
+
+# ------------------------------------------------------------------------------- sockets that one program leaves another
+
+FIRST_SOCKET = 3
+"""The descriptor of the first, by the protocol of systemd, sd_listen_fds(3)."""
+
+
+def handed_over() -> range:
+    """The descriptors of sockets that listen already, and were left to this process."""
+    pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
+    ours = pid == str(os.getpid()) and count.isascii() and count.isdigit() and len(count) <= 2
+    return range(FIRST_SOCKET, FIRST_SOCKET + int(count) if ours else FIRST_SOCKET)
+
+
+def handing_over(count: int) -> dict[str, str]:
+    """The environment of the program that takes the place of this one in the same process, and so many sockets."""
+    return {**os.environ, "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(count)}
