@@ -27,10 +27,11 @@ from omniroute.api.password import FirstPassword
 from omniroute.config import bundle, secrets, watch
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
+from omniroute.config.exchange import Files
 from omniroute.config.overrides import Overrides, overridden
 from omniroute.config.spec.words import reference
 from omniroute.config.writer import Change as Written
-from omniroute.config.writer import Writer
+from omniroute.config.writer import Proposal, Writer
 from omniroute.document import Document, Edit
 from omniroute.errors import ConfigError, Problem, Unavailable
 from omniroute.formats import tokens
@@ -41,9 +42,15 @@ from omniroute.routing import spending
 from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
+from omniroute.secret import Secret
 from omniroute.services.bench import Bench
+from omniroute.services.clients.settings import Clients, Place
+from omniroute.services.drafts import Drafts
 from omniroute.services.evals.evals import Evals
-from omniroute.services.files import Files
+from omniroute.services.forge import Forge
+from omniroute.services.oauth import SignIns
+from omniroute.services.sync import Sync
+from omniroute.services.tokens import Tokens
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
@@ -59,7 +66,12 @@ from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
 from omniroute.upstream.dial import tls_context
 from omniroute.upstream.fallback import Fallback
+from omniroute.upstream.git import GitRemote
 from omniroute.upstream.image import Fetcher
+from omniroute.upstream.instance import InstanceRemote
+from omniroute.upstream.oauth import AuthorizationServers
+from omniroute.upstream.remote import Remote
+from omniroute.upstream.transport import Transport
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
@@ -84,6 +96,7 @@ class Service:
         self._bound: str | None = None
         clock = Clock()
         self.bundle = self._read()
+        self.vault = secrets.vault_of(self.bundle)
         self._started = self.bundle.spec.server
         self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
@@ -105,8 +118,13 @@ class Service:
             random=random.Random(),
         )
         tls = tls_context()
-        self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()}, Fetcher(tls=tls))
+        wire = Wire(tls=tls)
+        servers = AuthorizationServers(wire, clock.now)
+        self.sign_ins = SignIns(servers, Tokens(self.vault, servers, clock, self.state.breakers.clear), clock)
+        transports: dict[str, Transport] = {"httptools": wire, "httpx": Fallback(tls=tls), "demo": Demo()}
+        self.client = Client(transports, Fetcher(tls=tls), self.sign_ins.tokens)
         self.gate = Gate(self.live, self.state, self.client)
+        self.clients = Clients(self._home, database.parent / "cli-tools", clock.now)
         self.ask = Inside(self.live, self.state, self.client)
         self.bench = Bench(self.live, lambda: self.bundle, self.catalog, self.client, self.ask, tls, clock)
         self.evals = Evals(self.live, lambda: self.bundle.spec, self.ask, self.state.evals, clock)
@@ -115,15 +133,55 @@ class Service:
         self._asking: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._refused: tuple[Path, ...] = ()
-        self.files = Files(self.path, lambda: self.bundle, self._read, self._next)
-        self.writer = Writer(self.path, read=self._read, check=self._next, swap=self._take, lock=self._reloading)
+        self.forge = Forge(self.path, self._repository, clock.now)
+        self.writer = Writer(
+            self.path, read=self._read, check=self._next, swap=self._take, lock=self._reloading, commit=self._propose
+        )
+        self.exchange = Files(lambda: self.bundle, self._try, self.reload, self._reloading)
+        self.sync = Sync(self.exchange, self._remote, database.parent / "sync" / "base", clock.now)
+        self.drafts = Drafts(self.path, lambda: self.bundle, self._read, self._next)
 
     def _read(self, *, known: Sequence[Document] = (), instead: Mapping[Path, Document] = _NOTHING) -> Bundle:
         read = bundle.read(self.path, self.catalog, insecure=True, known=known, instead=instead)
         return overridden(read, self.overrides, self._bound)
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
-        return compile_gateway(read, self.catalog, generation=generation, now=now)
+        return compile_gateway(read, self.catalog, generation=generation, now=now, vault=self.vault)
+
+    def _try(self, main: Path) -> None:
+        """Raises ConfigError where the files that this one leads to make no gateway."""
+        read = overridden(bundle.read(main, self.catalog, insecure=True), self.overrides, self._bound)
+        self._next(read)
+
+    def _repository(self) -> GitRemote | None:
+        """The git repository that `sync` declares."""
+        told = self.bundle.spec.sync
+        if told.remote is None:
+            return None
+        return GitRemote(told.remote, told.branch, told.username, self._token(), told.path, self.state.clock.now)
+
+    def _remote(self) -> Remote | None:
+        """Whatever `sync` declares."""
+        instance = self.bundle.spec.sync.instance
+        return self._repository() if instance is None else InstanceRemote(instance, self._token())
+
+    def _token(self) -> Secret | None:
+        """Raises ConfigError where the reference leads nowhere."""
+        reference = self.bundle.spec.sync.token
+        if reference is None:
+            return None
+        resolver = secrets.Resolver(self.bundle, vault=self.vault)
+        token = resolver.secret(reference, ("sync", "token"))
+        resolver.check()
+        return token
+
+    async def _propose(self, proposal: Proposal) -> str:
+        made = asyncio.to_thread(self.forge.propose, proposal.files, proposal.author, proposal.reason, proposal.diff)
+        return await made
+
+    def _home(self) -> Place:
+        told = self.bundle.spec.cli_tools
+        return Place(Path(told.home) if told.home else Path.home(), tuple(map(Path, told.path)), told.writes)
 
     @property
     def catalogue_size(self) -> int:
@@ -139,6 +197,10 @@ class Service:
             spec = msgspec.structs.replace(spec, auth=msgspec.structs.replace(spec.auth, password_hash=_LEFT_OUT))
         described: Mapping[str, Any] = msgspec.to_builtins(spec)
         return described
+
+    @property
+    def has_password(self) -> bool:
+        return self.live.current.access.password_hash is not None or not self.first_password.made_up
 
     def password_hash(self) -> str | None:
         """The argon2 hash of the administrator's password: the file's, or that of this process's first password."""
@@ -269,6 +331,7 @@ class Service:
             task.cancel()
         await self.evals.close()
         await self.gate.settled(SETTLING)
+        await self.sign_ins.tokens.close()
         await self.client.close()
         await asyncio.to_thread(self.state.cache.close)
         if not await asyncio.to_thread(self.state.ledger.close):

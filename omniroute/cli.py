@@ -7,10 +7,8 @@ to start. Imports stand inside the verbs because `validate` in CI must not pay f
 from __future__ import annotations
 
 import argparse
-import secrets
 import sys
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
 DEFAULT_CONFIG = "config/omniroute.yaml"
 FINE, ERRORS, USAGE, WARNINGS, REFUSED = 0, 1, 2, 3, 78
-KEY_PREFIX = "sk-omni-"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -114,13 +111,13 @@ def init(arguments: argparse.Namespace) -> int:
 
 def key_new(arguments: argparse.Namespace) -> int:
     """Makes a client key: the key once, and the block for the file, which holds only its digest."""
+    from omniroute.config import key as keys
     from omniroute.config.spec.words import is_name
 
     if not is_name(arguments.name):
         print(f"{arguments.name!r} is no name for a key: letters, digits, `-`, `_` and `.`", file=sys.stderr)
         return USAGE
-    key = KEY_PREFIX + secrets.token_urlsafe(32)
-    digest = f"sha256:{sha256(key.encode()).hexdigest()}"
+    key, digest = keys.new()
     if arguments.json:
         _print_json({"name": arguments.name, "key": key, "digest": digest})
         return FINE

@@ -101,14 +101,14 @@ class PendingTold(msgspec.Struct, frozen=True, rename="camel"):
 async def validate(plane: Plane, request: Request) -> Answer:
     """What a reload would say of the files, or of a text; nothing is changed."""
     body = request.json(ConfigText) if request.body else ConfigText()
-    problems = await asyncio.to_thread(plane.control.files.check, body.yaml)
+    problems = await asyncio.to_thread(plane.control.drafts.check, body.yaml)
     wrong = sum(problem.severity == "error" for problem in problems)
     return Answer(Checked(not wrong, wrong, len(problems) - wrong, errors.told(problems)))
 
 
 async def diff(plane: Plane, _request: Request) -> Answer:
     """The files on disk against what runs."""
-    pending = await asyncio.to_thread(plane.control.files.pending)
+    pending = await asyncio.to_thread(plane.control.drafts.pending)
     revision = plane.control.live.current.revision
     return Answer(
         PendingTold(

@@ -23,7 +23,7 @@ from omniroute.relay.call import Call
 from omniroute.relay.health import learn
 from omniroute.relay.subject import decoded
 from omniroute.routing.plan import Candidate
-from omniroute.routing.tables import Deadlines, Endpoint, Orders, Target
+from omniroute.routing.tables import Auth, Deadlines, Endpoint, Orders, Target
 from omniroute.upstream import transport
 from omniroute.upstream.client import Client, classify, refusal, retold
 
@@ -230,17 +230,17 @@ async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: He
 
 
 async def stream(
-    call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate, *, last: bool
+    call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate, auth: Auth, *, last: bool
 ) -> Opened:
     """The answer up to its first content, for a client that streams; up to its first bytes where this is the last
-    candidate, for then waiting could save nothing."""
+    candidate, for then waiting could save nothing. `auth` is what no text of it may say."""
     codec, tagged = prepared.codec, prepared.tagged
     if not is_stream(reply, codec):
-        return await _whole_as_stream(call, reply, prepared, head, candidate)
+        return await _whole_as_stream(call, reply, prepared, head, candidate, auth)
     provider = candidate.target.upstream.name
     redactor = None if prepared.orders is None else prepared.redactor()
     way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at), tagged=tagged, redactor=redactor)
-    way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
+    way.retell = partial(retold, provider=provider, auth=auth)
     call.bridge = way
     return await opened(call, reply, way, provider, last=last)
 
@@ -264,14 +264,14 @@ async def opened(call: Call, reply: transport.Reply, way: Bridge, provider: str,
 
 
 async def _whole_as_stream(
-    call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate
+    call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate, auth: Auth
 ) -> Opened:
     """Some upstreams answer whole although a stream was asked for; events make one of it."""
     provider = candidate.target.upstream.name
     codec = prepared.codec
     body = await reply.read(REPLY_LIMIT)
     way = bridge.Translated(codec, call.codec, head, call.id, int(call.started_at), redactor=prepared.redactor())
-    way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
+    way.retell = partial(retold, provider=provider, auth=auth)
     try:
         first = way.replay(read(codec, body, tagged=prepared.tagged, streamed=False))
     except ValueError as error:

@@ -307,11 +307,12 @@ async def _exchange(client: Client, prepared: Prepared, call: Call, candidate: C
     try:
         reply = cache.recorded(call, await attempt.send(call, client, candidate, prepared), prepared)
         if head.stream:
-            opened = await attempt.stream(call, reply, prepared, head, candidate, last=call.last)
+            auth = client.auth(candidate.connection)
+            opened = await attempt.stream(call, reply, prepared, head, candidate, auth, last=call.last)
             return await _stream(call, opened, prepared, candidate)
         answer = await attempt.whole(call, reply, prepared, head, candidate)
     except UpstreamError as error:
-        return named(error, candidate.target.upstream.name, candidate.connection.auth)
+        return named(error, candidate.target.upstream.name, client.auth(candidate.connection))
     finally:
         if reply is not None:
             reply.close()

@@ -133,7 +133,7 @@ class Probes:
             "all": True,
             "oauth": connection.auth.scheme == "oauth",
             "apikey": connection.auth.secret is not None,
-            "free": connection.auth.secret is None,
+            "free": connection.auth.secret is None and connection.auth.oauth is None,
             "compatible": spec.type is not None,
             "provider": True,
         }

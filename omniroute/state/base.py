@@ -113,8 +113,16 @@ class Breakers(Protocol):
         about the connection and only give the probe back."""
         ...
 
+    def clear(self, connection: str) -> None:
+        """Forgets all that is known against a connection and the models on it."""
+        ...
+
     def known(self, now: float) -> Mapping[str, View]:
         """All that is known against anything, by name."""
+        ...
+
+    def reset(self) -> int:
+        """Forget all of it: circuits close, and pauses end. Gives how many there were."""
         ...
 
 
@@ -332,3 +340,5 @@ class State(msgspec.Struct, frozen=True):
     line: Line = msgspec.field(default_factory=Line)
     evals: EvalRuns = msgspec.field(default_factory=MemoryEvals)
     audit: Audit = msgspec.field(default_factory=MemoryAudit)
+    used: dict[str, float] = msgspec.field(default_factory=dict)
+    """When the last call on each connection ended, as UNIX time, by the connection's id."""

@@ -134,9 +134,18 @@ class MemoryBreakers:
                     score = self._scores[connection] = Score(outcome)
                 _failed(score, outcome, now, retry_after, profile)
 
+    def clear(self, connection: str) -> None:
+        for name in [name for name in self._scores if name.partition(MODEL)[0] == connection]:
+            del self._scores[name]
+
     def known(self, now: float) -> Mapping[str, View]:
         views = ((name, self.view(name, now)) for name in self._scores)
         return {name: view for name, view in views if view is not None}
+
+    def reset(self) -> int:
+        count = len(self._scores)
+        self._scores.clear()
+        return count
 
     def _succeeded(self, connection: str, score: Score, now: float) -> None:
         if now >= score.until:

@@ -16,6 +16,7 @@ from omniroute.config.lint import (
     combos,
     evals,
     limits,
+    oauth,
     policies,
     providers,
     resilience,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 RULES: tuple[Rule, ...] = (
     *providers.RULES,
+    *oauth.RULES,
     *routes.RULES,
     *combos.RULES,
     *access.RULES,

@@ -45,7 +45,7 @@ class Pending(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-class Files:
+class Drafts:
     """`read` and `compile` are those that a reload goes through; all of it may block: call it from a thread."""
 
     def __init__(
