@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import msgspec
@@ -26,19 +27,34 @@ from omniroute.api.password import FirstPassword
 from omniroute.config import bundle, secrets, watch
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
+from omniroute.config.exchange import Files
 from omniroute.config.overrides import Overrides, overridden
 from omniroute.config.spec.words import reference
+from omniroute.config.writer import Change as Written
+from omniroute.config.writer import Proposal, Writer
+from omniroute.document import Document, Edit
 from omniroute.errors import ConfigError, Problem, Unavailable
 from omniroute.formats import tokens
 from omniroute.relay.asgi import Application, Receive, Scope, Send
 from omniroute.relay.ingress import ENDPOINTS, Gate, in_client_shape
+from omniroute.relay.inside import Inside
 from omniroute.routing import spending
 from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
+from omniroute.secret import Secret
+from omniroute.services.bench import Bench
+from omniroute.services.clients.settings import Clients, Place
+from omniroute.services.drafts import Drafts
+from omniroute.services.evals.evals import Evals
+from omniroute.services.forge import Forge
+from omniroute.services.oauth import SignIns
+from omniroute.services.sync import Sync
+from omniroute.services.tokens import Tokens
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
+from omniroute.state.evals import SqliteEvals
 from omniroute.state.idempotency import MemoryIdempotency
 from omniroute.state.likeness import MemoryLikeness
 from omniroute.state.limits import MemoryLimits
@@ -50,7 +66,12 @@ from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
 from omniroute.upstream.dial import tls_context
 from omniroute.upstream.fallback import Fallback
+from omniroute.upstream.git import GitRemote
 from omniroute.upstream.image import Fetcher
+from omniroute.upstream.instance import InstanceRemote
+from omniroute.upstream.oauth import AuthorizationServers
+from omniroute.upstream.remote import Remote
+from omniroute.upstream.transport import Transport
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
@@ -61,6 +82,7 @@ ASK_AGAIN = 5.0
 SETTLING = 1.0
 """Seconds for requests that were cancelled at the end to write down what became of them."""
 _LEFT_OUT = "<argon2id>"
+_NOTHING: Mapping[Path, Document] = MappingProxyType({})
 _path = attrgetter("path")
 
 
@@ -74,6 +96,7 @@ class Service:
         self._bound: str | None = None
         clock = Clock()
         self.bundle = self._read()
+        self.vault = secrets.vault_of(self.bundle)
         self._started = self.bundle.spec.server
         self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
@@ -89,24 +112,76 @@ class Service:
             cache=SqliteCache(database),
             likeness=MemoryLikeness(),
             idempotency=MemoryIdempotency(),
+            evals=SqliteEvals(database),
             ledger=SqliteLedger(database),
             clock=clock,
             random=random.Random(),
         )
         tls = tls_context()
-        self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()}, Fetcher(tls=tls))
+        wire = Wire(tls=tls)
+        servers = AuthorizationServers(wire, clock.now)
+        self.sign_ins = SignIns(servers, Tokens(self.vault, servers, clock, self.state.breakers.clear), clock)
+        transports: dict[str, Transport] = {"httptools": wire, "httpx": Fallback(tls=tls), "demo": Demo()}
+        self.client = Client(transports, Fetcher(tls=tls), self.sign_ins.tokens)
         self.gate = Gate(self.live, self.state, self.client)
+        self.clients = Clients(self._home, database.parent / "cli-tools", clock.now)
+        self.ask = Inside(self.live, self.state, self.client)
+        self.bench = Bench(self.live, lambda: self.bundle, self.catalog, self.client, self.ask, tls, clock)
+        self.evals = Evals(self.live, lambda: self.bundle.spec, self.ask, self.state.evals, clock)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
         self._asking: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._refused: tuple[Path, ...] = ()
+        self.forge = Forge(self.path, self._repository, clock.now)
+        self.writer = Writer(
+            self.path, read=self._read, check=self._next, swap=self._take, lock=self._reloading, commit=self._propose
+        )
+        self.exchange = Files(lambda: self.bundle, self._try, self.reload, self._reloading)
+        self.sync = Sync(self.exchange, self._remote, database.parent / "sync" / "base", clock.now)
+        self.drafts = Drafts(self.path, lambda: self.bundle, self._read, self._next)
 
-    def _read(self) -> Bundle:
-        return overridden(bundle.read(self.path, self.catalog, insecure=True), self.overrides, self._bound)
+    def _read(self, *, known: Sequence[Document] = (), instead: Mapping[Path, Document] = _NOTHING) -> Bundle:
+        read = bundle.read(self.path, self.catalog, insecure=True, known=known, instead=instead)
+        return overridden(read, self.overrides, self._bound)
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
-        return compile_gateway(read, self.catalog, generation=generation, now=now)
+        return compile_gateway(read, self.catalog, generation=generation, now=now, vault=self.vault)
+
+    def _try(self, main: Path) -> None:
+        """Raises ConfigError where the files that this one leads to make no gateway."""
+        read = overridden(bundle.read(main, self.catalog, insecure=True), self.overrides, self._bound)
+        self._next(read)
+
+    def _repository(self) -> GitRemote | None:
+        """The git repository that `sync` declares."""
+        told = self.bundle.spec.sync
+        if told.remote is None:
+            return None
+        return GitRemote(told.remote, told.branch, told.username, self._token(), told.path, self.state.clock.now)
+
+    def _remote(self) -> Remote | None:
+        """Whatever `sync` declares."""
+        instance = self.bundle.spec.sync.instance
+        return self._repository() if instance is None else InstanceRemote(instance, self._token())
+
+    def _token(self) -> Secret | None:
+        """Raises ConfigError where the reference leads nowhere."""
+        reference = self.bundle.spec.sync.token
+        if reference is None:
+            return None
+        resolver = secrets.Resolver(self.bundle, vault=self.vault)
+        token = resolver.secret(reference, ("sync", "token"))
+        resolver.check()
+        return token
+
+    async def _propose(self, proposal: Proposal) -> str:
+        made = asyncio.to_thread(self.forge.propose, proposal.files, proposal.author, proposal.reason, proposal.diff)
+        return await made
+
+    def _home(self) -> Place:
+        told = self.bundle.spec.cli_tools
+        return Place(Path(told.home) if told.home else Path.home(), tuple(map(Path, told.path)), told.writes)
 
     @property
     def catalogue_size(self) -> int:
@@ -123,6 +198,10 @@ class Service:
         described: Mapping[str, Any] = msgspec.to_builtins(spec)
         return described
 
+    @property
+    def has_password(self) -> bool:
+        return self.live.current.access.password_hash is not None or not self.first_password.made_up
+
     def password_hash(self) -> str | None:
         """The argon2 hash of the administrator's password: the file's, or that of this process's first password."""
         configured = self.live.current.access.password_hash
@@ -136,8 +215,8 @@ class Service:
             running = self.live.current
             revision = running.revision
             try:
-                read = await asyncio.to_thread(self._read)
-                gateway = await asyncio.to_thread(self._compile, read, generation=revision.generation + 1, now=now)
+                read = await asyncio.to_thread(self._read, known=self.bundle.documents)
+                gateway = await asyncio.to_thread(self._next, read)
             except ConfigError as error:
                 self.live.refuse(error.problems, now)
                 self._refused = bundle.places(self.path)
@@ -147,14 +226,39 @@ class Service:
             if (read.digest, gateway.secrets) == (revision.digest, running.secrets):
                 self.live.confirm(now)
                 return ()
-            await self._restore(running, gateway)
-            self.bundle = read
-            self.live.swap(gateway)
-            log.info("revision %s runs, generation %d", gateway.revision.label, gateway.revision.generation)
-            for name in AT_START:
-                if getattr(read.spec.server, name) != getattr(self._started, name):
-                    log.warning("`server.%s` has changed, which counts from the next start on", name)
+            await self._take(read, gateway)
             return ()
+
+    def _next(self, read: Bundle) -> Gateway:
+        """The snapshot to follow the running one."""
+        generation = self.live.current.revision.generation + 1
+        return self._compile(read, generation=generation, now=self.state.clock.now())
+
+    async def _take(self, read: Bundle, gateway: Gateway) -> None:
+        """From now on this configuration, which is the one on disk."""
+        await self._restore(self.live.current, gateway)
+        self.bundle = read
+        self._refused = ()
+        self.live.swap(gateway)
+        log.info("revision %s runs, generation %d", gateway.revision.label, gateway.revision.generation)
+        for name in AT_START:
+            if getattr(read.spec.server, name) != getattr(self._started, name):
+                log.warning("`server.%s` has changed, which counts from the next start on", name)
+
+    async def edit(
+        self,
+        change: Callable[[Bundle], Sequence[Edit]],
+        *,
+        if_match: str | None = None,
+        etag_of: Callable[[Bundle], str | None] | None = None,
+        dry_run: bool = False,
+        author: str = "",
+        reason: str = "",
+    ) -> Written:
+        """Changes the files, and returns when the changed configuration runs. Raises what `Writer.edit` does."""
+        return await self.writer.edit(
+            change, if_match=if_match, etag_of=etag_of, dry_run=dry_run, author=author, reason=reason
+        )
 
     async def _restore(self, old: Gateway | None, new: Gateway) -> None:
         """Has the budgets know what the ledger does: at the start all of it, at a reload what has changed."""
@@ -201,20 +305,37 @@ class Service:
         caching = self.live.current.cache
         if caching is not None:
             await self.state.cache.warm(self.state.clock.now(), caching.exact)
+        await self.evals.recover()
         watching = asyncio.create_task(watch.watch(self._watched, self.reload))
         try:
             yield
         finally:
             self.draining = True
-            for task in (watching, *self._asking):
-                task.cancel()
+            watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
-            await self.gate.settled(SETTLING)
-            await self.client.close()
-            await asyncio.to_thread(self.state.cache.close)
-            if not await asyncio.to_thread(self.state.ledger.close):
-                log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())
+            await self._close()
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[None]:
+        """For a command that asks the engine and ends, perhaps beside a server of the same files: it knows what is
+        spent, and writes down what is owed; it watches nothing and says nothing of what others left over."""
+        await self._restore(None, self.live.current)
+        try:
+            yield
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        for task in self._asking:
+            task.cancel()
+        await self.evals.close()
+        await self.gate.settled(SETTLING)
+        await self.sign_ins.tokens.close()
+        await self.client.close()
+        await asyncio.to_thread(self.state.cache.close)
+        if not await asyncio.to_thread(self.state.ledger.close):
+            log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())
 
     def app(self) -> Application:
         """The ASGI application of both planes."""
@@ -242,11 +363,11 @@ def _shortcut(router: Application, clients: Mapping[str, Application], mounted: 
     model is below one that takes all of them."""
     mounts = tuple((f"{path}/", clients[path]) for path in mounted)
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         path = scope["path"] if scope["type"] == "http" else ""
         client = clients.get(path)
         if client is None:
             client = next((below for prefix, below in mounts if path.startswith(prefix)), router)
-        await client(scope, receive, send)
+        return client(scope, receive, send)
 
     return application

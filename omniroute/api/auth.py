@@ -36,7 +36,7 @@ async def login(plane: Plane, request: Request) -> Answer:
         plane.sessions.revoke(previous)
     ttl = plane.control.live.current.access.session_ttl
     token, session = plane.sessions.open(stored, ttl)
-    return Answer({"success": True, "csrfToken": session.csrf}, headers=(_cookie(request, token, int(ttl)),))
+    return Answer({"success": True, "csrfToken": session.csrf}, headers=(cookie(request, token, int(ttl)),))
 
 
 async def logout(plane: Plane, request: Request) -> Answer:
@@ -45,7 +45,7 @@ async def logout(plane: Plane, request: Request) -> Answer:
     token = access.session_token(request)
     if token is not None:
         plane.sessions.revoke(token)
-    return Answer({"success": True}, headers=(_cookie(request, "", 0),))
+    return Answer({"success": True}, headers=(cookie(request, "", 0),))
 
 
 async def status(plane: Plane, request: Request) -> Answer:
@@ -75,7 +75,8 @@ async def _check(plane: Plane, peer: str, stored: str, typed: str) -> None:
     plane.throttle.forget(peer)
 
 
-def _cookie(request: Request, token: str, seconds: int) -> tuple[bytes, bytes]:
+def cookie(request: Request, token: str, seconds: int) -> tuple[bytes, bytes]:
+    """The header that sets the session cookie; of an empty token, that takes it away."""
     secure = "; Secure" if _under_tls(request) else ""
     value = f"{access.COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
     return b"set-cookie", value.encode("ascii")
@@ -87,7 +88,28 @@ def _under_tls(request: Request) -> bool:
 
 
 ENDPOINTS = (
-    Endpoint(method="POST", path="/api/auth/login", access="public", body_limit=4096, serve=login),
-    Endpoint(method="POST", path="/api/auth/logout", access="public", body_limit=4096, serve=logout),
-    Endpoint(method="GET", path="/api/auth/status", access="public", body_limit=0, serve=status),
+    Endpoint(
+        method="POST",
+        path="/api/auth/login",
+        access="public",
+        body_limit=4096,
+        serve=login,
+        summary='Takes `{"password"}`, sets the session cookie and gives the `csrfToken`. Five wrong ones in five minutes from one address are a 429.',
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/auth/logout",
+        access="public",
+        body_limit=4096,
+        serve=logout,
+        summary="Ends the session.",
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/auth/status",
+        access="public",
+        body_limit=0,
+        serve=status,
+        summary="Whether the request would be let in, and the `csrfToken` of its session.",
+    ),
 )

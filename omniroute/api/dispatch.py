@@ -8,22 +8,24 @@ One application per path and not one per row, because only so a wrong method is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from itertools import groupby
+from operator import attrgetter
+from urllib.parse import unquote
 
 import msgspec
 from litestar.enums import ScopeType
+from litestar.exceptions import NotFoundException
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from omniroute.api import access, errors
-from omniroute.api.endpoint import READS, Answer, Endpoint, Request
+from omniroute.api.endpoint import JSON, READS, Answer, Endpoint, Request
 from omniroute.api.plane import Plane
 from omniroute.errors import BadRequest, CallError, MethodNotAllowed, TooLarge, UnsupportedMedia
 from omniroute.routing import request_id
 
 LONGEST_LENGTH = 12
 """Digits of a Content-Length that is still looked at as a number."""
-BODY_TIMEOUT = 10.0
-"""Seconds for the whole body to arrive; those of this plane are small."""
 
 
 class BodyTimeout(CallError):
@@ -44,18 +46,71 @@ def application(plane: Plane, rows: Sequence[Endpoint]) -> ASGIApp:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == ScopeType.HTTP
         name = request_id.given(scope["headers"]) or request_id.new()
+        params = dict(scope.get("path_params", {}))
         try:
-            answer = await _answer(plane, path, Request(scope=scope, request_id=name), receive)
-            status, body, extra = answer.status, msgspec.json.encode(answer.content), list(answer.headers)
+            answer = await _answer(plane, path, Request(scope=scope, request_id=name, params=params), receive)
+            body = answer.content if answer.media != JSON else msgspec.json.encode(answer.content)
         except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets an answer and the log the rest
             told = errors.refusal(error, name)
-            status, body, extra = told.fault.status, msgspec.json.encode(told.content), told.headers
-        head = [*errors.common_headers(plane.control, name), (b"content-length", b"%d" % len(body)), *extra]
-        await send({"type": "http.response.start", "status": status, "headers": head})
+            answer = Answer(told.content, told.fault.status, tuple(told.headers))
+            body = msgspec.json.encode(told.content)
+        head = [*errors.common_headers(plane.control, name, answer.media), *answer.headers]
+        if isinstance(body, AsyncIterator):
+            await _stream(answer.status, head, body, send, silent=scope["method"] == "HEAD")
+            return
+        head.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": answer.status, "headers": head})
         silent = scope["method"] == "HEAD"
         await send({"type": "http.response.body", "body": b"" if silent else body, "more_body": False})
 
     return serve
+
+
+def applications(plane: Plane, rows: Sequence[Endpoint]) -> ASGIApp:
+    """The ASGI application of all paths below one, given all rows of them."""
+    ordered = groupby(sorted(rows, key=attrgetter("path")), key=attrgetter("path"))
+    paths = [(_segments(path), application(plane, list(of_path))) for path, of_path in ordered]
+    paths.sort(key=lambda one: [step.startswith("{") for step in one[0]])  # what is written out comes first
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == ScopeType.HTTP
+        asked = [unquote(step) for step in _segments(scope["raw_path"].decode("latin-1"))]
+        scope["path"] = f"/{'/'.join(asked)}"
+        for template, of_path in paths:
+            params = _fit(template, asked)
+            if params is not None:
+                scope["path_params"] = params
+                await of_path(scope, receive, send)
+                return
+        raise NotFoundException
+
+    return serve
+
+
+def _segments(path: str) -> list[str]:
+    return [step for step in path.partition("?")[0].split("/") if step]
+
+
+def _fit(template: Sequence[str], asked: Sequence[str]) -> dict[str, str] | None:
+    """What stands for the parameters, if the path is one of these."""
+    if len(template) != len(asked):
+        return None
+    params: dict[str, str] = {}
+    for step, given in zip(template, asked, strict=True):
+        if step.startswith("{"):
+            params[step[1:-1]] = given
+        elif step != given:
+            return None
+    return params
+
+
+async def _stream(status: int, head: errors.Pairs, pieces: AsyncIterator[bytes], send: Send, *, silent: bool) -> None:
+    """Sends pieces as they come. What fails between them ends the connection, so that nobody takes it for the whole."""
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    if not silent:
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _answer(plane: Plane, path: _Path, request: Request, receive: Receive) -> Answer:
@@ -72,27 +127,29 @@ async def _answer(plane: Plane, path: _Path, request: Request, receive: Receive)
             access.check_origin(request)
         visitor = access.identify(plane, request)
         access.authorize(visitor, row.access, request)
-    body = await _read(scope, receive, row.body_limit)
+    body = await _read(scope, receive, row)
     return await row.serve(plane, msgspec.structs.replace(request, visitor=visitor, body=body))
 
 
-async def _read(scope: HTTPScope, receive: Receive, limit: int) -> bytes:
+async def _read(scope: HTTPScope, receive: Receive, row: Endpoint) -> bytes:
     """The body. Raises before reading what is announced too large, and as soon as what comes is."""
-    kind = b""
+    limit = row.body_limit
+    kind = ""
     for name, value in scope["headers"]:
         if name == b"content-length" and (len(value) > LONGEST_LENGTH or (value.isdigit() and int(value) > limit)):
             raise _too_large(limit)
         if name == b"content-encoding" and value.lower() != b"identity":
-            raise UnsupportedMedia("Compressed bodies are not taken; send the JSON as it is.")
+            raise UnsupportedMedia("Compressed bodies are not taken; send it as it is.")
         if name == b"content-type":
-            kind = value.partition(b";")[0].strip().lower()
+            kind = value.partition(b";")[0].strip().lower().decode("latin-1")
     try:
-        async with asyncio.timeout(BODY_TIMEOUT):
+        async with asyncio.timeout(row.arrives_in):
             body = await _receive(receive, limit)
     except TimeoutError:
         raise BodyTimeout("The body did not arrive in time.") from None
-    if body and kind != b"application/json" and not kind.endswith(b"+json"):
-        raise UnsupportedMedia("The body must be JSON: send `Content-Type: application/json`.")
+    if body and kind != row.takes and not (row.takes == JSON and kind.endswith("+json")):
+        what = "The body must be JSON: send" if row.takes == JSON else "Send the body as it is, with"
+        raise UnsupportedMedia(f"{what} `Content-Type: {row.takes}`.")
     return body
 
 

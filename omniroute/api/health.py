@@ -148,8 +148,31 @@ def _summary(control: Control, connections: dict[str, Connection]) -> dict[str, 
 
 
 ENDPOINTS = (
-    Endpoint(method="GET", path="/health", access="public", body_limit=0, serve=alive),
-    Endpoint(method="GET", path="/livez", access="public", body_limit=0, serve=alive),
-    Endpoint(method="GET", path="/readyz", access="public", body_limit=0, serve=ready),
-    Endpoint(method="GET", path="/api/monitoring/health", access="public", body_limit=0, serve=monitoring),
+    Endpoint(
+        method="GET", path="/health", access="public", body_limit=0, serve=alive, summary="Whether the process lives."
+    ),
+    Endpoint(
+        method="GET",
+        path="/livez",
+        access="public",
+        body_limit=0,
+        serve=alive,
+        summary="The same, by Kubernetes' name.",
+    ),
+    Endpoint(
+        method="GET",
+        path="/readyz",
+        access="public",
+        body_limit=0,
+        serve=ready,
+        summary="200 if requests may be sent here, 503 while it drains.",
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/monitoring/health",
+        access="public",
+        body_limit=0,
+        serve=monitoring,
+        summary="`healthy`, `degraded` or `unhealthy`; to administrators also why: each connection, the ledger, the configuration.",
+    ),
 )

@@ -14,13 +14,15 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 from omniroute.errors import UpstreamKind
+from omniroute.state.audit import Audit, MemoryAudit
 from omniroute.state.budgets import Budgets
 from omniroute.state.cache import Cache
+from omniroute.state.evals import EvalRuns, MemoryEvals
 from omniroute.state.idempotency import Idempotency
 from omniroute.state.likeness import Likeness
 from omniroute.state.limits import Limits
@@ -29,6 +31,9 @@ from omniroute.state.quotas import MemoryQuotas, Quotas
 from omniroute.state.roster import MemoryRoster, Roster
 from omniroute.state.scores import Scores
 from omniroute.state.sessions import Sessions
+
+if TYPE_CHECKING:
+    from omniroute.state.route_use import RouteUse
 
 # ---------------------------------------------------------------------------------------------------------- health
 
@@ -108,8 +113,16 @@ class Breakers(Protocol):
         about the connection and only give the probe back."""
         ...
 
+    def clear(self, connection: str) -> None:
+        """Forgets all that is known against a connection and the models on it."""
+        ...
+
     def known(self, now: float) -> Mapping[str, View]:
         """All that is known against anything, by name."""
+        ...
+
+    def reset(self) -> int:
+        """Forget all of it: circuits close, and pauses end. Gives how many there were."""
         ...
 
 
@@ -258,6 +271,10 @@ class Ledger(Protocol):
         """What the requests of these keys cost that began from `since` on and before `until` (UNIX times)."""
         ...
 
+    def routes(self, names: Collection[str], since: float) -> Mapping[str, RouteUse]:
+        """How the requests fared that were routed by these names and began from `since` on (UNIX time)."""
+        ...
+
 
 # --------------------------------------------------------------------------------------------------------- answers
 
@@ -321,3 +338,7 @@ class State(msgspec.Struct, frozen=True):
     roster: Roster = msgspec.field(default_factory=MemoryRoster)
     quotas: Quotas = msgspec.field(default_factory=MemoryQuotas)
     line: Line = msgspec.field(default_factory=Line)
+    evals: EvalRuns = msgspec.field(default_factory=MemoryEvals)
+    audit: Audit = msgspec.field(default_factory=MemoryAudit)
+    used: dict[str, float] = msgspec.field(default_factory=dict)
+    """When the last call on each connection ended, as UNIX time, by the connection's id."""

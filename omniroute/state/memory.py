@@ -33,6 +33,7 @@ from omniroute.state.cache import MemoryCache
 from omniroute.state.idempotency import MemoryIdempotency
 from omniroute.state.likeness import MemoryLikeness
 from omniroute.state.limits import MemoryLimits
+from omniroute.state.route_use import RouteUse, of_rows
 from omniroute.state.scores import MemoryScores
 from omniroute.state.sessions import MemorySessions
 
@@ -133,9 +134,18 @@ class MemoryBreakers:
                     score = self._scores[connection] = Score(outcome)
                 _failed(score, outcome, now, retry_after, profile)
 
+    def clear(self, connection: str) -> None:
+        for name in [name for name in self._scores if name.partition(MODEL)[0] == connection]:
+            del self._scores[name]
+
     def known(self, now: float) -> Mapping[str, View]:
         views = ((name, self.view(name, now)) for name in self._scores)
         return {name: view for name, view in views if view is not None}
+
+    def reset(self) -> int:
+        count = len(self._scores)
+        self._scores.clear()
+        return count
 
     def _succeeded(self, connection: str, score: Score, now: float) -> None:
         if now >= score.until:
@@ -276,6 +286,9 @@ class MemoryLedger:
     def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
         rows = [row for row in self._rows.values() if row.key in keys and since <= row.started < until]
         return sum((row.cost for row in rows if row.cost is not None), Decimal(0))
+
+    def routes(self, names: Collection[str], since: float) -> Mapping[str, RouteUse]:
+        return of_rows(sorted(self._rows.values(), key=lambda row: row.id), since, names)
 
 
 class _Share(msgspec.Struct):

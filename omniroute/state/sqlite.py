@@ -1,19 +1,15 @@
 """The ledger in SQLite. A request only appends to a list; one thread writes batches behind its back.
 
-The disk may be full, slow, read-only or damaged: requests do not notice.  Rows wait in memory, up to a bound, and are
-written when the file works again, without a restart; what exceeds the bound is counted as lost, and `health` says so.
-A damaged file is reported and never touched: whoever looks after it decides what becomes of it.
+Rows wait in memory, up to a bound, as long as the file does not work; what exceeds the bound is counted as lost, and
+`health` says so.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
-import threading
 from collections import deque
-from collections.abc import Collection, Sequence
-from contextlib import closing
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from itertools import chain
@@ -22,10 +18,11 @@ from typing import Any
 
 import msgspec
 
-from omniroute.errors import Unavailable
+from omniroute.state import route_use
 from omniroute.state.base import LedgerHealth, Totals, UsageRow
-from omniroute.state.migrations import VERSION, upgrade
+from omniroute.state.database import RETRY, Scribe, Writer, reading
 
+__all__ = ("SqliteLedger", "Writer")
 log = logging.getLogger(__name__)
 
 CAPACITY = 100_000
@@ -36,8 +33,6 @@ CHUNKS = (256, 16, 1)
 up to 5 ms: 256 at a time take 48 µs a row then, one at a time 470; alone it is 5 against 6."""
 GATHER = 0.25
 """Seconds that the writer lets rows gather, so that one sync to disk serves many."""
-RETRY = 1.0
-BUSY_TIMEOUT = 5.0
 
 _COLUMNS = UsageRow.__struct_fields__
 _COST = _COLUMNS.index("cost")
@@ -77,68 +72,20 @@ _BAD_ROW = (
 _encode = msgspec.json.Encoder().encode
 
 
-class Writer:
-    """Whoever writes the run-time database, from a thread of its own."""
+class SqliteLedger(Scribe):
+    """One thread appends, the event loop's; another one, our own, writes."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
-        self._identity = (0, 0)
-
-    def _connect(self) -> sqlite3.Connection:
-        """The open file; opened anew if somebody has put another one, or none, in its place. Raises OSError or
-        sqlite3.Error."""
-        if self._connection is not None and self._identity == _identity(self._path):
-            return self._connection
-        self._disconnect()
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_private(self._path)
-        connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None)
-        try:
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA synchronous = FULL")
-            upgrade(connection)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
-        self._identity = _identity(self._path)
-        return connection
-
-    def _disconnect(self) -> None:
-        """Also undoes a transaction that was not committed."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-class SqliteLedger(Writer):
-    """One thread appends, the event loop's; another one, our own, writes.
-
-    The writer opens the file at once, so that `health` knows before the first request whether it can be written.
-    """
+    what = "the ledger"
 
     def __init__(self, path: Path, *, capacity: int = CAPACITY, gather: float = GATHER, retry: float = RETRY) -> None:
-        super().__init__(path)
+        super().__init__(path, gather=gather, retry=retry)
         self._capacity = capacity
-        self._gather = gather
-        self._retry = retry
         self._queue: deque[UsageRow] = deque()
         self._batch: list[UsageRow] = []
-        self._accepted = 0
-        self._settled = 0
         self._written = 0
         self._refused = 0
         self._unwritable = 0
-        self._reason = ""
-        self._closing = False
-        self._work = threading.Event()
-        self._hurry = threading.Event()
-        self._progress = threading.Condition()
-        self._wake()
-        self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
-        self._thread.start()
+        self._start("ledger")
 
     def append(self, row: UsageRow) -> None:
         if self._closing or len(self._queue) >= self._capacity:
@@ -148,18 +95,6 @@ class SqliteLedger(Writer):
         self._queue.append(row)
         if not self._work.is_set():
             self._work.set()
-
-    def flush(self, timeout: float = 5.0) -> bool:
-        due = self._accepted
-        self._wake()
-        with self._progress:
-            return self._progress.wait_for(lambda: self._settled >= due, timeout)
-
-    def close(self, timeout: float = 5.0) -> bool:
-        self._closing = True
-        self._wake()
-        self._thread.join(timeout)
-        return self._settled == self._accepted
 
     def health(self) -> LedgerHealth:
         pending = self._accepted - self._settled
@@ -191,64 +126,24 @@ class SqliteLedger(Writer):
         rows = self._read(_SPENT.format(places), _first_id(since), *keys, since, min(until, _LATEST))
         return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
 
+    def routes(self, names: Collection[str], since: float) -> Mapping[str, route_use.RouteUse]:
+        with reading(self._path, "The ledger", "ledger_unavailable") as connection:
+            return {} if connection is None else route_use.read(connection, _first_id(since), since, names)
+
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What is in the file; nothing while there is none. For any thread."""
-        if not self._path.exists():
-            return []
-        try:
-            uri = f"{self._path.absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT)) as connection:
-                connection.execute("PRAGMA trusted_schema = OFF")
-                (version,) = connection.execute("PRAGMA user_version").fetchone()
-                if version == 0:
-                    return []
-                if version < VERSION:
-                    raise Unavailable(
-                        "The ledger is of an older version and not upgraded yet.", code="ledger_unavailable"
-                    )
-                connection.create_aggregate("decimal_sum", 1, _DecimalSum)
-                return connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise Unavailable(f"The ledger cannot be read: {error}.", code="ledger_unavailable") from None
+        with reading(self._path, "The ledger", "ledger_unavailable") as connection:
+            if connection is None:
+                return []
+            connection.create_aggregate("decimal_sum", 1, _DecimalSum)
+            return connection.execute(query, values).fetchall()
 
     # ------------------------------------------------------------------------------------------ the writer's thread
 
-    def _wake(self) -> None:
-        self._hurry.set()
-        self._work.set()
-
-    def _run(self) -> None:
-        while True:
-            self._work.wait()
-            self._hurry.wait(self._gather)
-            last = self._closing
-            self._work.clear()
-            self._hurry.clear()
-            done = self._drain()
-            if last:
-                break
-            if not done:
-                self._hurry.wait(self._retry)
-                self._wake()
-        self._disconnect()
-
-    def _drain(self) -> bool:
-        """Write what is waiting. False if the file does not work; the rows go on waiting then."""
-        try:
-            connection = self._connect()
-            due = self._accepted  # what comes meanwhile gathers for the next round
-            while self._settled < due and self._fill():
-                self._write(connection)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the one writer must survive it
-            if self._reason != (reason := str(error) or type(error).__name__):
-                log.error("the ledger cannot be written: %s", reason)
-            self._reason = reason
-            self._disconnect()
-            return False
-        if self._reason:
-            log.info("the ledger is written again")
-            self._reason = ""
-        return True
+    def _save(self, connection: sqlite3.Connection) -> None:
+        due = self._accepted  # what comes meanwhile gathers for the next round
+        while self._settled < due and self._fill():
+            self._write(connection)
 
     def _fill(self) -> bool:
         """Take the next batch, if the last one is done with."""
@@ -269,9 +164,7 @@ class SqliteLedger(Writer):
         self._written += connection.total_changes - before
         self._unwritable += unwritable
         self._batch = []
-        with self._progress:
-            self._settled += len(rows)
-            self._progress.notify_all()
+        self._settle(len(rows))
 
 
 @cache
@@ -310,7 +203,7 @@ def _values(row: UsageRow) -> list[Any]:
     if cost is not None:
         values[_COST] = format(cost, "f")
     for place in _PLACES:
-        values[place] = _encode(values[place]).decode()
+        values[place] = _encode(values[place]).decode() if values[place] else "[]"
     return values
 
 
@@ -338,20 +231,3 @@ class _DecimalSum:
 def _first_id(since: float) -> str:
     """A beginning that no id of a request since then comes before."""
     return f"{max(0, int((since - _ID_SLACK) * 1000)):012x}"
-
-
-def _make_private(path: Path) -> None:
-    """Make the file if there is none, and let nobody else read it; SQLite gives its other files the same mode."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    try:
-        there = path.stat()
-    except FileNotFoundError:
-        return (0, 0)
-    return there.st_dev, there.st_ino

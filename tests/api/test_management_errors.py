@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from fake_application import PROBLEM, Application, Browser, Reply
+from litestar import Litestar
 
-from omniroute.api import dispatch
+from omniroute import api
+from omniroute.api import ENDPOINTS, dispatch
 
 
 def assert_canonical(reply: Reply) -> None:
@@ -108,7 +111,9 @@ def test_a_body_that_breaks_off_or_stays_away_is_refused(browser: Browser, monke
         await asyncio.Event().wait()
         return b""
 
-    monkeypatch.setattr(dispatch, "BODY_TIMEOUT", 0.01)
+    login = next(row for row in ENDPOINTS if row.path == "/api/auth/login")
+    hasty = [msgspec.structs.replace(login, arrives_in=0.01)]
+    browser.asgi = Litestar(api.routes(browser.application, hasty), openapi_config=None, logging_config=None)
     monkeypatch.setattr(dispatch, "_receive", never)
     reply = browser("POST", "/api/auth/login", b"{}")
     assert (reply.status, reply.code) == (408, "body_timeout")

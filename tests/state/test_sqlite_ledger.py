@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from omniroute.errors import Unavailable
-from omniroute.state import sqlite
+from omniroute.state import database, sqlite
 from omniroute.state.base import Attempt, UsageRow
 from omniroute.state.migrations import VERSION, upgrade
 from omniroute.state.sqlite import SqliteLedger
@@ -252,7 +252,7 @@ def test_a_directory_that_is_read_only_only_degrades(path: Path, monkeypatch: py
     def refuse(*_args: object) -> None:
         raise PermissionError(30, "Read-only file system")
 
-    monkeypatch.setattr(sqlite.os, "open", refuse)
+    monkeypatch.setattr(database.os, "open", refuse)
     book = ledger(path)
     book.append(row(1))
     wait_for(lambda: not book.health().ok)

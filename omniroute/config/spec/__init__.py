@@ -2,8 +2,8 @@
 
 One source for four things: what a file may say, the JSON Schema that editors complete from, the reference in the docs,
 and the typed data that is compiled.  Values are as they stand in the file: durations and sizes are text with a unit
-(`seconds` and `size` read them), references are unresolved, and a secret is only ever a `${env:NAME}` or a
-`${file:/path}` here, never its value.  Optional means absent, never null: None stands for what the file leaves out, and
+(`seconds` and `size` read them), references are unresolved, and a secret is only ever a `${env:NAME}`, a
+`${file:/path}` or a `${secret:NAME}` here, never its value.  Optional means absent, never null: None stands for what the file leaves out, and
 a null in a file is refused before these types see it.
 
 Descriptions are what a person reads beside the key in the editor; `patternErrorMessage` says what a text must look
@@ -18,7 +18,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from omniroute.config.spec.cache import CacheSpec, IdempotencySpec
+from omniroute.config.spec.cli_tools import CliToolsSpec
 from omniroute.config.spec.combos import ComboSpec
+from omniroute.config.spec.evals import SuiteSpec
 from omniroute.config.spec.keys import KeySpec
 from omniroute.config.spec.limits import BudgetSpec, LimitSpec
 from omniroute.config.spec.policies import PolicySpec
@@ -28,13 +30,21 @@ from omniroute.config.spec.responses import ResponsesSpec
 from omniroute.config.spec.scenarios import ScenarioSpec
 from omniroute.config.spec.server import AuthSpec, ServerSpec
 from omniroute.config.spec.settings import SettingsSpec
-from omniroute.config.spec.words import Name, Node, Pattern, ProviderName, QualifiedModel
+from omniroute.config.spec.sync import SyncSpec
+from omniroute.config.spec.words import Name, Node, Pattern, ProviderName, QualifiedModel, WriteMode
 
 
 class Spec(Node, frozen=True, kw_only=True):
     """The configuration of an OmniRoute gateway."""
 
     version: Annotated[Literal[1], Meta(description="The version of this language.")]
+    mode: Annotated[
+        WriteMode,
+        Meta(
+            description="What becomes of a change that is made through /api: `local` writes it into these files, `locked` "
+            "refuses it with the diff that would make it, `git` makes a commit of it."
+        ),
+    ] = "local"
     include: Annotated[
         tuple[Annotated[str, Meta(min_length=1, description="A path or pattern, relative to this file.")], ...],
         Meta(
@@ -63,6 +73,8 @@ class Spec(Node, frozen=True, kw_only=True):
     resilience: Annotated[ResilienceSpec, Meta(description="How failing providers are dealt with.")] = ResilienceSpec()
     responses: Annotated[ResponsesSpec, Meta(description="What is kept of answers of /v1/responses.")] = ResponsesSpec()
     cache: Annotated[CacheSpec | None, Meta(description="Answers that are given again; none, if absent.")] = None
+    sync: Annotated[SyncSpec, Meta(description="Where the files are kept besides here.")] = SyncSpec()
+    cli_tools: Annotated[CliToolsSpec, Meta(description="Coding tools on this machine.")] = CliToolsSpec()
     idempotency: Annotated[IdempotencySpec, Meta(description="The same request again gets the same answer.")] = (
         IdempotencySpec()
     )
@@ -75,6 +87,9 @@ class Spec(Node, frozen=True, kw_only=True):
     ] = {}
     scenarios: Annotated[
         Mapping[Name, ScenarioSpec], Meta(description="What requests are expected to meet, run by `omniroute test`.")
+    ] = {}
+    evals: Annotated[
+        Mapping[Name, SuiteSpec], Meta(description="What answers are expected of models, run by `omniroute eval`.")
     ] = {}
 
 
