@@ -35,6 +35,8 @@ QUERIES = {
 }
 """Of deletions that name in the query what is to go."""
 ORDER = {"GET": 0, "POST": 1, "PATCH": 2, "PUT": 3, "DELETE": 4}
+MODELS = ("open/m", "anth/m", "gem/m", "olla/m", "signer/m", "pair")
+FEW = ("open/m", "signer/m", "pair")
 MOODS = ("401", "500", "429", "400", "broken stream")
 
 
@@ -167,12 +169,12 @@ def sign_in(stage: Stage) -> None:
     stage.ask("POST", "/api/oauth/signer/refresh")
 
 
-def converse(stage: Stage, mood: str = "ok") -> None:
+def converse(stage: Stage, mood: str = "ok", models: tuple[str, ...] = MODELS) -> None:
     """The whole client plane, by key, in the query, and without."""
     stage.mood = mood
     phrases = iter(list(stage.phrases.values()) * 200)
     for row in CLIENT_ENDPOINTS:
-        for model in ("open/m", "anth/m", "gem/m", "olla/m", "signer/m", "pair") if row.metered else ("open/m",):
+        for model in models if row.metered else models[:1]:
             for stream in (False, True) if row.method == "POST" and row.operation == "chat" else (False,):
                 where, body = _wanted(row, model, next(phrases), stream=stream)
                 stage.ask(row.method, where, body, by="caller")
