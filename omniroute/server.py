@@ -39,6 +39,24 @@ KEEP_ALIVE = 30
 """Seconds that an idle client connection stays open."""
 
 
+class Lines(logging.Formatter):
+    """One event, one line: what strangers may have put into it (a name, a provider's words) can neither begin another
+    line nor tell a terminal anything. A traceback follows on lines that are set in."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        return escaped(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
+        return "\n".join(f"    {escaped(line)}" for line in super().formatException(ei).split("\n"))
+
+
+def escaped(text: str) -> str:
+    """The text with what is not printable written out: a line break as `\\n`, an escape as `\\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 class Server(uvicorn.Server):
     """uvicorn with what it does not know: that the service is to be told, and what SIGHUP means."""
 
@@ -83,7 +101,9 @@ class CannotListen(Exception):
 def run(path: Path, overrides: Overrides, level: str) -> int:
     """Serves until a signal ends it. Raises ConfigError where the files do not make a gateway, or make one that would
     be open to strangers, and CannotListen where they make one that nobody could reach."""
-    logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines(LOG_FORMAT))
+    logging.basicConfig(level=level, handlers=[handler])
     service = Service(path, overrides)
     settings = service.bundle.spec.server
     sockets = _listening(settings.host, settings.port)

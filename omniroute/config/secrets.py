@@ -20,7 +20,7 @@ from omniroute.config.bundle import Bundle, reason, regular
 from omniroute.config.spec.oauth import ENDPOINTS, addresses
 from omniroute.config.spec.settings import ProxySpec, proxies
 from omniroute.config.spec.words import Headers, is_address, is_proxy_address, reference
-from omniroute.config.vault import Vault, VaultError
+from omniroute.config.vault import TOKENS, Vault, VaultError
 from omniroute.document import Place, quoted
 from omniroute.errors import ConfigError, Problem
 from omniroute.secret import Secret
@@ -127,9 +127,15 @@ def missing(bundle: Bundle) -> list[Problem]:
 
 
 def kept(bundle: Bundle) -> frozenset[str]:
-    """The names of the kept secrets that a configuration refers to."""
+    """The names of the kept secrets that a configuration refers to, and of the tokens of its connections."""
     found = (reference(text) for _, text in _references(bundle))
-    return frozenset(each[1] for each in found if each is not None and each[0] == "secret")
+    tokens = (
+        f"{TOKENS}{name}.{each}"
+        for name, provider in bundle.spec.providers.items()
+        for each, connection in provider.connections.items()
+        if connection.oauth is not None
+    )
+    return frozenset((*(each[1] for each in found if each is not None and each[0] == "secret"), *tokens))
 
 
 def files(bundle: Bundle) -> tuple[Path, ...]:

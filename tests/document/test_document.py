@@ -302,17 +302,20 @@ def test_ordinary_text_is_not_masked(text):
 
 
 def test_a_text_that_is_given_away_has_no_secret_and_is_else_as_it_was():
-    text = '''version: 1
+    text = """version: 1
 auth: {password_hash: "$argon2id$v=19$m=1", session_ttl: 1h}   # é: sk-abcdefgh12345678
 providers:
   p:
     api_key: ${env:KEY}
     headers: {authorization: 'Bearer abcdefghij', x-team: a}
-'''
-    assert Document.parse(text, "x").without_secrets() == '''version: 1
+"""
+    assert (
+        Document.parse(text, "x").without_secrets()
+        == """version: 1
 auth: {password_hash: "${env:REMOVED}", session_ttl: 1h}   # é: *******************
 providers:
   p:
     api_key: ${env:KEY}
     headers: {authorization: "${env:REMOVED}", x-team: a}
-'''
+"""
+    )
