@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omniroute.state.cache import Entry, Item, MemoryCache, Written
-from omniroute.state.database import OPENING, Replaced, Writer
+from omniroute.state.database import OPENING, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,14 +156,6 @@ class SqliteCache(Writer):
                 log.warning("the cache is in memory only, for its file cannot be written: %s", reason)
             self._failing = reason
             self._disconnect()
-
-    def _transaction(self) -> sqlite3.Connection:
-        connection = self._connect()
-        try:
-            self._begin(connection)
-        except Replaced:
-            return self._transaction()
-        return connection
 
     def _row(self, entry: Entry) -> tuple[bytes, bytes, float] | None:
         """The entry as a row; None where it is not worth one. What has been found out about it now is known for good."""

@@ -74,6 +74,16 @@ class Writer:
             connection.execute("ROLLBACK")
             raise Replaced
 
+    def _transaction(self) -> sqlite3.Connection:
+        """The open file, or the one that was put in its place, with a transaction begun."""
+        while True:
+            connection = self._connect()
+            try:
+                self._begin(connection)
+            except Replaced:
+                continue
+            return connection
+
     def _disconnect(self) -> None:
         """Also undoes a transaction that was not committed."""
         if self._connection is not None:
