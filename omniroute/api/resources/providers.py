@@ -16,6 +16,7 @@ from omniroute.config.spec.providers import ConnectionSpec
 from omniroute.document import is_secret_name
 from omniroute.errors import BadRequest, Conflict, Unprocessable
 from omniroute.routing.tables import Connection
+from omniroute.services.verdict import Verdict
 from omniroute.state.base import View as Known
 from omniroute.state.health import health
 
@@ -57,7 +58,7 @@ class ConnectionShown(Shown, frozen=True, kw_only=True):
     base_url: str | None
     is_active: bool
     implicit: bool
-    test_status: Literal["unknown", "active", "unavailable", "error", "disabled"]
+    test_status: Literal["unknown", "active", "unavailable", "error", "credits_exhausted", "disabled"]
     last_error: str | None
     cooldown_until: datetime | None
     last_used_at: datetime | None
@@ -110,6 +111,7 @@ def shown(now: View, name: str) -> ConnectionShown:
     offset = state.clock.now() - state.clock.monotonic()
     known = health(state, [name], state.clock.monotonic())[name]
     used = state.used.get(name)
+    tested = _tested(now, name, known.view, used) if written.enabled else None
     return ConnectionShown(
         id=name,
         provider=provider,
@@ -124,8 +126,8 @@ def shown(now: View, name: str) -> ConnectionShown:
         base_url=spec.base_url,
         is_active=written.enabled,
         implicit=one is None,
-        test_status=_status(written, known.view, used),
-        last_error=known.view.reason if known.view else None,
+        test_status=tested.state if tested else _status(written, known.view, used),
+        last_error=(tested.error or None) if tested else known.view.reason if known.view else None,
         cooldown_until=_moment(known.view.until + offset) if known.view and known.view.until else None,
         last_used_at=_moment(used) if used is not None else None,
         limits=Limits(
@@ -156,6 +158,12 @@ def _auth_type(now: View, name: str, spec: ConnectionSpec) -> Literal["apikey", 
 def _running(now: View) -> Mapping[str, Connection]:
     upstreams = now.control.live.current.upstreams.values()
     return {connection.id: connection for upstream in upstreams for connection in upstream.connections}
+
+
+def _tested(now: View, name: str, known: Known | None, used: float | None) -> Verdict | None:
+    """What a test said, where nothing is known of it from requests since."""
+    last = now.control.bench.probes.last_test(name)
+    return last if last is not None and known is None and (used is None or used <= last.at) else None
 
 
 def _status(
