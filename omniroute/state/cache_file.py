@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omniroute.state.cache import Entry, Item, MemoryCache, Written
-from omniroute.state.sqlite import Writer
+from omniroute.state.database import OPENING, Replaced, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +115,7 @@ class SqliteCache(Writer):
             return []
         try:
             uri = f"{self._path.absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(uri, uri=True)) as connection:
+            with OPENING, closing(sqlite3.connect(uri, uri=True)) as connection:
                 connection.execute("PRAGMA trusted_schema = OFF")
                 if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'cache'").fetchone():
                     return []
@@ -145,8 +145,7 @@ class SqliteCache(Writer):
         gone = [key for name, entry in changes.items() if entry is None and (key := self._rows.pop(name, None))]
         rows = [row for entry in changes.values() if entry is not None and (row := self._row(entry))]
         try:
-            connection = self._connect()
-            connection.execute("BEGIN IMMEDIATE")
+            connection = self._transaction()
             connection.executemany(_DELETE, [(key,) for key in gone])
             connection.executemany(_PUT, rows)
             connection.execute(_EXPIRE, (now,))
@@ -157,6 +156,14 @@ class SqliteCache(Writer):
                 log.warning("the cache is in memory only, for its file cannot be written: %s", reason)
             self._failing = reason
             self._disconnect()
+
+    def _transaction(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            self._begin(connection)
+        except Replaced:
+            return self._transaction()
+        return connection
 
     def _row(self, entry: Entry) -> tuple[bytes, bytes, float] | None:
         """The entry as a row; None where it is not worth one. What has been found out about it now is known for good."""
