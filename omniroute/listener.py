@@ -16,6 +16,7 @@ import asyncio
 import ipaddress
 import sys
 from collections import Counter
+from functools import lru_cache
 from typing import Any, ClassVar, cast
 from urllib.parse import unquote
 
@@ -31,6 +32,8 @@ HEAD_SECONDS = 10.0
 STALL_SECONDS = 300.0
 """For a client that takes nothing of what waits for it."""
 SWEEP_SECONDS = 1.0
+FAREWELL_SECONDS = 2.0
+"""For a client that had connected, or begun to ask, when the process began to end: it has not been told yet."""
 LINE_LIMIT = 8 * 1024
 HEAD_LIMIT = 32 * 1024
 FIELD_LIMIT = 100
@@ -78,6 +81,14 @@ class _Body:
             self._listener.on_message_complete()
 
 
+@lru_cache(maxsize=256)
+def _parts(url: bytes) -> tuple[str, bytes, bytes]:
+    """The path, the path as it was written, and the query."""
+    parts = httptools.parse_url(url)
+    path = parts.path.decode("ascii")
+    return unquote(path) if "%" in path else path, parts.path, parts.query or b""
+
+
 class Listener(HttpToolsProtocol):
     """One connection of a client.
 
@@ -91,6 +102,7 @@ class Listener(HttpToolsProtocol):
     _idle = 0.0
     _stalled = 0.0
     _in_head = True
+    _ending = False
     _head_bytes = 0
     _before = 0
     _data = b""
@@ -157,26 +169,22 @@ class Listener(HttpToolsProtocol):
         self._since = 0.0
         if self._refused:
             return
-        if self.parser.get_http_version() not in ("1.1", "1.0"):
+        version = self.parser.get_http_version()
+        if version not in ("1.1", "1.0"):
             self._refuse(400)
         elif len(self.url) > LINE_LIMIT:
             self._refuse(414)
         elif len(self.headers) > FIELD_LIMIT or (self._head_bytes > HEAD_LIMIT and self._size() > HEAD_LIMIT):
             self._refuse(431)
         else:
-            self._take()
+            self._take(version)
 
-    def _take(self) -> None:
+    def _take(self, version: str) -> None:
         """As uvicorn takes a request whose head is whole, with a cycle of our own."""
         scope, parser = self.scope, self.parser
-        version = parser.get_http_version()
-        parts = httptools.parse_url(self.url)
-        path = parts.path.decode("ascii")
         scope["method"] = parser.get_method().decode("ascii")
         scope["http_version"] = version
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = parts.path
-        scope["query_string"] = parts.query or b""
+        scope["path"], scope["raw_path"], scope["query_string"] = _parts(self.url)
         before = self.cycle
         self.cycle = Cycle(
             scope=scope,
@@ -188,7 +196,7 @@ class Listener(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            keep_alive=version != "1.0" and parser.should_keep_alive() and not self._ending,
             on_response=self.on_response_complete,
         )
         if before.response_complete:
@@ -196,6 +204,14 @@ class Listener(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+
+    def shutdown(self) -> None:
+        """As uvicorn, which would close at once what has just been opened: its request may be on the way."""
+        if self._since and self._served.response_complete:
+            self._ending = True
+            self._since = min(self._since, self.loop.time() - HEAD_SECONDS + FAREWELL_SECONDS)
+            return
+        super().shutdown()
 
     def on_message_complete(self) -> None:
         self._since = 0.0

@@ -8,12 +8,14 @@ from litestar.handlers import ASGIRouteHandler, asgi
 
 from omniroute.api import (
     auth,
+    backups,
     clients,
     combo_metrics,
     configuration,
     evals,
     explaining,
     health,
+    lifecycle,
     oauth,
     openapi,
     resources,
@@ -34,6 +36,8 @@ _MODULES = (
     configuration,
     resources,
     clients,
+    backups,
+    lifecycle,
     sync,
     oauth,
     trials,

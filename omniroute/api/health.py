@@ -75,7 +75,7 @@ async def monitoring(plane: Plane, request: Request) -> Answer:
             "providerSummary": _summary(control, connections),
             "providerHealth": connections,
             "waiting": dict(control.state.line.by_key()),
-            "storage": msgspec.structs.asdict(ledger),
+            "storage": {**msgspec.structs.asdict(ledger), "problem": control.backups.problem},
             "config": configuration.status_of(control),
         }
     )
@@ -133,7 +133,13 @@ def _judge(control: Control, ledger: LedgerHealth, connections: dict[str, Connec
     available = [connection.available for connection in connections.values()]
     if available and not any(available):
         return "unhealthy"
-    fine = ledger.ok and all(available) and not control.draining and not control.live.problems
+    fine = (
+        ledger.ok
+        and not control.backups.problem
+        and all(available)
+        and not control.draining
+        and not control.live.problems
+    )
     return "healthy" if fine else "degraded"
 
 

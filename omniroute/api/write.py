@@ -42,10 +42,12 @@ _unfit = re.compile(r"^[^A-Za-z0-9]|[^A-Za-z0-9_.-]")
 
 
 class View(msgspec.Struct, frozen=True):
-    """What is shown from: the files that run, and the application that runs them."""
+    """What is shown from: the files that run, and the application that runs them. `at_rest` is for a look from another
+    thread than the event loop's, to which what changes while the gateway runs does not belong."""
 
     bundle: Bundle
     control: Control
+    at_rest: bool = False
 
 
 class Draft:
@@ -129,6 +131,8 @@ async def write(plane: Plane, request: Request, one: Write, *, dry_run: bool) ->
         await handed.back()
         told |= {"dryRun": True, "diff": done.diff}
     else:
+        if done.commit:
+            told["commit"] = done.commit
         unused = before - secrets.kept(control.bundle)
         await asyncio.to_thread(control.vault.delete, *unused)
         await audit.record(plane, request, one.action, one.target, diff=done.diff)

@@ -7,7 +7,7 @@ may make good.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -106,7 +106,8 @@ def forwarded(call: Call, codec: ChatCodec, quirks: patch.Quirks, losses: list[L
         losses.append(Loss("variant", "model", "dropped: the upstream's format has no word for the end of the name"))
     if codec is call.codec:
         wanted = codec.FORWARD
-        headers = (*[header for header in call.headers if header[0] in wanted], *headers)
+        if not wanted.isdisjoint(call.named):
+            headers = (*[header for header in call.headers if header[0] in wanted], *headers)
     return headers if quirks.betas is None else _betas(headers, quirks.betas, losses)
 
 
@@ -208,11 +209,12 @@ def within(call: Call, limits: Deadlines) -> Deadlines:
     return limits if limits.total <= left else msgspec.structs.replace(limits, total=max(left, 0.001))
 
 
-async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate) -> Reply:
+def whole(
+    call: Call, reply: transport.Reply, body: bytes, prepared: Prepared, head: Head, candidate: Candidate
+) -> Reply:
     """The answer as the client wants it, for a client that does not stream."""
     codec, tagged = prepared.codec, prepared.tagged
     provider = candidate.target.upstream.name
-    body = await reply.read(REPLY_LIMIT)
     created = int(call.started_at)
     try:
         if is_stream(reply, codec):
@@ -295,5 +297,10 @@ def is_stream(reply: transport.Reply, codec: ChatCodec) -> bool:
     """By what the answer says of itself; one that says nothing is taken for whole."""
     for name, value in reply.headers:
         if name == b"content-type":
-            return value.partition(b";")[0].strip().lower() == codec.CONTENT_TYPE.partition(b";")[0]
+            return _kind(value) == _kind(codec.CONTENT_TYPE)
     return False
+
+
+@lru_cache(maxsize=256)
+def _kind(content_type: bytes) -> bytes:
+    return content_type.partition(b";")[0].strip().lower()

@@ -123,7 +123,7 @@ class OAuth(Table, frozen=True):
 
 class Connection(Table, frozen=True):
     """One account or key at a provider. `id` (`openai.team`) is the key of its health and its counters; `siblings` are
-    the ids of those that have the same quota."""
+    the ids of those that have the same quota; `heed_limits` says whether what its provider tells of its limits counts."""
 
     id: str
     name: str
@@ -135,6 +135,7 @@ class Connection(Table, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...]
     proxy: Proxy | None = None
     siblings: tuple[str, ...] = ()
+    heed_limits: bool = True
 
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -345,12 +346,13 @@ Unmet = Callable[[Any], str]
 
 
 class Rule(Table, frozen=True):
-    """A rule of a policy: one of `refuse`, `route`, `prefer` and `orders`. `says` tells it in words, `place` where it
+    """A rule of a policy: one of `refuse` (`timed` where that depends on the time), `route`, `prefer` and `orders`. `says` tells it in words, `place` where it
     stands (`file:line:col`)."""
 
     kind: str
     says: str = ""
     place: str = ""
+    timed: bool = False
     refuse: Refuse | None = None
     route: str = ""
     prefer: tuple[str, ...] = ()
@@ -361,11 +363,12 @@ class Policy(Table, frozen=True):
     """A compiled policy. `keys`, `tags` and `operations` are about the caller, `conditions` about the request;
     `concerns` is about the name that was asked for and the target that would serve: one of them is enough, so that no
     alias leads around it. What its rules say is gathered by when it is asked for: `refuse`, `route`, `prefer`,
-    `orders`. A policy in the `shadow` is only told about."""
+    `orders`. What a `timed` one refuses depends on the time. A policy in the `shadow` is only told about."""
 
     name: str
     concerns: Callable[[str, str], bool]
     rules: tuple[Rule, ...]
+    timed: bool = False
     shadow: bool = False
     place: str = ""
     keys: frozenset[str] = frozenset()

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from omniroute.errors import Unavailable
 from omniroute.state import route_use
 from omniroute.state.base import LedgerHealth, Totals, UsageRow
 from omniroute.state.database import RETRY, Scribe, Writer, reading
@@ -69,6 +70,9 @@ _BAD_ROW = (
 )
 """What a row that SQLite cannot hold raises, as opposed to a file that cannot be written."""
 
+BROKEN = (ArithmeticError, RecursionError, TypeError, ValueError)
+"""What comes of values that no row was written with: a damaged page may hold any."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -113,18 +117,22 @@ class SqliteLedger(Scribe):
         )
 
     def recent(self, limit: int) -> Sequence[UsageRow]:
-        return [_row(values) for values in self._read(_SELECT, limit)]
+        try:
+            return [decode(values) for values in self._read(_SELECT, limit)]
+        except BROKEN as error:
+            raise _broken(error) from None
 
     def totals(self) -> Totals:
         rows = self._read(_TOTALS)
         if not rows:
             return Totals()
-        return msgspec.convert(dict(zip(Totals.__struct_fields__, rows[0], strict=True)), Totals, strict=False)
+        try:
+            return msgspec.convert(dict(zip(Totals.__struct_fields__, rows[0], strict=True)), Totals, strict=False)
+        except BROKEN as error:
+            raise _broken(error) from None
 
     def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
-        places = ", ".join("?" * len(keys))
-        rows = self._read(_SPENT.format(places), _first_id(since), *keys, since, min(until, _LATEST))
-        return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
+        return spent(self._path, keys, since, until)
 
     def routes(self, names: Collection[str], since: float) -> Mapping[str, route_use.RouteUse]:
         with reading(self._path, "The ledger", "ledger_unavailable") as connection:
@@ -154,7 +162,7 @@ class SqliteLedger(Scribe):
     def _write(self, connection: sqlite3.Connection) -> None:
         rows = self._batch
         before = connection.total_changes
-        connection.execute("BEGIN IMMEDIATE")
+        self._begin(connection)
         unwritable = 0
         try:
             _insert(connection, rows)
@@ -165,6 +173,23 @@ class SqliteLedger(Scribe):
         self._unwritable += unwritable
         self._batch = []
         self._settle(len(rows))
+
+
+def spent(path: Path, keys: Collection[str], since: float, until: float) -> Decimal:
+    """`Ledger.spent` of any file."""
+    places = ", ".join("?" * len(keys))
+    with reading(path, "The ledger", "ledger_unavailable") as connection:
+        if connection is None:
+            return Decimal(0)
+        rows = connection.execute(_SPENT.format(places), (_first_id(since), *keys, since, min(until, _LATEST)))
+        try:
+            return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
+        except BROKEN as error:
+            raise _broken(error) from None
+
+
+def _broken(error: Exception) -> Unavailable:
+    return Unavailable(f"The ledger holds a row that cannot be read: {error}.", code="ledger_unavailable")
 
 
 @cache
@@ -203,11 +228,12 @@ def _values(row: UsageRow) -> list[Any]:
     if cost is not None:
         values[_COST] = format(cost, "f")
     for place in _PLACES:
-        values[place] = _encode(values[place]).decode()
+        values[place] = _encode(values[place]).decode() if values[place] else "[]"
     return values
 
 
-def _row(values: Sequence[Any]) -> UsageRow:
+def decode(values: Sequence[Any]) -> UsageRow:
+    """The row that was written with these values. Raises one of `BROKEN` where none was."""
     fields = dict(zip(_COLUMNS, values, strict=True))
     for name in _LISTS:
         fields[name] = msgspec.json.decode(fields[name])

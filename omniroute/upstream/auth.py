@@ -7,7 +7,6 @@ from collections.abc import Callable
 from omniroute.routing.tables import Auth, Proxy
 from omniroute.upstream.transport import Headers
 
-
 CONCEALED = "<secret>"
 TELLING = 8
 """Characters at the beginning of a secret that say more than of what kind it is."""

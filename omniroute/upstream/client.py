@@ -80,7 +80,7 @@ class Client:
         self._tokens = tokens
         self.images = images or Fetcher()
 
-    async def send(
+    def send(
         self,
         target: Target,
         connection: Connection,
@@ -92,7 +92,7 @@ class Client:
         deadlines: Deadlines,
         *,
         method: str = "POST",
-    ) -> Reply:
+    ) -> Awaitable[Reply]:
         """Asks one connection of a target's upstream, with the format's usual headers and those of the caller that mean
         something to it. Raises UpstreamError where there is no answer."""
         upstream = target.upstream
@@ -107,8 +107,8 @@ class Client:
         )
         transport = self._transports[upstream.transport]
         if connection.auth.oauth is None or self._tokens is None:
-            return await transport.send(request)
-        return await _signed_in(transport, self._tokens, connection, request)
+            return transport.send(request)
+        return _signed_in(transport, self._tokens, connection, request)
 
     def auth(self, connection: Connection) -> Auth:
         """How requests of a connection show who they are, so that no text says it."""

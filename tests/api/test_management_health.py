@@ -47,7 +47,7 @@ def test_all_that_is_well_is_healthy(browser: Browser):
     }
     assert set(told["providerHealth"]) == {"openai.team", "openai.spare", "lab.main"}
     assert told["providerHealth"]["lab.main"]["available"] is True
-    assert told["storage"] == {"ok": True, "reason": "", "pending": 0, "written": 0, "lost": 0}
+    assert told["storage"] == {"ok": True, "reason": "", "pending": 0, "written": 0, "lost": 0, "problem": ""}
     assert (told["config"]["revision"], told["config"]["status"]) == ("0123456789ab", "synced")
 
 

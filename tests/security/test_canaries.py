@@ -55,7 +55,7 @@ def test_no_secret_and_no_prompt_is_anywhere_but_where_it_is_declared_to_be(tmp_
             stage.mood = "ok"
             manage(stage)
         _spoil(stage)
-        declared = DECLARED | {name: ECHO for name in stage.phrases} | {"prompt 0": ECHO | IN_THE_FILE}
+        declared = DECLARED | dict.fromkeys(stage.phrases, ECHO) | {"prompt 0": ECHO | IN_THE_FILE}
         found = stage.traces(declared)
         stage.gateway.stop()  # the log of the database is written back, and the last rows
         found += stage.traces(declared)

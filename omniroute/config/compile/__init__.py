@@ -278,6 +278,7 @@ class _Compiler:
             headers=headers,
             proxy=proxy,
             siblings=self.siblings(provider, name, spec.quota_group),
+            heed_limits=spec.heed_limits,
         )
 
     def siblings(self, provider: str, name: str, group: str | None) -> tuple[str, ...]:
