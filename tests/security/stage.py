@@ -37,6 +37,7 @@ server: {{data_dir: "{{data_dir}}"}}
 auth: {{require_login: true, password_hash: "{hash}"}}
 providers:
   demo: {{}}
+  lab: {{type: openai-compatible, base_url: "{url}/v1", connections: {{main: {{}}}}, models: {{my-tune: {{}}}}}}
 {nodes}
   signer:
     type: openai-compatible
@@ -51,16 +52,16 @@ providers:
     connections: {{main: {{oauth: {{client_id: omniroute, client_secret: "${{env:OAUTH_CLIENT}}"}}}}}}
     models: {{m: {{}}}}
 combos:
-  pair: {{targets: [open/m, anth/m, demo/echo]}}
+  coding: {{targets: [open/m, anth/m, demo/echo]}}
   each: {{strategy: round-robin, targets: [open/m, gem/m, olla/m]}}
-aliases: {{quick: open/m}}
+aliases: {{fast: open/m}}
 keys:
   admin: {{digest: "{admin}", roles: [client, admin.write]}}
   caller: {{digest: "{caller}", roles: [client]}}
-  spare: {{digest: "{spare}", roles: [client]}}
+  team-a: {{digest: "{spare}", roles: [client]}}
   gone: {{digest: "{gone}", roles: [client, admin.write], expires: 2020-01-01}}
 policies:
-  house: {{rules: [{{max_tokens: {{output: 8192}}}}]}}
+  no-eu-data-to-us: {{rules: [{{max_tokens: {{output: 8192}}}}]}}
 budgets:
   team: {{limit: 50, period: monthly}}
 settings:
