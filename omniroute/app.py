@@ -13,6 +13,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any, cast
 import msgspec
 from litestar import Litestar, asgi
 
-from omniroute import api, catalog
+from omniroute import __version__, api, catalog
 from omniroute.api.password import FirstPassword
 from omniroute.config import bundle, secrets, watch
 from omniroute.config.bundle import Bundle
@@ -36,6 +37,9 @@ from omniroute.routing import spending
 from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
+from omniroute.state import audit_key
+from omniroute.state.audit import Entry, Outcome, Via
+from omniroute.state.audit_file import SqliteAudit
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
@@ -90,6 +94,7 @@ class Service:
             likeness=MemoryLikeness(),
             idempotency=MemoryIdempotency(),
             ledger=SqliteLedger(database),
+            audit=SqliteAudit(database, database.with_name(audit_key.NAME)),
             clock=clock,
             random=random.Random(),
         )
@@ -156,6 +161,34 @@ class Service:
                     log.warning("`server.%s` has changed, which counts from the next start on", name)
             return ()
 
+    async def reload_unasked(self, via: Via, actor: str) -> None:
+        """Reads the files again because they, or a signal, say so; what comes of it is written down."""
+        before, known = self.live.current.revision.digest, self.live.problems
+        problems = tuple(await self.reload())
+        if self.live.current.revision.digest != before:
+            await self._note("config.reload", via, actor, "done", before=before[:12])
+        elif problems and problems != known:
+            first = problems[0]
+            await self._note("config.reload", via, actor, "failed", problem=f"{first.code} {first.message}")
+
+    async def _note(self, action: str, via: Via, actor: str, outcome: Outcome = "done", **detail: str) -> None:
+        """What happened without a request, in the audit log."""
+        revision = self.live.current.revision.label
+        now = self.state.clock.now()
+        entry = Entry(at=now, actor=actor, via=via, action=action, outcome=outcome, revision=revision, detail=detail)
+        await asyncio.to_thread(self.state.audit.append, entry)
+
+    async def _look_at_audit(self) -> None:
+        """Whether the audit log is as it was left. It may be long, so nobody waits for this."""
+        await self._note("process.start", "process", "omniroute", version=__version__)
+        try:
+            verdict = await asyncio.to_thread(self.state.audit.verify)
+        except Unavailable as error:
+            log.error("the audit log could not be verified: %s", error)
+            return
+        if not verdict.ok:
+            log.error("the audit log is broken at row %s: %s", verdict.broken_at, verdict.reason)
+
     async def _restore(self, old: Gateway | None, new: Gateway) -> None:
         """Has the budgets know what the ledger does: at the start all of it, at a reload what has changed."""
         changes = spending.changes(old, new, self.state.clock.now())
@@ -201,18 +234,24 @@ class Service:
         caching = self.live.current.cache
         if caching is not None:
             await self.state.cache.warm(self.state.clock.now(), caching.exact)
-        watching = asyncio.create_task(watch.watch(self._watched, self.reload))
+        by_file = partial(self.reload_unasked, "file", "file")
+        watching = asyncio.create_task(watch.watch(self._watched, by_file))
+        looking = asyncio.create_task(self._look_at_audit())
         try:
             yield
         finally:
             self.draining = True
-            for task in (watching, *self._asking):
+            for task in (watching, looking, *self._asking):
                 task.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            for task in (watching, looking):
+                with suppress(asyncio.CancelledError):
+                    await task
             await self.gate.settled(SETTLING)
             await self.client.close()
             await asyncio.to_thread(self.state.cache.close)
+            await self._note("process.stop", "process", "omniroute")
+            if not await asyncio.to_thread(self.state.audit.close):
+                log.error("some entries of the audit log could not be written: %s", self.state.audit.health())
             if not await asyncio.to_thread(self.state.ledger.close):
                 log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())
 

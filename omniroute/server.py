@@ -48,7 +48,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
     def _hup(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._service.reload())
+        task = asyncio.get_running_loop().create_task(self._service.reload_unasked("process", "SIGHUP"))
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
 

@@ -29,6 +29,7 @@ VERBS = (
     ("explain", "model"),
     ("explain", "config"),
     ("test",),
+    ("audit", "verify"),
 )
 SOUND = "version: 1\nproviders: {demo: {}}\naliases: {fast: demo/echo}\n"
 WRONG = "version: 1\nproviders: {demo: {}}\naliases: {fast: dmo/echo}\nsever: {}\n"

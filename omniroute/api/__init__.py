@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from litestar.handlers import ASGIRouteHandler, asgi
 
-from omniroute.api import auth, configuration, health, openapi
+from omniroute.api import auth, compliance, configuration, health, openapi
 from omniroute.api.control import Control
 from omniroute.api.dispatch import application
 from omniroute.api.endpoint import Answer, Endpoint, Request
@@ -17,7 +17,7 @@ from omniroute.api.plane import Plane
 
 __all__ = ("ENDPOINTS", "Control", "exception_handlers", "routes")
 
-_ROWS = (*health.ENDPOINTS, *auth.ENDPOINTS, *configuration.ENDPOINTS)
+_ROWS = (*health.ENDPOINTS, *auth.ENDPOINTS, *configuration.ENDPOINTS, *compliance.ENDPOINTS)
 
 
 async def schema(_plane: Plane, _request: Request) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from omniroute.api import errors
+from omniroute.api import audit, errors
 from omniroute.api.control import Control
 from omniroute.api.endpoint import Answer, Endpoint, Request
 from omniroute.api.plane import Plane
@@ -47,14 +47,17 @@ async def status(plane: Plane, _request: Request) -> Answer:
     return Answer(status_of(plane.control))
 
 
-async def reload(plane: Plane, _request: Request) -> Answer:
+async def reload(plane: Plane, request: Request) -> Answer:
     """Answers when the files run, or with what is wrong with them."""
     control = plane.control
     before = control.live.current.revision
     problems = await control.reload()
     if problems:
+        said = f"{problems[0].code} {problems[0].message}"
+        await audit.record(plane, request, "config.reload", outcome="failed", detail={"problem": said})
         raise ConfigError(problems)
     changed = control.live.current.revision.digest != before.digest
+    await audit.record(plane, request, "config.reload", detail={"before": before.label})
     return Answer({"success": True, "changed": changed, **revision_of(control)})
 
 

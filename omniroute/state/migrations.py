@@ -78,7 +78,27 @@ def m003_cache(db: Database) -> None:
     db.execute("CREATE INDEX cache_ends ON cache (ends)")
 
 
-STEPS = (m001_usage, m002_usage_details, m003_cache)
+def m004_audit(db: Database) -> None:
+    """What was done by whom. An entry is kept as the bytes that its digest is made of; what it is looked for by stands
+    beside it once more. The head says which row is the last."""
+    db.execute("""
+        CREATE TABLE audit (
+            number INTEGER PRIMARY KEY NOT NULL,
+            entry TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            at REAL NOT NULL,
+            actor TEXT NOT NULL,
+            action TEXT NOT NULL
+        )
+    """)
+    db.execute("CREATE INDEX audit_actor ON audit (actor)")
+    db.execute("CREATE INDEX audit_action ON audit (action)")
+    db.execute(
+        "CREATE TABLE audit_head (only INTEGER PRIMARY KEY CHECK (only = 1), number INTEGER NOT NULL, seal BLOB NOT NULL)"
+    )
+
+
+STEPS = (m001_usage, m002_usage_details, m003_cache, m004_audit)
 VERSION = len(STEPS)
 
 
