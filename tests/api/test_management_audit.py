@@ -164,7 +164,7 @@ def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def verified(gateway: Gateway) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "omniroute", "audit", "verify", "--config", str(gateway.path)]
+    command = [sys.executable, "-m", "omniroute", "audit", "verify", "--data-dir", str(gateway.ledger.parent)]
     return subprocess.run(command, capture_output=True, text=True, env=environment(), check=False, timeout=60)
 
 
