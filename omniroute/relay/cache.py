@@ -127,6 +127,7 @@ async def _serve(call: Call, client: Client, around: bytes, key: bytes, serve: S
         await _replay(call, near, SEMANTIC)
         return
     call.told = MISS
+    call.cache = "miss"
     call.recording = True
     route = call.route
     await serve()

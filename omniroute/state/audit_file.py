@@ -163,7 +163,7 @@ def verify(path: Path, key_path: Path) -> Verdict:
         return Verdict(ok=True, rows=rows)
 
 
-def _wrong(key: bytes, before: bytes, number: int, entry: bytes, told: bytes, beside: Sequence[object]) -> str:
+def _wrong(key: bytes, before: bytes, number: int, entry: object, told: object, beside: Sequence[object]) -> str:
     """What is wrong with a row; empty where nothing is. A column may hold anything, once somebody else has written
     there."""
     if not isinstance(entry, bytes) or not _equal(told, digest(key, before, number, entry)):
@@ -182,7 +182,10 @@ def _key(path: Path) -> bytes:
 
 
 def _last(connection: sqlite3.Connection) -> tuple[int, bytes]:
-    number, told = connection.execute(_LAST).fetchone() or (0, FIRST)
+    row = connection.execute(_LAST).fetchone()
+    if row is None:
+        return 0, FIRST
+    number, told = row
     return number, told if isinstance(told, bytes) else b""
 
 

@@ -43,16 +43,20 @@ class Writer:
         _make_private(self._path)
         connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None)
         try:
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA synchronous = FULL")
-            upgrade(connection)
+            self._prepare(connection)
         except BaseException:
             connection.close()
             raise
         self._connection = connection
         self._identity = _identity(self._path)
         return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Makes a connection that was just opened ready for use."""
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        upgrade(connection)
 
     def _disconnect(self) -> None:
         """Also undoes a transaction that was not committed."""

@@ -10,6 +10,8 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
+from omniroute.state import rollups
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -98,7 +100,15 @@ def m004_audit(db: Database) -> None:
     )
 
 
-STEPS = (m001_usage, m002_usage_details, m003_cache, m004_audit)
+def m005_usage_sums(db: Database) -> None:
+    """Sums of the requests by hour and day, also of those that are there already."""
+    db.execute(rollups.CREATE)
+    rollups.prepare(db.conn)
+    for statement in rollups.FILL:
+        db.execute(statement)
+
+
+STEPS = (m001_usage, m002_usage_details, m003_cache, m004_audit, m005_usage_sums)
 VERSION = len(STEPS)
 
 

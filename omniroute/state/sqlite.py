@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import cache
 from itertools import chain
@@ -18,8 +19,10 @@ from typing import Any
 
 import msgspec
 
+from omniroute.state import requests, rollups
 from omniroute.state.base import LedgerHealth, Totals, UsageRow
 from omniroute.state.database import RETRY, Scribe, Writer, reading
+from omniroute.state.usage import Dimension, Filter, Group, Page, Search, Timing
 
 __all__ = ("SqliteLedger", "Writer")
 log = logging.getLogger(__name__)
@@ -39,6 +42,7 @@ _LISTS = ("attempts", "losses", "policies")
 """What stands in its column as JSON."""
 _PLACES = tuple(_COLUMNS.index(name) for name in _LISTS)
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM usage ORDER BY id DESC LIMIT ?"  # noqa: S608 - our own names only
+_FIND = f"SELECT {', '.join(_COLUMNS)} FROM usage WHERE id = ?"  # noqa: S608 - our own names only
 
 # total() and not sum(): a provider that reports absurd numbers must not make the sum overflow, which is an error.
 _SUMS = ("input", "output", "cached", "cache_write", "cache_write_1h", "reasoning")
@@ -54,9 +58,6 @@ _SPENT = """
     GROUP BY cost
 """
 _LATEST = 1e12
-_ID_SLACK = 3600.0
-"""Seconds by which an id, which is made a moment before its request is said to have begun, may be older, also where
-the clock was set meanwhile."""
 _BAD_ROW = (
     OverflowError,
     TypeError,
@@ -122,18 +123,42 @@ class SqliteLedger(Scribe):
 
     def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
         places = ", ".join("?" * len(keys))
-        rows = self._read(_SPENT.format(places), _first_id(since), *keys, since, min(until, _LATEST))
+        rows = self._read(_SPENT.format(places), requests.first_id(since), *keys, since, min(until, _LATEST))
         return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
+
+    def sums(self, wanted: Filter, by: Sequence[Dimension] = (), step: int = 0) -> Sequence[Group]:
+        with self._reading() as connection:
+            return [] if connection is None else rollups.read(connection, wanted, by, step)
+
+    def page(self, search: Search) -> Page:
+        with self._reading() as connection:
+            return Page((), "") if connection is None else requests.page(connection, search, _COLUMNS, _row)
+
+    def find(self, ident: str) -> UsageRow | None:
+        found = self._read(_FIND, ident)
+        return _row(found[0]) if found else None
+
+    def timings(self, most: int) -> Sequence[Timing]:
+        with self._reading() as connection:
+            return [] if connection is None else requests.timings(connection, most)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        with reading(self._path, "The ledger", "ledger_unavailable") as connection:
+            if connection is not None:
+                rollups.prepare(connection)
+            yield connection
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What is in the file; nothing while there is none. For any thread."""
-        with reading(self._path, "The ledger", "ledger_unavailable") as connection:
-            if connection is None:
-                return []
-            connection.create_aggregate("decimal_sum", 1, _DecimalSum)
-            return connection.execute(query, values).fetchall()
+        with self._reading() as connection:
+            return [] if connection is None else connection.execute(query, values).fetchall()
 
     # ------------------------------------------------------------------------------------------ the writer's thread
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        super()._prepare(connection)
+        rollups.prepare(connection)
 
     def _save(self, connection: sqlite3.Connection) -> None:
         due = self._accepted  # what comes meanwhile gathers for the next round
@@ -147,19 +172,30 @@ class SqliteLedger(Scribe):
         return bool(self._batch)
 
     def _write(self, connection: sqlite3.Connection) -> None:
-        rows = self._batch
-        before = connection.total_changes
+        rows: Sequence[UsageRow] = self._batch
+        fresh = rows
         connection.execute("BEGIN IMMEDIATE")
-        unwritable = 0
-        try:
-            _insert(connection, rows)
-        except _BAD_ROW:
-            unwritable = _insert_singly(connection, rows)
+        if not _insert(connection, rows):
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN IMMEDIATE")
+            fresh = self._insert_singly(connection, rows)
+        rollups.add(connection, fresh)
         connection.execute("COMMIT")
-        self._written += connection.total_changes - before
-        self._unwritable += unwritable
+        self._written += len(fresh)
         self._batch = []
         self._settle(len(rows))
+
+    def _insert_singly(self, connection: sqlite3.Connection, rows: Sequence[UsageRow]) -> list[UsageRow]:
+        """Those of the rows that were not there yet, without those that SQLite cannot hold."""
+        fresh = []
+        for row in rows:
+            try:
+                if connection.execute(_statement(1), _values(row)).rowcount:
+                    fresh.append(row)
+            except _BAD_ROW as error:
+                self._unwritable += 1
+                log.error("a row of the ledger cannot be written: %s", type(error).__name__)
+        return fresh
 
 
 @cache
@@ -171,25 +207,18 @@ def _statement(rows: int) -> str:
     )
 
 
-def _insert(connection: sqlite3.Connection, rows: Sequence[UsageRow]) -> None:
-    start = 0
-    for size in CHUNKS:
-        while len(rows) - start >= size:
-            values = chain.from_iterable(map(_values, rows[start : start + size]))
-            connection.execute(_statement(size), tuple(values))
-            start += size
-
-
-def _insert_singly(connection: sqlite3.Connection, rows: Sequence[UsageRow]) -> int:
-    """The same rows without those that SQLite cannot hold; how many these are."""
-    unwritable = 0
-    for row in rows:
-        try:
-            connection.execute(_statement(1), _values(row))
-        except _BAD_ROW as error:
-            unwritable += 1
-            log.error("a row of the ledger cannot be written: %s", type(error).__name__)
-    return unwritable
+def _insert(connection: sqlite3.Connection, rows: Sequence[UsageRow]) -> bool:
+    """All of them; False where one of them is there already, or is none that SQLite can hold."""
+    before, start = connection.total_changes, 0
+    try:
+        for size in CHUNKS:
+            while len(rows) - start >= size:
+                values = chain.from_iterable(map(_values, rows[start : start + size]))
+                connection.execute(_statement(size), tuple(values))
+                start += size
+    except _BAD_ROW:
+        return False
+    return connection.total_changes - before == len(rows)
 
 
 def _values(row: UsageRow) -> list[Any]:
@@ -207,22 +236,3 @@ def _row(values: Sequence[Any]) -> UsageRow:
     for name in _LISTS:
         fields[name] = msgspec.json.decode(fields[name])
     return msgspec.convert(fields, UsageRow, strict=False)
-
-
-class _DecimalSum:
-    """SQLite has no decimals; this adds up texts exactly."""
-
-    def __init__(self) -> None:
-        self._sum = Decimal(0)
-
-    def step(self, value: Any) -> None:
-        if value is not None:
-            self._sum += Decimal(value)
-
-    def finalize(self) -> Any:
-        return format(self._sum, "f")
-
-
-def _first_id(since: float) -> str:
-    """A beginning that no id of a request since then comes before."""
-    return f"{max(0, int((since - _ID_SLACK) * 1000)):012x}"
