@@ -20,6 +20,7 @@ from omniroute.api.plane import Plane
 from omniroute.errors import BadRequest, CallError, MethodNotAllowed, TooLarge, UnsupportedMedia
 from omniroute.routing import request_id
 
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 LONGEST_LENGTH = 12
 """Digits of a Content-Length that is still looked at as a number."""
 
@@ -45,7 +46,7 @@ def application(plane: Plane, rows: Sequence[Endpoint]) -> ASGIApp:
         params = dict(scope.get("path_params", {}))
         try:
             answer = await _answer(plane, path, Request(scope=scope, request_id=name, params=params), receive)
-            body = answer.content if answer.media != JSON else msgspec.json.encode(answer.content)
+            body = answer.content if answer.media != JSON else _encode(answer.content)
         except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets an answer and the log the rest
             told = errors.refusal(error, name)
             answer = Answer(told.content, told.fault.status, tuple(told.headers))

@@ -114,6 +114,10 @@ class Breakers(Protocol):
         """All that is known against anything, by name."""
         ...
 
+    def forget(self, name: str) -> None:
+        """Nothing is known against it any more."""
+        ...
+
 
 class Counters(Protocol):
     """What is under way now, and whose turn is next, by name."""

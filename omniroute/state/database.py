@@ -153,9 +153,10 @@ class Scribe(Writer):
 
 
 @contextmanager
-def reading(path: Path, what: str, code: str) -> Iterator[sqlite3.Connection | None]:
+def reading(path: Path, what: str, code: str, least: int = VERSION) -> Iterator[sqlite3.Connection | None]:
     """The file, to be read only, as it is at this moment; None while there is nothing in it. For any thread. Raises
-    Unavailable where it cannot be read, `what` and `code` telling what was looked for."""
+    Unavailable where it cannot be read, or is not of the version yet that is `least`; `what` and `code` tell what was looked
+    for."""
     if not path.exists():
         yield None
         return
@@ -165,7 +166,7 @@ def reading(path: Path, what: str, code: str) -> Iterator[sqlite3.Connection | N
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("BEGIN")  # so that all that is asked is of one moment
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if 0 < version < VERSION:
+            if 0 < version < least:
                 raise Unavailable(f"{what} is of an older version and not upgraded yet.", code=code)
             yield connection if version else None
     except sqlite3.Error as error:

@@ -138,6 +138,9 @@ class MemoryBreakers:
         views = ((name, self.view(name, now)) for name in self._scores)
         return {name: view for name, view in views if view is not None}
 
+    def forget(self, name: str) -> None:
+        self._scores.pop(name, None)
+
     def _succeeded(self, connection: str, score: Score, now: float) -> None:
         if now >= score.until:
             del self._scores[connection]

@@ -22,6 +22,7 @@ import msgspec
 from omniroute.state import requests, rollups
 from omniroute.state.base import LedgerHealth, Totals, UsageRow
 from omniroute.state.database import RETRY, Scribe, Writer, reading
+from omniroute.state.migrations import VERSION
 from omniroute.state.usage import Dimension, Filter, Group, Page, Search, Timing
 
 __all__ = ("SqliteLedger", "Writer")
@@ -35,6 +36,8 @@ CHUNKS = (256, 16, 1)
 up to 5 ms: 256 at a time take 48 µs a row then, one at a time 470; alone it is 5 against 6."""
 GATHER = 0.25
 """Seconds that the writer lets rows gather, so that one sync to disk serves many."""
+ROWS = 2
+"""The version of the file from which on its rows are as they are now."""
 
 _COLUMNS = UsageRow.__struct_fields__
 _COST = _COLUMNS.index("cost")
@@ -143,15 +146,16 @@ class SqliteLedger(Scribe):
             return [] if connection is None else requests.timings(connection, most)
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        with reading(self._path, "The ledger", "ledger_unavailable") as connection:
+    def _reading(self, least: int = VERSION) -> Iterator[sqlite3.Connection | None]:
+        with reading(self._path, "The ledger", "ledger_unavailable", least) as connection:
             if connection is not None:
                 rollups.prepare(connection)
             yield connection
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """What is in the file; nothing while there is none. For any thread."""
-        with self._reading() as connection:
+        """What is in the file; nothing while there is none. For any thread. To bring a large file up to date takes seconds,
+        in which budgets have to know what is spent."""
+        with self._reading(ROWS) as connection:
             return [] if connection is None else connection.execute(query, values).fetchall()
 
     # ------------------------------------------------------------------------------------------ the writer's thread
