@@ -258,6 +258,7 @@ REMEDIES = {
     "costs nothing. Without a price a budget could not be kept.",
     "OR330": "Write an address, or a network with no bit set beyond its prefix: `10.0.0.0/8`, not `10.0.0.1/8`.",
     "OR331": "List who may use the client API, or leave the filter `off`.",
+    "OR334": "Take one of the two away; a second gateway may follow the first, or the same branch.",
     "OR332": "Add the `username`, or take the password away.",
     "OR333": "Leave `transport` out, so that the provider is called by the client that knows proxies; or add its host to "
     "`no_proxy`, where it is to be called directly.",

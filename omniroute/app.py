@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 import msgspec
@@ -27,8 +28,12 @@ from omniroute.api.password import FirstPassword
 from omniroute.config import bundle, secrets, watch
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
+from omniroute.config.exchange import Files
 from omniroute.config.overrides import Overrides, overridden
 from omniroute.config.spec.words import reference
+from omniroute.config.writer import Change as Written
+from omniroute.config.writer import Proposal, Writer
+from omniroute.document import Document, Edit
 from omniroute.errors import ConfigError, Problem, Unavailable
 from omniroute.formats import tokens
 from omniroute.relay.asgi import Application, Receive, Scope, Send
@@ -37,6 +42,10 @@ from omniroute.routing import spending
 from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
+from omniroute.secret import Secret
+from omniroute.services.clients.settings import Clients, Place
+from omniroute.services.forge import Forge
+from omniroute.services.sync import Sync
 from omniroute.state import audit_key
 from omniroute.state.audit import Entry, Outcome, Via
 from omniroute.state.audit_file import SqliteAudit
@@ -54,7 +63,10 @@ from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
 from omniroute.upstream.dial import tls_context
 from omniroute.upstream.fallback import Fallback
+from omniroute.upstream.git import GitRemote
 from omniroute.upstream.image import Fetcher
+from omniroute.upstream.instance import InstanceRemote
+from omniroute.upstream.remote import Remote
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
@@ -65,6 +77,7 @@ ASK_AGAIN = 5.0
 SETTLING = 1.0
 """Seconds for requests that were cancelled at the end to write down what became of them."""
 _LEFT_OUT = "<argon2id>"
+_NOTHING: Mapping[Path, Document] = MappingProxyType({})
 _path = attrgetter("path")
 
 
@@ -101,17 +114,60 @@ class Service:
         tls = tls_context()
         self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()}, Fetcher(tls=tls))
         self.gate = Gate(self.live, self.state, self.client)
+        self.clients = Clients(self._home, database.parent / "cli-tools", clock.now)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
         self._asking: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._refused: tuple[Path, ...] = ()
+        self.forge = Forge(self.path, self._repository, clock.now)
+        self.writer = Writer(
+            self.path, read=self._read, check=self._next, swap=self._take, lock=self._reloading, commit=self._propose
+        )
+        self.exchange = Files(lambda: self.bundle, self._try, self.reload, self._reloading)
+        self.sync = Sync(self.exchange, self._remote, database.parent / "sync" / "base", clock.now)
 
-    def _read(self) -> Bundle:
-        return overridden(bundle.read(self.path, self.catalog, insecure=True), self.overrides, self._bound)
+    def _read(self, *, known: Sequence[Document] = (), instead: Mapping[Path, Document] = _NOTHING) -> Bundle:
+        read = bundle.read(self.path, self.catalog, insecure=True, known=known, instead=instead)
+        return overridden(read, self.overrides, self._bound)
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
         return compile_gateway(read, self.catalog, generation=generation, now=now)
+
+    def _try(self, main: Path) -> None:
+        """Raises ConfigError where the files that this one leads to make no gateway."""
+        read = overridden(bundle.read(main, self.catalog, insecure=True), self.overrides, self._bound)
+        self._next(read)
+
+    def _repository(self) -> GitRemote | None:
+        """The git repository that `sync` declares."""
+        told = self.bundle.spec.sync
+        if told.remote is None:
+            return None
+        return GitRemote(told.remote, told.branch, told.username, self._token(), told.path, self.state.clock.now)
+
+    def _remote(self) -> Remote | None:
+        """Whatever `sync` declares."""
+        instance = self.bundle.spec.sync.instance
+        return self._repository() if instance is None else InstanceRemote(instance, self._token())
+
+    def _token(self) -> Secret | None:
+        """Raises ConfigError where the reference leads nowhere."""
+        reference = self.bundle.spec.sync.token
+        if reference is None:
+            return None
+        resolver = secrets.Resolver(self.bundle)
+        token = resolver.secret(reference, ("sync", "token"))
+        resolver.check()
+        return token
+
+    async def _propose(self, proposal: Proposal) -> str:
+        made = asyncio.to_thread(self.forge.propose, proposal.files, proposal.author, proposal.reason, proposal.diff)
+        return await made
+
+    def _home(self) -> Place:
+        told = self.bundle.spec.cli_tools
+        return Place(Path(told.home) if told.home else Path.home(), tuple(map(Path, told.path)), told.writes)
 
     @property
     def catalogue_size(self) -> int:
@@ -136,38 +192,37 @@ class Service:
     async def reload(self) -> Sequence[Problem]:
         """Reads the files again. Gives the problems where they do not make a gateway, and then nothing has changed;
         equal files change nothing either. The work is done in a thread, so that no request waits for it."""
+        problems, _ = await self._read_again()
+        return problems
+
+    async def _read_again(self) -> tuple[Sequence[Problem], bool]:
+        """The problems, and whether another configuration runs now."""
         async with self._reloading:
             now = self.state.clock.now()
             running = self.live.current
             revision = running.revision
             try:
-                read = await asyncio.to_thread(self._read)
-                gateway = await asyncio.to_thread(self._compile, read, generation=revision.generation + 1, now=now)
+                read = await asyncio.to_thread(self._read, known=self.bundle.documents)
+                gateway = await asyncio.to_thread(self._next, read)
             except ConfigError as error:
                 self.live.refuse(error.problems, now)
                 self._refused = bundle.places(self.path)
                 log.error("the configuration was not reloaded, revision %s goes on: %s", revision.label, error)
-                return error.problems
+                return error.problems, False
             self._refused = ()
             if (read.digest, gateway.secrets) == (revision.digest, running.secrets):
                 self.live.confirm(now)
-                return ()
-            await self._restore(running, gateway)
-            self.bundle = read
-            self.live.swap(gateway)
-            log.info("revision %s runs, generation %d", gateway.revision.label, gateway.revision.generation)
-            for name in AT_START:
-                if getattr(read.spec.server, name) != getattr(self._started, name):
-                    log.warning("`server.%s` has changed, which counts from the next start on", name)
-            return ()
+                return (), False
+            await self._take(read, gateway)
+            return (), True
 
     async def reload_unasked(self, via: Via, actor: str) -> None:
         """Reads the files again because they, or a signal, say so; what comes of it is written down."""
-        before, known = self.live.current.revision.digest, self.live.problems
-        problems = tuple(await self.reload())
-        if self.live.current.revision.digest != before:
-            await self._note("config.reload", via, actor, "done", before=before[:12])
-        elif problems and problems != known:
+        before, known = self.live.current.revision.label, self.live.problems
+        problems, changed = await self._read_again()
+        if changed:
+            await self._note("config.reload", via, actor, before=before)
+        elif problems and tuple(problems) != known:
             first = problems[0]
             await self._note("config.reload", via, actor, "failed", problem=f"{first.code} {first.message}")
 
@@ -188,6 +243,37 @@ class Service:
             return
         if not verdict.ok:
             log.error("the audit log is broken at row %s: %s", verdict.broken_at, verdict.reason)
+
+    def _next(self, read: Bundle) -> Gateway:
+        """The snapshot to follow the running one."""
+        generation = self.live.current.revision.generation + 1
+        return self._compile(read, generation=generation, now=self.state.clock.now())
+
+    async def _take(self, read: Bundle, gateway: Gateway) -> None:
+        """From now on this configuration, which is the one on disk."""
+        await self._restore(self.live.current, gateway)
+        self.bundle = read
+        self._refused = ()
+        self.live.swap(gateway)
+        log.info("revision %s runs, generation %d", gateway.revision.label, gateway.revision.generation)
+        for name in AT_START:
+            if getattr(read.spec.server, name) != getattr(self._started, name):
+                log.warning("`server.%s` has changed, which counts from the next start on", name)
+
+    async def edit(
+        self,
+        change: Callable[[Bundle], Sequence[Edit]],
+        *,
+        if_match: str | None = None,
+        etag_of: Callable[[Bundle], str | None] | None = None,
+        dry_run: bool = False,
+        author: str = "",
+        reason: str = "",
+    ) -> Written:
+        """Changes the files, and returns when the changed configuration runs. Raises what `Writer.edit` does."""
+        return await self.writer.edit(
+            change, if_match=if_match, etag_of=etag_of, dry_run=dry_run, author=author, reason=reason
+        )
 
     async def _restore(self, old: Gateway | None, new: Gateway) -> None:
         """Has the budgets know what the ledger does: at the start all of it, at a reload what has changed."""

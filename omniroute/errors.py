@@ -10,6 +10,9 @@
     │   ├── NotFound                  404  no such path or model
     │   ├── MethodNotAllowed          405
     │   ├── Conflict                  409  not in this state
+    │   │   ├── EditRefused           409  what is to be changed stands in several places at once
+    │   │   └── ConfigLocked          409  the files are changed elsewhere; here is the diff
+    │   ├── StaleEdit                 412  it has changed since it was looked at
     │   ├── TooLarge                  413
     │   ├── UnsupportedMedia          415
     │   ├── LimitReached              429  with the seconds to wait
@@ -158,6 +161,37 @@ class MethodNotAllowed(CallError):
 
 class Conflict(CallError):
     kind, status = "conflict", 409
+
+
+class EditRefused(Conflict):
+    """The file says in one line what stands in several places. `line` is where, from 1."""
+
+    code = "edit_refused"
+
+    def __init__(self, message: str, *, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class ConfigLocked(Conflict):
+    """The configuration says that it is not written from here. `diff` is what would make the change, fit for a pull
+    request."""
+
+    code = "config_locked"
+
+    def __init__(self, message: str, *, diff: str) -> None:
+        super().__init__(message)
+        self.diff = diff
+
+
+class StaleEdit(CallError):
+    """What is to be changed has changed since the caller looked at it. `etag` is what it has now, None where it is gone."""
+
+    kind, status, code = "conflict", 412, "stale_edit"
+
+    def __init__(self, message: str, *, etag: str | None) -> None:
+        super().__init__(message)
+        self.etag = etag
 
 
 class TooLarge(CallError):

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
-from operator import attrgetter
 
 from litestar.handlers import ASGIRouteHandler, asgi
 
-from omniroute.api import auth, compliance, configuration, health, openapi
+from omniroute.api import auth, clients, compliance, configuration, health, openapi, sync, views
 from omniroute.api.control import Control
-from omniroute.api.dispatch import application
+from omniroute.api.dispatch import application, applications
 from omniroute.api.endpoint import Answer, Endpoint, Request
 from omniroute.api.errors import exception_handlers
 from omniroute.api.plane import Plane
 
 __all__ = ("ENDPOINTS", "Control", "exception_handlers", "routes")
 
-_ROWS = (*health.ENDPOINTS, *auth.ENDPOINTS, *configuration.ENDPOINTS, *compliance.ENDPOINTS)
+_ROWS = (
+    *health.ENDPOINTS,
+    *auth.ENDPOINTS,
+    *configuration.ENDPOINTS,
+    *clients.ENDPOINTS,
+    *sync.ENDPOINTS,
+    *compliance.ENDPOINTS,
+    *views.ENDPOINTS,
+)
 
 
 async def schema(_plane: Plane, _request: Request) -> Answer:
@@ -42,12 +48,34 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
 
 def routes(control: Control, endpoints: Sequence[Endpoint] = ENDPOINTS) -> list[ASGIRouteHandler]:
-    """One handler a path, over all its rows."""
+    """One handler a path, over all its rows; of paths in which something stands for any text, one handler for all
+    below the part that does not, since the router knows the parameters of its own kind of handlers only."""
     plane = Plane(control)
-    paths = groupby(sorted(endpoints, key=attrgetter("path")), key=attrgetter("path"))
-    return [asgi(_template(path), name=path, copy_scope=False)(application(plane, list(rows))) for path, rows in paths]
+    mounts = _mounts(endpoints)
+    below: dict[str, list[Endpoint]] = {place: [] for place in mounts}
+    exact: dict[str, list[Endpoint]] = {}
+    for row in endpoints:
+        place = next(
+            (place for place in mounts if row.path == place or (row.parameters and _is_below(row.path, place))), None
+        )
+        (exact.setdefault(row.path, []) if place is None else below[place]).append(row)
+    return [
+        *(asgi(path, name=path, copy_scope=False)(application(plane, rows)) for path, rows in exact.items()),
+        *(
+            asgi(path, name=path, copy_scope=False, is_mount=True)(applications(plane, rows))
+            for path, rows in below.items()
+        ),
+    ]
 
 
-def _template(path: str) -> str:
-    """A path as the router writes it: `{id}` is any text without a slash."""
-    return path.replace("}", ":str}")
+def _mounts(endpoints: Sequence[Endpoint]) -> list[str]:
+    """The shortest beginnings of paths with parameters, none below another."""
+    found: list[str] = []
+    for place in sorted({row.path.partition("/{")[0] for row in endpoints if row.parameters}):
+        if not any(_is_below(place, other) for other in found):
+            found.append(place)
+    return found
+
+
+def _is_below(path: str, place: str) -> bool:
+    return path.startswith(f"{place}/")

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from omniroute.catalog import Catalog
+from omniroute.config.exchange import Files
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
+from omniroute.services.clients.settings import Clients
+from omniroute.services.sync import Sync
 from omniroute.state.base import State
 
 
@@ -20,9 +24,27 @@ class Control(Protocol):
     def state(self) -> State: ...
 
     @property
+    def exchange(self) -> Files:
+        """The configuration's files as a whole."""
+        ...
+
+    @property
+    def sync(self) -> Sync:
+        """What keeps them the same as at a remote."""
+        ...
+
+    @property
+    def clients(self) -> Clients:
+        """The command-line tools of this machine's user."""
+        ...
+
+    @property
     def draining(self) -> bool:
         """Whether the server has begun to stop: it finishes what is under way and wants nothing new."""
         ...
+
+    @property
+    def catalog(self) -> Catalog: ...
 
     @property
     def catalogue_size(self) -> int:

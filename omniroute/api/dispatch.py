@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from itertools import groupby
+from operator import attrgetter
+from urllib.parse import unquote
 
 import msgspec
 from litestar.enums import ScopeType
+from litestar.exceptions import NotFoundException
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from omniroute.api import access, errors
@@ -61,6 +65,44 @@ def application(plane: Plane, rows: Sequence[Endpoint]) -> ASGIApp:
         await send({"type": "http.response.body", "body": b"" if silent else body, "more_body": False})
 
     return serve
+
+
+def applications(plane: Plane, rows: Sequence[Endpoint]) -> ASGIApp:
+    """The ASGI application of all paths below one, given all rows of them."""
+    ordered = groupby(sorted(rows, key=attrgetter("path")), key=attrgetter("path"))
+    paths = [(_segments(path), application(plane, list(of_path))) for path, of_path in ordered]
+    paths.sort(key=lambda one: [step.startswith("{") for step in one[0]])  # what is written out comes first
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == ScopeType.HTTP
+        asked = [unquote(step) for step in _segments(scope["raw_path"].decode("latin-1"))]
+        scope["path"] = f"/{'/'.join(asked)}"
+        for template, of_path in paths:
+            params = _fit(template, asked)
+            if params is not None:
+                scope["path_params"] = params
+                await of_path(scope, receive, send)
+                return
+        raise NotFoundException
+
+    return serve
+
+
+def _segments(path: str) -> list[str]:
+    return [step for step in path.partition("?")[0].split("/") if step]
+
+
+def _fit(template: Sequence[str], asked: Sequence[str]) -> dict[str, str] | None:
+    """What stands for the parameters, if the path is one of these."""
+    if len(template) != len(asked):
+        return None
+    params: dict[str, str] = {}
+    for step, given in zip(template, asked, strict=True):
+        if step.startswith("{"):
+            params[step[1:-1]] = given
+        elif step != given:
+            return None
+    return params
 
 
 async def _stream(status: int, head: errors.Pairs, pieces: AsyncIterator[bytes], send: Send, *, silent: bool) -> None:

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -40,6 +41,20 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     spec: Spec
     owners: Mapping[tuple[str, ...], Document]
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def revision(self) -> str:
+        """Which configuration this is, short enough to read out."""
+        return self.digest[:12]
+
+    def home(self, place: Place) -> Document:
+        """The document in which something stands, or where something new belongs: with its siblings, in the main one if
+        it has some, and else there."""
+        document = self.document(place)
+        section = str(place[0])
+        if document is not self.documents[0] or self.documents[0].data.get(section):
+            return document
+        return next((each for each in self.documents if each.data.get(section)), document)
 
     def document(self, place: Place) -> Document:
         """The document that something stands in; the main one for what stands nowhere."""
@@ -73,10 +88,19 @@ def place_of(place: Place | str) -> Place:
 
 
 @collector_paused()
-def read(path: Path | str, catalog: Catalog, *, insecure: bool = False, more: Sequence[Path] = ()) -> Bundle:
+def read(
+    path: Path | str,
+    catalog: Catalog,
+    *,
+    insecure: bool = False,
+    more: Sequence[Path] = (),
+    known: Sequence[Document] = (),
+    instead: Mapping[Path, Document] = MappingProxyType({}),
+) -> Bundle:
     """The configuration whose main file is `path`, with `more` files that it does not include. Raises ConfigError with
-    all that is wrong with it; `insecure` turns being open to strangers into a warning."""
-    bundle = load(Path(path), more)
+    all that is wrong with it; `insecure` turns being open to strangers into a warning. `known` and `instead` are as in
+    `load`."""
+    bundle = load(Path(path), more, known=known, instead=instead)
     findings = _ordered(lint.findings(bundle, catalog, insecure=insecure), [each.name for each in bundle.documents])
     if any(problem.severity == "error" for problem in findings):
         raise ConfigError(findings)
@@ -84,10 +108,27 @@ def read(path: Path | str, catalog: Catalog, *, insecure: bool = False, more: Se
 
 
 @collector_paused()
-def load(path: Path, more: Sequence[Path] = ()) -> Bundle:
-    """The files and their types, without a look at what refers to what."""
-    sources = {path: _content(path, str(path))}
-    main = Document.parse(sources[path], str(path))
+def load(
+    path: Path,
+    more: Sequence[Path] = (),
+    *,
+    known: Sequence[Document] = (),
+    instead: Mapping[Path, Document] = MappingProxyType({}),
+) -> Bundle:
+    """The files and their types, without a look at what refers to what. A document of those `known` is taken where a file
+    still has its bytes, which spares parsing; one of `instead` stands for what is on disk."""
+    parsed = {document.name: document for document in known}
+    sources: dict[Path, bytes] = {}
+
+    def taken(file: Path, name: str) -> Document:
+        if file in instead:
+            sources[file] = instead[file].content
+            return instead[file]
+        sources[file] = _content(file, name)
+        before = parsed.get(name)
+        return before if before and before.content == sources[file] else Document.parse(sources[file], name)
+
+    main = taken(path, str(path))
     found: list[Problem] = []
     includes = _Includes(path, main)
     for file in more:
@@ -95,8 +136,7 @@ def load(path: Path, more: Sequence[Path] = ()) -> Bundle:
     documents = [main]
     for file, name in includes.files.items():
         try:
-            sources[file] = _content(file, name)
-            documents.append(Document.parse(sources[file], name))
+            documents.append(taken(file, name))
         except ConfigError as error:
             found += error.problems
     found += includes.problems

@@ -67,6 +67,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR331": "a filter that lets nobody in",
         "OR332": "a password without a user",
         "OR333": "a provider that cannot be called through a proxy",
+        "OR334": "two remotes",
         "OR340": "a key that shares its answers with two groups",
         "OR341": "questions that are compared for nothing",
         "OR350": "policies that route in a circle",

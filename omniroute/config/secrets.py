@@ -141,6 +141,8 @@ def _references(bundle: Bundle) -> Iterator[tuple[Place, str]]:
             if connection.api_key is not None:
                 yield (*at, "connections", each, "api_key"), connection.api_key
             yield from _header_values(connection.headers, (*at, "connections", each))
+    if spec.sync.token is not None:
+        yield ("sync", "token"), spec.sync.token
     for place, proxy in proxies(spec.settings.proxy):
         yield from _proxy_values(proxy, place)
     for name, policy in spec.policies.items():

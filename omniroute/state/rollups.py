@@ -50,7 +50,7 @@ _TRIED = """
 _OF_ROW = {
     "requests": "1",
     "failed": "status >= 400",
-    "fallbacks": f"{_TRIED} > 1",
+    "fallbacks": f"CASE WHEN instr(attempts, '}},{{') THEN {_TRIED} > 1 ELSE 0 END",
     **{
         name: f"max(min({name}, {LARGEST}), 0)"
         for name in ("input", "output", "cached", "cache_write", "cache_write_1h", "reasoning")

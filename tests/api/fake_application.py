@@ -7,14 +7,17 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from argon2 import PasswordHasher
 from litestar import Litestar
 
-from omniroute import api
+from omniroute import api, catalog
 from omniroute.api.endpoint import Endpoint
+from omniroute.config.bundle import Bundle
+from omniroute.config.exchange import Files
 from omniroute.errors import Fault, Problem
 from omniroute.formats.patch import Quirks
 from omniroute.routing.live import Live
@@ -30,6 +33,8 @@ from omniroute.routing.tables import (
     Server,
     Upstream,
 )
+from omniroute.services.clients.settings import Clients, Place
+from omniroute.services.sync import Sync
 from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile
 from omniroute.state.memory import MemoryLedger, memory_state
 
@@ -134,6 +139,10 @@ def gateway(digest: str = "0123456789abcdef", generation: int = 1, **access: Any
     )
 
 
+def no_files() -> Bundle:
+    raise AssertionError("this application has no files")
+
+
 class Application:
     """What stands behind the plane, in memory."""
 
@@ -147,8 +156,12 @@ class Application:
             clock=Clock(now=lambda: self.time.now, monotonic=lambda: self.time.monotonic),
             random=random.Random(1),
         )
+        self.exchange = Files(no_files, lambda _main: None, self.reload, asyncio.Lock())
+        self.clients = Clients(lambda: Place(Path("/nowhere")), Path("/nowhere"), lambda: self.time.now)
+        self.sync = Sync(self.exchange, lambda: None, Path("/nowhere"), lambda: self.time.now)
         self.draining = False
         self.catalogue_size = 35
+        self.catalog = catalog.load()
         self.hash: str | None = HASH
         self.files: Gateway | Sequence[Problem] = self.live.current
         self.spec: Mapping[str, Any] = {"providers": {"openai": {"api_key": "${env:OPENAI_API_KEY}"}}}

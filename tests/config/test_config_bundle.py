@@ -77,7 +77,7 @@ def test_all_files_are_judged_in_one_run_in_their_order(tmp_path):
     main = tree(
         tmp_path,
         {
-            "config/main.yaml": "version: 1\nmode: x\ninclude: [../p/*.yaml]\n",
+            "config/main.yaml": "version: 1\nmodes: x\ninclude: [../p/*.yaml]\n",
             "p/a.yaml": "polices: {}\n",
             "p/b.yaml": "policies: [",
         },

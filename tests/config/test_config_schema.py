@@ -67,7 +67,7 @@ def test_nothing_in_the_schema_may_be_null():
 
 def test_secrets_are_marked():
     marked = {path[-1] for path, node in nodes(schema()) if node.get("writeOnly")}
-    assert marked == {"api_key", "password", "password_hash", "url"}
+    assert marked == {"api_key", "password", "password_hash", "token", "url"}
 
 
 def test_the_schema_text_is_stable_json():

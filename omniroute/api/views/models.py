@@ -96,7 +96,10 @@ def _configured(control: Control) -> dict[str, list[tuple[str, Model | None]]]:
 def _of_provider(control: Control, name: str, configured: dict[str, list[tuple[str, Model | None]]]) -> OfProvider:
     row = control.catalog.providers.get(name)
     shipped = control.catalog.models(name)
-    models = {ident: _one(ident, facts, custom=facts is None or facts.id not in shipped) for ident, facts in configured.get(name, ())}
+    models = {
+        ident: _one(ident, facts, custom=facts is None or facts.id not in shipped)
+        for ident, facts in configured.get(name, ())
+    }
     for ident, facts in shipped.items():
         models.setdefault(f"{name}/{ident}", _one(f"{name}/{ident}", facts, custom=False))
     title = row.title if row is not None else name
@@ -196,9 +199,7 @@ async def availability(plane: Plane, request: Request) -> Answer:
     missing = [one for one in found if not one.available]
     shown, begin = missing if asked.unavailable else found, max(0, asked.offset)
     return Answer(
-        Availability(
-            count=len(shown), unavailable_count=len(missing), models=shown[begin : begin + asked.limit]
-        )
+        Availability(count=len(shown), unavailable_count=len(missing), models=shown[begin : begin + asked.limit])
     )
 
 
@@ -208,7 +209,9 @@ async def check(plane: Plane, request: Request) -> Answer:
     if named.action == "clear" or (named.action is None and named.provider is not None):
         return await _clear(plane, request, named)
     if not named.model:
-        raise BadRequest("`model` is missing: `provider/model`, an alias or a combo.", code="invalid_body", param="model")
+        raise BadRequest(
+            "`model` is missing: `provider/model`, an alias or a combo.", code="invalid_body", param="model"
+        )
     name = named.model if named.provider is None else f"{named.provider}/{named.model}"
     return Answer(_checked(plane.control, name, targets(resolve(plane.control.live.current, name))))
 
@@ -226,7 +229,9 @@ async def clear(plane: Plane, request: Request) -> Answer:
 
 async def _clear(plane: Plane, request: Request, named: Named) -> Answer:
     if not named.provider:
-        raise BadRequest("`provider` is missing: whose model is to be tried again.", code="invalid_body", param="provider")
+        raise BadRequest(
+            "`provider` is missing: whose model is to be tried again.", code="invalid_body", param="provider"
+        )
     control = plane.control
     gateway = control.live.current
     upstream = gateway.upstreams.get(gateway.prefixes.get(named.provider, named.provider))

@@ -125,22 +125,22 @@ async def show(plane: Plane, _request: Request) -> Answer:
                 f"{one.provider}:{one.name}": {"queued": 0, "running": one.running, "executing": one.running}
                 for one in connections
             },
-            lockouts=[
-                _lockout(name, view, now) for name, view in state.breakers.known(now).items() if view.blocked
-            ],
+            lockouts=[_lockout(name, view, now) for name, view in state.breakers.known(now).items() if view.blocked],
             limits=[_stand(one, state.clock.now()) for one in state.limits.view(now)[:MOST]],
             configuration=_configuration(control),
         )
     )
 
 
-def _connection(
-    provider: str, ident: str, name: str, most: int | None, known: Health, offset: float
-) -> OfConnection:
+def _connection(provider: str, ident: str, name: str, most: int | None, known: Health, offset: float) -> OfConnection:
     view = known.view
     learned = [
         Learned(
-            model=model, unit=one.unit, remaining=one.remaining, limit=one.limit, reset_at=times.told(one.until + offset)
+            model=model,
+            unit=one.unit,
+            remaining=one.remaining,
+            limit=one.limit,
+            reset_at=times.told(one.until + offset),
         )
         for model, said in known.allowances.items()
         for one in said

@@ -109,7 +109,8 @@ async def history(plane: Plane, request: Request) -> Answer:
             total_cost=whole.cost,
             unpriced_requests=whole.unpriced,
             by_provider={
-                name: told.used(sums) for name, (_, sums) in told.folded(groups, lambda of: of["provider"] or None).items()
+                name: told.used(sums)
+                for name, (_, sums) in told.folded(groups, lambda of: of["provider"] or None).items()
             },
             by_model=_by_model(groups),
             by_account=_by_account(groups),
@@ -177,9 +178,7 @@ def _active(control: Control) -> list[Active]:
     connections = [one for upstream in control.live.current.upstreams.values() for one in upstream.connections]
     counts = [(one, control.state.counters.in_flight(one.id)) for one in connections]
     return [
-        Active(
-            model="", provider=one.id.partition(".")[0], account=one.name, connection_id=one.id, count=count
-        )
+        Active(model="", provider=one.id.partition(".")[0], account=one.name, connection_id=one.id, count=count)
         for one, count in counts
         if count
     ]
@@ -289,7 +288,9 @@ async def analytics(plane: Plane, request: Request) -> Answer:
             range=asked.range,
             since=times.told(since) if since else None,
             summary=_summary(groups, daily, now),
-            trend=_told_steps(_steps(hours, HOUR) if asked.range == "1d" else daily, "%Y-%m-%dT%H:%MZ" if hours else "%Y-%m-%d"),
+            trend=_told_steps(
+                _steps(hours, HOUR) if asked.range == "1d" else daily, "%Y-%m-%dT%H:%MZ" if hours else "%Y-%m-%d"
+            ),
             daily_trend=_told_steps(daily, "%Y-%m-%d"),
             activity_map={_date(start): sums.input + sums.output for start, sums in daily.items()},
             by_model=models,
@@ -334,8 +335,7 @@ def _steps(groups: Iterable[Group], step: int) -> dict[int, Sums]:
 
 def _told_steps(steps: dict[int, Sums], form: str) -> list[Step]:
     return [
-        Step(**told.amounts(sums), date=_date(start, form), start=times.told(start))
-        for start, sums in steps.items()
+        Step(**told.amounts(sums), date=_date(start, form), start=times.told(start)) for start, sums in steps.items()
     ]
 
 

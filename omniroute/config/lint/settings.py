@@ -39,6 +39,16 @@ def lets_nobody_in(subject: Subject) -> Iterator[Problem]:
         yield subject.error("OR331", (*FILTER, "mode"), message, "list who may, or leave the filter `off`")
 
 
+def two_remotes(subject: Subject) -> Iterator[Problem]:
+    """OR334"""
+    spec = subject.spec.sync
+    if spec.remote is not None and spec.instance is not None:
+        message = "the files are kept the same with a git repository or with another gateway, not with both"
+        yield subject.error(
+            "OR334", ("sync", "instance"), message, "take one of `remote` and `instance` away", key=True
+        )
+
+
 def inside_another(subject: Subject) -> Iterator[Problem]:
     """OR430"""
     for place, texts in _lists(subject).items():
@@ -180,6 +190,7 @@ def _why(error: ValueError) -> str:
 
 
 RULES: tuple[Rule, ...] = (
+    two_remotes,
     not_a_network,
     lets_nobody_in,
     inside_another,

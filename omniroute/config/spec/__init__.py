@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from omniroute.config.spec.cache import CacheSpec, IdempotencySpec
+from omniroute.config.spec.cli_tools import CliToolsSpec
 from omniroute.config.spec.combos import ComboSpec
 from omniroute.config.spec.keys import KeySpec
 from omniroute.config.spec.limits import BudgetSpec, LimitSpec
@@ -28,13 +29,21 @@ from omniroute.config.spec.responses import ResponsesSpec
 from omniroute.config.spec.scenarios import ScenarioSpec
 from omniroute.config.spec.server import AuthSpec, ServerSpec
 from omniroute.config.spec.settings import SettingsSpec
-from omniroute.config.spec.words import Name, Node, Pattern, ProviderName, QualifiedModel
+from omniroute.config.spec.sync import SyncSpec
+from omniroute.config.spec.words import Name, Node, Pattern, ProviderName, QualifiedModel, WriteMode
 
 
 class Spec(Node, frozen=True, kw_only=True):
     """The configuration of an OmniRoute gateway."""
 
     version: Annotated[Literal[1], Meta(description="The version of this language.")]
+    mode: Annotated[
+        WriteMode,
+        Meta(
+            description="What becomes of a change that is made through /api: `local` writes it into these files, `locked` "
+            "refuses it with the diff that would make it, `git` makes a commit of it."
+        ),
+    ] = "local"
     include: Annotated[
         tuple[Annotated[str, Meta(min_length=1, description="A path or pattern, relative to this file.")], ...],
         Meta(
@@ -63,6 +72,8 @@ class Spec(Node, frozen=True, kw_only=True):
     resilience: Annotated[ResilienceSpec, Meta(description="How failing providers are dealt with.")] = ResilienceSpec()
     responses: Annotated[ResponsesSpec, Meta(description="What is kept of answers of /v1/responses.")] = ResponsesSpec()
     cache: Annotated[CacheSpec | None, Meta(description="Answers that are given again; none, if absent.")] = None
+    sync: Annotated[SyncSpec, Meta(description="Where the files are kept besides here.")] = SyncSpec()
+    cli_tools: Annotated[CliToolsSpec, Meta(description="Coding tools on this machine.")] = CliToolsSpec()
     idempotency: Annotated[IdempotencySpec, Meta(description="The same request again gets the same answer.")] = (
         IdempotencySpec()
     )

@@ -178,6 +178,7 @@ ProviderType = Literal["openai-compatible", "anthropic-compatible", "gemini-comp
 Capability = Literal["tools", "vision", "pdf", "audio_in", "json_schema", "reasoning", "prompt_cache", "web_search"]
 Role = Literal["client", "admin.read", "admin.write"]
 Operation = Literal["chat", "count_tokens", "embeddings", "images", "transcriptions"]
+WriteMode = Literal["local", "locked", "git"]
 Kind = Literal["chat", "responses", "embedding", "image", "transcription"]
 
 

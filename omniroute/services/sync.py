@@ -1,0 +1,232 @@
+"""Keeps the configuration's files the same here and at a remote: a git branch, or another OmniRoute.
+
+Three states are compared, file by file: what is here, what is there, and what both were when they were last the same.
+What has changed on one side only goes to the other; what has changed on both is a conflict, which is told with its diff
+and never decided here.  What comes from the remote is read, checked and compiled as any edit before it is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import logging
+import posixpath
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Literal, Protocol
+
+import msgspec
+
+from omniroute.document import Document, masked
+from omniroute.errors import ConfigError, Conflict, OmniRouteError
+from omniroute.upstream.remote import Changes, Remote
+
+log = logging.getLogger("omniroute.sync")
+
+Files = Mapping[str, bytes]
+Side = Literal["", "local", "remote"]
+
+
+class Local(Protocol):
+    """The configuration's own files."""
+
+    @property
+    def main(self) -> str:
+        """The name of the file that includes the others."""
+        ...
+
+    def files(self) -> Files:
+        """By their names below the root of what is kept in step."""
+        ...
+
+    async def write(self, changes: Changes, author: str, reason: str) -> str:
+        """Writes or (None) deletes files, once they are known to make a gateway, and gives the revision that runs.
+        Raises ConfigError where they do not, and then nothing has changed."""
+        ...
+
+
+class Base(msgspec.Struct, frozen=True):
+    """What both sides were when they were last the same, and what was learned since."""
+
+    remote: str = ""
+    revision: str = ""
+    files: dict[str, bytes] = {}
+    at: float | None = None
+    paused: bool = False
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A file that has changed on both sides."""
+
+    name: str
+    diff: str
+
+
+class Outcome(msgspec.Struct, frozen=True, rename="camel"):
+    """What a run did: the names of files that went there and came here."""
+
+    revision: str
+    remote_revision: str
+    pushed: list[str] = []
+    pulled: list[str] = []
+
+
+class SyncConflict(Conflict):
+    """Both sides have changed the same files. Carries what differs; nothing has been written anywhere."""
+
+    code = "sync_conflict"
+
+    def __init__(self, differences: Sequence[Difference]) -> None:
+        names = ", ".join(f"`{one.name}`" for one in differences[:5])
+        super().__init__(f"Changed here and at the remote: {names}. Bring the two together, or say which to keep.")
+        self.differences = tuple(differences)
+
+
+class Sync:
+    """The one who does it, one run at a time."""
+
+    def __init__(
+        self, local: Local, remote: Callable[[], Remote | None], store: Path, now: Callable[[], float]
+    ) -> None:
+        self._local = local
+        self._remote = remote
+        self._store = store
+        self._now = now
+        self._running = asyncio.Lock()
+        self.last_error = ""
+
+    @property
+    def remote(self) -> Remote:
+        """The declared one. Raises Conflict where there is none."""
+        remote = self._remote()
+        if remote is None:
+            told = "No remote is declared: set `sync.remote` (a git repository) or `sync.instance` (another OmniRoute)."
+            raise Conflict(told, code="sync_not_configured")
+        return remote
+
+    @property
+    def declared(self) -> bool:
+        return self._remote() is not None
+
+    def base(self) -> Base:
+        """What is remembered of the declared remote; nothing of another one."""
+        base = self._read()
+        remote = self._remote()
+        return base if remote is not None and base.remote == remote.name else Base(paused=base.paused)
+
+    def pause(self, *, paused: bool) -> None:
+        """Whether runs that nobody asks for are left out."""
+        self._write(msgspec.structs.replace(self._read(), paused=paused))
+
+    async def run(self, author: str, keep: Side = "") -> Outcome:
+        """Brings both sides to the same. Of files that have changed on both, `keep` says whose count; without it they
+        are a conflict, and nothing is written anywhere."""
+        async with self._running:
+            try:
+                outcome = await self._run(self.remote, author, keep)
+            except OmniRouteError as error:
+                self.last_error = str(error)
+                raise
+            self.last_error = ""
+            return outcome
+
+    async def compare(self) -> tuple[list[str], list[str], list[Difference]]:
+        """What would go there, what would come here, and what has changed on both sides."""
+        tip = await asyncio.to_thread(self.remote.fetch)
+        there, here, both = self._compared(self._local.files(), tip.files)
+        return sorted(there), sorted(here), both
+
+    async def _run(self, remote: Remote, author: str, keep: Side) -> Outcome:
+        tip = await asyncio.to_thread(remote.fetch)
+        local = self._local.files()
+        there, here, both = self._compared(local, tip.files)
+        if both and not keep:
+            raise SyncConflict(both)
+        names = [one.name for one in both]
+        if keep == "local":
+            there |= {name: local.get(name) for name in names}
+        elif keep == "remote":
+            here |= {name: tip.files.get(name) for name in names}
+        reason = f"sync from {remote.name} {tip.revision[:12]}"
+        if here:
+            revision = await self._local.write(here, author, reason)
+        else:
+            revision = ""
+        if there:
+            tip = await asyncio.to_thread(remote.push, tip, there, _message(there), author)
+        mine = self._local.files()
+        known = {name: content for name, content in tip.files.items() if name in mine}
+        self._write(Base(remote.name, tip.revision, known, self._now(), paused=self._read().paused))
+        return Outcome(revision, tip.revision, sorted(there), sorted(here))
+
+    def _compared(
+        self, local: Files, remote: Files
+    ) -> tuple[dict[str, bytes | None], dict[str, bytes | None], list[Difference]]:
+        base = self.base().files
+        there: dict[str, bytes | None] = {}
+        here: dict[str, bytes | None] = {}
+        both: list[Difference] = []
+        for name in sorted({*local, *base, *members(remote, self._local.main)}):
+            mine, theirs, old = local.get(name), remote.get(name), base.get(name)
+            if mine == theirs:
+                continue
+            if theirs == old:
+                there[name] = mine
+            elif mine == old:
+                here[name] = theirs
+            else:
+                both.append(Difference(name, diff(name, mine, theirs)))
+        return there, here, both
+
+    def _read(self) -> Base:
+        try:
+            return msgspec.msgpack.decode(self._store.read_bytes(), type=Base)
+        except FileNotFoundError:
+            return Base()
+        except (OSError, msgspec.DecodeError) as error:
+            log.warning("what was last the same at the remote is not known any more: %s", error)
+            return Base()
+
+    def _write(self, base: Base) -> None:
+        self._store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = self._store.with_suffix(".new")
+        fresh.write_bytes(msgspec.msgpack.encode(base))
+        fresh.chmod(0o600)
+        fresh.replace(self._store)
+
+
+def members(files: Files, main: str) -> list[str]:
+    """The names of the files that are one configuration: the main one, and those that it includes."""
+    if main not in files:
+        return []
+    try:
+        patterns = Document.parse(files[main], main).data.get("include", [])
+    except ConfigError:
+        return [main]  # which will be refused with its problems when it is to be written
+    wanted = [
+        PurePosixPath(posixpath.normpath(posixpath.join(posixpath.dirname(main), pattern)))
+        for pattern in patterns
+        if isinstance(pattern, str)
+    ]
+    return [
+        main,
+        *(name for name in files if name != main and any(_matches(PurePosixPath(name), one) for one in wanted)),
+    ]
+
+
+def _matches(name: PurePosixPath, pattern: PurePosixPath) -> bool:
+    return len(name.parts) == len(pattern.parts) and name.match(str(pattern))
+
+
+def diff(name: str, before: bytes | None, after: bytes | None) -> str:
+    """A unified diff without anything that looks like a secret."""
+    old, new = (masked((side or b"").decode("utf-8", "replace")).splitlines(keepends=True) for side in (before, after))
+    here = f"a/{name}" if before is not None else "/dev/null"
+    there = f"b/{name}" if after is not None else "/dev/null"
+    return "".join(difflib.unified_diff(old, new, here, there))
+
+
+def _message(changes: Changes) -> str:
+    names = sorted(changes)
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"Change {shown}\n\nFrom a running OmniRoute.\n"

@@ -1,0 +1,100 @@
+"""Another OmniRoute as a remote: its files as one bundle, over its management API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+import msgspec
+
+from omniroute.errors import Conflict, Unavailable
+from omniroute.secret import Secret
+from omniroute.upstream.remote import Changes, Moved, Tip
+
+TIMEOUT = 30.0
+LARGEST = 32 << 20
+"""Bytes of a bundle."""
+PATH = "/api/cloud/bundle"
+
+
+class Bundled(msgspec.Struct, frozen=True):
+    """What such an instance tells of its files, and takes: by name, None for one to delete."""
+
+    files: Mapping[str, str | None]
+    revision: str = ""
+    reason: str = ""
+
+
+class InstanceRemote:
+    """The files of another gateway. Everything here waits for the network: call it from a thread."""
+
+    def __init__(self, url: str, token: Secret | None) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+
+    @property
+    def name(self) -> str:
+        """What to call it: its address."""
+        return self._url
+
+    def fetch(self) -> Tip:
+        """What it runs. Raises Unavailable where it cannot be asked."""
+        reply = self._ask("GET")
+        return self._tip(reply)
+
+    def push(self, onto: Tip, changes: Changes, message: str, author: str) -> Tip:
+        """Has it write these files, which it does only as a whole and where they make a gateway. Raises Moved where it
+        runs something else than `onto` by now, and Conflict with its reason where it refuses them."""
+        files = {name: None if content is None else content.decode() for name, content in changes.items()}
+        body = msgspec.json.encode(Bundled(files, reason=f"{message.splitlines()[0]} ({author})"))
+        return self._tip(self._ask("PUT", body, onto.revision))
+
+    def _ask(self, method: str, body: bytes | None = None, onto: str = "") -> httpx.Response:
+        headers = {"content-type": "application/json"} if body is not None else {}
+        if onto:
+            headers["if-match"] = f'"{onto}"'
+        if self._token is not None:
+            headers["authorization"] = f"Bearer {self._token.reveal()}"
+        try:
+            with (
+                httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=False) as client,
+                client.stream(method, f"{self._url}{PATH}", content=body, headers=headers) as reply,
+            ):
+                content = bytearray()
+                for piece in reply.iter_raw():
+                    content += piece
+                    if len(content) > LARGEST:
+                        raise Unavailable(f"{self._url} answers with more than fits here.", code="remote_failed")
+        except httpx.HTTPError as error:
+            told = f"{self._url} cannot be reached: {type(error).__name__}."
+            raise Unavailable(told, code="remote_unreachable") from None
+        return self._judged(httpx.Response(reply.status_code, headers=reply.headers, content=bytes(content)))
+
+    def _judged(self, reply: httpx.Response) -> httpx.Response:
+        if reply.status_code == 200:
+            return reply
+        told = _message(reply.content)
+        if reply.status_code == 412:
+            raise Moved("The other instance has changed meanwhile. Look at it again.")
+        if reply.status_code in (401, 403):
+            raise Unavailable(f"{self._url} does not take the token: {told}", code="remote_unauthorized")
+        if reply.status_code in (409, 422):
+            raise Conflict(f"{self._url} refuses the files: {told}", code="remote_refused")
+        raise Unavailable(f"{self._url} answers with {reply.status_code}: {told}", code="remote_failed")
+
+    def _tip(self, reply: httpx.Response) -> Tip:
+        try:
+            told = msgspec.json.decode(reply.content, type=Bundled)
+        except msgspec.DecodeError:
+            raise Unavailable(f"{self._url} does not answer as an OmniRoute.", code="remote_failed") from None
+        files = {name: text.encode() for name, text in told.files.items() if text is not None}
+        return Tip(told.revision, files)
+
+
+def _message(content: bytes) -> str:
+    try:
+        error = msgspec.json.decode(content)["error"]
+        problems = error.get("problems") or [{}]
+        return str(problems[0].get("message") or error["message"])[:300]
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError, IndexError):
+        return "no reason is given."

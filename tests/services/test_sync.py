@@ -1,0 +1,228 @@
+"""The files here and at a git remote come to the same, and what differs on both sides is told and never overwritten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from support.git_server import TOKEN, GitServer
+
+from omniroute.errors import Conflict, Unavailable
+from omniroute.secret import Secret
+from omniroute.services.sync import Side, Sync, SyncConflict, members
+from omniroute.upstream.git import GitRemote
+from omniroute.upstream.remote import Moved
+
+MAIN = "config/omniroute.yaml"
+START = {MAIN: "version: 1\ninclude: [../policies/*.yaml]\n", "policies/a.yaml": "policies: {}\n"}
+
+
+class Folder:
+    """The files of a configuration, in memory."""
+
+    main = MAIN
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self.texts = dict(files)
+        self.refusing = False
+        self.written: list[tuple[str, str]] = []
+
+    def files(self) -> dict[str, bytes]:
+        return {name: text.encode() for name, text in self.texts.items()}
+
+    async def write(self, changes: Mapping[str, bytes | None], author: str, reason: str) -> str:
+        if self.refusing:
+            raise Conflict("these files make no gateway")
+        for name, content in changes.items():
+            if content is None:
+                del self.texts[name]
+            else:
+                self.texts[name] = content.decode()
+        self.written.append((author, reason))
+        return "r1"
+
+
+class Pair:
+    """A folder and a remote, and what keeps them in step."""
+
+    def __init__(self, server: GitServer, store: Path, files: Mapping[str, str], path: str = "") -> None:
+        self.folder = Folder(files)
+        self.remote = GitRemote(server.url, "main", "omniroute", Secret(TOKEN), path, lambda: 1.7e9)
+        self.sync = Sync(self.folder, lambda: self.remote, store / "sync", lambda: 1.7e9)
+
+    def run(self, keep: Side = ""):
+        return asyncio.run(self.sync.run("key admin", keep))
+
+
+@pytest.fixture
+def server(tmp_path: Path):
+    with GitServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def pair(server: GitServer, tmp_path: Path) -> Pair:
+    made = Pair(server, tmp_path / "one", START)
+    made.run()
+    return made
+
+
+def test_the_first_run_fills_an_empty_remote(server: GitServer, pair: Pair):
+    assert server.files() == START
+    assert server.log() == ["key admin|Change config/omniroute.yaml, policies/a.yaml"]
+    assert (pair.run().pushed, pair.run().pulled) == ([], [])
+    assert len(server.log()) == 1
+
+
+def test_what_changes_here_goes_there(server: GitServer, pair: Pair):
+    pair.folder.texts[MAIN] += "# more\n"
+    pair.folder.texts["policies/b.yaml"] = "policies: {b: {}}\n"
+    del pair.folder.texts["policies/a.yaml"]
+    assert pair.run().pushed == [MAIN, "policies/a.yaml", "policies/b.yaml"]
+    assert server.files() == pair.folder.texts
+
+
+def test_what_changes_there_comes_here(server: GitServer, pair: Pair):
+    commit = server.commit({"policies/b.yaml": "policies: {b: {}}\n", "policies/a.yaml": None})
+    outcome = pair.run()
+    assert (outcome.pulled, outcome.pushed) == (["policies/a.yaml", "policies/b.yaml"], [])
+    assert pair.folder.texts == server.files()
+    assert pair.folder.written == [("key admin", f"sync from {pair.remote.name} {commit[:12]}")]
+
+
+def test_changes_of_different_files_are_exchanged(server: GitServer, pair: Pair):
+    server.commit({"policies/a.yaml": "policies: {theirs: {}}\n"})
+    pair.folder.texts[MAIN] += "# mine\n"
+    outcome = pair.run()
+    assert (outcome.pulled, outcome.pushed) == (["policies/a.yaml"], [MAIN])
+    assert server.files() == pair.folder.texts
+    assert "theirs" in pair.folder.texts["policies/a.yaml"]
+
+
+def test_a_conflict_is_told_with_its_diff_and_nothing_is_written(server: GitServer, pair: Pair):
+    server.commit({MAIN: f"{START[MAIN]}# theirs\n", "policies/a.yaml": "policies: {x: {}}\n"})
+    pair.folder.texts[MAIN] += "# mine\n"
+    there, here = server.files(), dict(pair.folder.texts)
+    with pytest.raises(SyncConflict) as told:
+        pair.run()
+    (difference,) = told.value.differences
+    assert difference.name == MAIN
+    assert "-# mine\n+# theirs\n" in difference.diff
+    assert (server.files(), pair.folder.texts) == (there, here)
+    assert "config/omniroute.yaml" in pair.sync.last_error
+
+
+@pytest.mark.parametrize(("keep", "word"), [("local", "mine"), ("remote", "theirs")])
+def test_a_conflict_is_decided_by_who_says_so(server: GitServer, pair: Pair, keep: Side, word: str):
+    server.commit({MAIN: f"{START[MAIN]}# theirs\n"})
+    pair.folder.texts[MAIN] += "# mine\n"
+    pair.run(keep)
+    assert server.files() == pair.folder.texts
+    assert word in pair.folder.texts[MAIN]
+    assert pair.sync.last_error == ""
+
+
+def test_what_the_remote_holds_besides_is_left_alone(server: GitServer, pair: Pair):
+    server.commit({".github/workflows/ci.yaml": "on: push\n", "README.md": "hello\n"})
+    assert pair.run().pulled == []
+    pair.folder.texts[MAIN] += "# more\n"
+    pair.run()
+    assert {".github/workflows/ci.yaml", "README.md"} <= server.files().keys()
+    assert ".github/workflows/ci.yaml" not in pair.folder.texts
+
+
+def test_files_that_make_no_gateway_change_nothing(server: GitServer, pair: Pair):
+    server.commit({MAIN: "version: 2\n"})
+    pair.folder.refusing = True
+    before = pair.sync.base()
+    with pytest.raises(Conflict):
+        pair.run()
+    assert pair.sync.base() == before
+    pair.folder.refusing = False
+    assert pair.run().pulled == [MAIN]
+
+
+def test_two_instances_follow_each_other(server: GitServer, pair: Pair, tmp_path: Path):
+    other = Pair(server, tmp_path / "two", START)
+    other.run()
+    pair.folder.texts[MAIN] += "# from the first\n"
+    pair.run()
+    other.run()
+    assert other.folder.texts == pair.folder.texts
+    other.folder.texts["policies/a.yaml"] += "# from the second\n"
+    other.run()
+    pair.run()
+    assert other.folder.texts == pair.folder.texts
+
+
+def test_a_fresh_instance_does_not_overwrite_what_is_there(server: GitServer, pair: Pair, tmp_path: Path):
+    fresh = Pair(server, tmp_path / "two", {MAIN: "version: 1\n"})
+    with pytest.raises(SyncConflict):
+        fresh.run()
+    fresh.run("remote")
+    assert fresh.folder.texts == START
+
+
+def test_a_folder_of_the_repository_can_be_meant(server: GitServer, tmp_path: Path):
+    server.commit({"other/omniroute.yaml": "theirs\n"})
+    pair = Pair(server, tmp_path / "one", START, "gateways/eu")
+    pair.run()
+    assert server.files().keys() == {"other/omniroute.yaml", *(f"gateways/eu/{name}" for name in START)}
+    server.commit({f"gateways/eu/{MAIN}": f"{START[MAIN]}# more\n"})
+    assert pair.run().pulled == [MAIN]
+
+
+def test_a_remote_that_moves_meanwhile_is_not_overwritten(server: GitServer, pair: Pair):
+    tip = pair.remote.fetch()
+    server.commit({MAIN: "faster\n"})
+    with pytest.raises(Moved):
+        pair.remote.push(tip, {MAIN: b"slower\n"}, "late", "somebody")
+    assert server.files()[MAIN] == "faster\n"
+
+
+def test_what_fails_at_the_remote_is_told_without_the_token(server: GitServer, pair: Pair):
+    wrong = GitRemote(server.url, "main", "omniroute", Secret("the-wrong-token"), "", lambda: 1.7e9)
+    with pytest.raises(Unavailable) as refused:
+        wrong.fetch()
+    assert refused.value.fault.code == "remote_unauthorized"
+    for status in (302, 403, 404, 500):
+        server.failing = status
+        with pytest.raises(Unavailable) as failed:
+            pair.run()
+        assert TOKEN not in str(failed.value)
+    assert not any("elsewhere" in line for line in server.asked)
+    server.failing = None
+    pair.run()
+
+
+def test_a_paused_sync_says_so_and_forgets_nothing(pair: Pair):
+    before = pair.sync.base()
+    pair.sync.pause(paused=True)
+    assert pair.sync.base().paused
+    pair.sync.pause(paused=False)
+    assert pair.sync.base() == before
+
+
+def test_a_lost_memory_makes_of_equal_files_no_conflict(pair: Pair, tmp_path: Path):
+    (tmp_path / "one" / "sync").write_bytes(b"rubbish")
+    assert (pair.run().pulled, pair.run().pushed) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("include", "found"),
+    [
+        ("[../policies/*.yaml]", ["policies/a.yaml"]),
+        ("[more.yaml]", ["config/more.yaml"]),
+        ("['*.yaml']", ["config/more.yaml"]),
+        ("[]", []),
+        ("7", []),
+    ],
+)
+def test_the_files_of_a_configuration_are_those_that_it_includes(include: str, found: list[str]):
+    files = dict.fromkeys(["policies/a.yaml", "policies/deep/b.yaml", "config/more.yaml", "ci.yaml"], b"")
+    main = f"version: 1\ninclude: {include}\n".encode()
+    if include == "7":
+        main = b"version: 1\n"
+    assert members({MAIN: main, **files}, MAIN) == [MAIN, *found]
