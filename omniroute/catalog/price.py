@@ -157,6 +157,25 @@ class Ceiling(msgspec.Struct, frozen=True):
     per_pixel: Decimal | None = None
     per_second: Decimal | None = None
 
+    def covers(self, other: Ceiling) -> bool:
+        """Whether it is surely never less, for the same or more tokens: told of plain prices by token alone."""
+        if not (self.flat and other.flat):
+            return False
+        (_, read, written), (_, less_read, less_written) = self.steps[0], other.steps[0]
+        return (
+            read is not None
+            and written is not None
+            and less_read is not None
+            and less_written is not None
+            and read >= less_read
+            and written >= less_written
+        )
+
+    @property
+    def flat(self) -> bool:
+        """Whether a token costs the same however many there are, and nothing else has a price."""
+        return len(self.steps) == 1 and (self.per_image, self.per_pixel, self.per_second) == (None, None, None)
+
     def most(
         self,
         *,

@@ -238,11 +238,22 @@ def _says_nothing(value: object) -> bool:
 def limited(fields: Fields, names: tuple[str, ...], limit: int) -> Fields:
     """The fields with a limit on the answer: those of the names that are there are clamped to it, and where none is,
     the first of them says it."""
-    kept = {name: value for name, value in fields.items() if name not in names or not is_null(value)}
-    there = [name for name in names if name in kept]
+    there = [name for name in names if name in fields and not is_null(fields[name])]
     if not there:
-        return kept | {names[0]: limit}
-    return apply(Quirks(clamp=dict.fromkeys(there, (0, limit))), kept)
+        return {name: value for name, value in fields.items() if name not in names} | {names[0]: limit}
+    less = {name: value for name in there if (value := _at_most(fields[name], limit, name)) is not fields[name]}
+    if not less and len(there) == sum(name in fields for name in names):
+        return fields
+    return {name: value for name, value in fields.items() if name in there or name not in names} | less
+
+
+def _at_most(value: Any, limit: int, place: str) -> Any:
+    """The number, no more than the limit; as it is where it is no more."""
+    if isinstance(value, Raw):
+        digits = bytes(value)
+        if digits.isdigit() and int(digits[:20]) <= limit:
+            return value
+    return _clamped(value, (0, limit), place)
 
 
 def is_null(value: object) -> bool:

@@ -65,7 +65,7 @@ class Schedule(Window, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         def refuse(_target: Target, time: float) -> str | None:
             return None if inside(time) else reason
 
-        return Rule(kind="schedule", refuse=refuse)
+        return Rule(kind="schedule", timed=True, refuse=refuse)
 
 
 def zone_of(name: str) -> ZoneInfo:

@@ -22,9 +22,10 @@ from omniroute.relay.call import Call
 from omniroute.relay.demand import Demand
 from omniroute.routing import limiting
 from omniroute.routing.caller import customer
-from omniroute.routing.plan import Candidate, usable
+from omniroute.routing.plan import Candidate
 from omniroute.routing.resolve import resolve
-from omniroute.routing.tables import ANONYMOUS, UNLIMITED, Route
+from omniroute.routing.ruling import limited, ruling
+from omniroute.routing.tables import ANONYMOUS, Route
 from omniroute.state.budgets import Balance, Budget, Exhausted, Reservation, warns
 from omniroute.state.limits import Denied, Lease, Limit, Standing
 
@@ -35,6 +36,12 @@ LONGEST_WAIT = 86_400.0
 SOON = 1.0
 """Seconds after which what others have reserved may be there again."""
 NOTHING = Decimal(0)
+RATES = {
+    measure: (b"x-ratelimit-limit-" + name, b"x-ratelimit-remaining-" + name, b"x-ratelimit-reset-" + name)
+    for measure in ("requests", "tokens")
+    for name in (measure.encode(),)
+}
+"""The headers of a measure that is a rate: how much there is, what is left, and when all of it is there again."""
 
 
 class Hold(msgspec.Struct):
@@ -55,17 +62,17 @@ def admit(call: Call, measure: Callable[[Call], Demand]) -> None:
     principal = call.principal
     assert principal is not None
     base = call.gateway.limits if principal is ANONYMOUS else principal.limits
-    limited = base is not UNLIMITED or any(policy.limits is not UNLIMITED for policy in call.policies)
-    if not limited and not principal.budgets:
+    counted = limited(base, call.policies)
+    if not counted and not principal.budgets:
         return
     assert call.route is not None
     demand = measure(call)
     hold = Hold()
     if principal.budgets:
         _reserve(call, principal.budgets, demand, hold)
-    if limited:
+    if counted:
         hold.tokens = demand.likely
-        callers, hold.candidates = limiting.held(base, call.policies, call.asked, call.route)
+        callers, hold.candidates = ruling(call.policies, call.asked, call.operation, call.route).held(base)
         if callers:
             _take(call, callers, hold)
     call.hold = hold
@@ -113,8 +120,8 @@ def _reserve(call: Call, budgets: Sequence[Budget], demand: Demand, hold: Hold) 
 
 
 def _at_most(call: Call, route: Route, demand: Demand, budgets: Sequence[Budget]) -> Decimal:
-    targets = usable(route, call.asked, call.operation, call.policies, call.started_at)
-    amount, unpriced = demand.most(targets, call.policies, call.asked)
+    said = ruling(call.policies, call.asked, call.operation, route)
+    amount, unpriced = demand.most(said.bounds(call.started_at))
     if unpriced:
         names = ", ".join(f"`{budget.name}`" for budget in budgets)
         raise Forbidden(
@@ -203,11 +210,11 @@ def headers(call: Call) -> Pairs:
         return []
     pairs: Pairs = []
     for standing in _least(call, hold):
-        name = standing.measure.encode()
+        limit, remaining, reset = RATES[standing.measure]
         pairs += (
-            (b"x-ratelimit-limit-" + name, b"%d" % standing.amount),
-            (b"x-ratelimit-remaining-" + name, b"%d" % standing.remaining),
-            (b"x-ratelimit-reset-" + name, _duration(standing.reset)),
+            (limit, b"%d" % standing.amount),
+            (remaining, b"%d" % standing.remaining),
+            (reset, _duration(standing.reset)),
         )
     told = []
     if hold.reservation is not None:
@@ -249,6 +256,8 @@ def _duration(seconds: float) -> bytes:
     if seconds < 1:
         return b"%dms" % round(seconds * 1000)
     whole = round(seconds + 0.4999)
+    if whole < 60:
+        return b"%ds" % whole
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     text = f"{rest}s"

@@ -5,20 +5,24 @@ whole, whichever way it first came. It gets an id and a date of its own, for the
 one answer; its usage is what it took the first time, and its cost is nothing.
 
 Looking comes before anything is planned or reserved: an answer that is here needs no account that works.
+
+Most answers are never asked for again. So the same bytes find each other by a digest of them, and what a request means
+and an answer says is read when there is another request that may mean the same, or it is written to the file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 
 import msgspec
 
 from omniroute.errors import BadRequest
 from omniroute.formats import patch
-from omniroute.formats.codec import Head
+from omniroute.formats.codec import ClientCodec, Head, no_time
 from omniroute.formats.fold import Message, fold, unfold
-from omniroute.formats.ir import Chat, Loss
+from omniroute.formats.ir import Chat, Loss, Usage
 from omniroute.relay import embedding, headers, orders
 from omniroute.relay.asgi import respond
 from omniroute.relay.attempt import Prepared, is_stream, read
@@ -26,8 +30,9 @@ from omniroute.relay.call import Call
 from omniroute.relay.pump import send_whole
 from omniroute.relay.subject import decoded
 from omniroute.routing import cacheable
-from omniroute.routing.policies import refusal
+from omniroute.routing.ruling import ruling
 from omniroute.routing.tables import Caching, Semantic
+from omniroute.state.cache import Entry, Item, Written
 from omniroute.upstream.client import Client
 from omniroute.upstream.transport import Reply
 
@@ -55,6 +60,45 @@ _kept = msgspec.json.Decoder(Kept).decode
 _number = msgspec.json.Decoder(float).decode
 
 
+class Question:
+    """A request that may have been asked before, or be asked again. What it means is read when that is asked for."""
+
+    __slots__ = ("_codec", "_head", "_key", "_known", "around", "name", "outline")
+
+    def __init__(self, codec: ClientCodec, head: Head, around: bytes, name: bytes) -> None:
+        self._codec = codec
+        self._head = head
+        self._known = False
+        self._key: bytes | None = None
+        self.around = around
+        self.name = name
+        self.outline = cacheable.outline(around, head.body)
+
+    @property
+    def size(self) -> int:
+        return len(self._head.body)
+
+    def lasts(self) -> None:
+        """It outlives its request."""
+        self._head.elapsed = no_time
+
+    def key(self) -> bytes | None:
+        """A digest of what it means; None where its answer is not to be given again."""
+        if not self._known:
+            self._key = self.read(partial(self._codec.decode_request, self._head))
+        return self._key
+
+    def read(self, decode: Callable[[], Chat]) -> bytes | None:
+        """The same, where somebody else may want to know what is decoded, too."""
+        try:
+            chat = decode()
+            self._key = None if cacheable.why_not(chat) else cacheable.digest(self.around, chat)
+        except (BadRequest, RecursionError):  # an upstream of its own format may understand it, and will say so if not
+            self._key = None
+        self._known = True
+        return self._key
+
+
 def answer(call: Call, client: Client, serve: Serve) -> Awaitable[None]:
     """From the cache, else by `serve`, whose answer is kept where it may be."""
     head, caching, cache = call.head, call.gateway.cache, call.state.cache
@@ -65,18 +109,38 @@ def answer(call: Call, client: Client, serve: Serve) -> Awaitable[None]:
         return serve()
     around = _circumstances(call, caching, betas)
     name = cacheable.name(around, call.endpoint.format, head.mode, head.body)
-    key = cache.named(name)
-    if key is None:
-        chat = _comparable(call, head)
-        if chat is None:
+    now = call.state.clock.now()
+    found = cache.get(name, now)
+    question = None
+    if found is None:
+        question = Question(call.codec, head, around, name)
+        if not cacheable.plain(head.fields, head.body) and question.read(partial(decoded, call, head)) is None:
             return serve()
-        key = cacheable.digest(around, chat)
-        cache.name(name, key, caching.exact)
-    found = cache.get(key, call.state.clock.now())
-    kept = None if found is None else _kept(found)
+        found = cache.find(question.outline, question.key, now)
+        if found is not None:
+            cache.name(name, found.name, caching.exact)
+    kept = None if found is None else _told(call, found)
     if kept is not None and _allowed(call, kept):
         return _replay(call, kept, HIT)
-    return _serve(call, client, around, key, serve)
+    return _serve(call, client, question or Question(call.codec, head, around, name), serve)
+
+
+def _told(call: Call, entry: Entry) -> Kept | None:
+    """What is kept; None where it now turns out that this is not to be given again."""
+    value = entry.item.value()
+    if value is None:
+        call.state.cache.drop(entry.name)
+        return None
+    return _kept(value)
+
+
+def _comparable(call: Call, head: Head) -> Chat | None:
+    """The request in no format's words; None where its answer is not to be given again."""
+    try:
+        chat = decoded(call, head)
+    except BadRequest:
+        return None
+    return None if cacheable.why_not(chat) else chat
 
 
 def _betas(call: Call) -> list[tuple[str, str]] | None:
@@ -98,15 +162,6 @@ def _circumstances(call: Call, caching: Caching, betas: list[tuple[str, str]]) -
     return cacheable.circumstances(caching, principal, route, call.asked, call.variant, call.policies, betas)
 
 
-def _comparable(call: Call, head: Head) -> Chat | None:
-    """The request in no format's words; None where its answer is not to be given again."""
-    try:
-        chat = decoded(call, head)
-    except BadRequest:  # an upstream of its own format may understand it, and will say so if not
-        return None
-    return None if cacheable.why_not(chat) else chat
-
-
 def _warm(raw: msgspec.Raw | None) -> bool:
     """Whether a temperature at the top of the body is above 0, which spares a look at all of a long conversation."""
     if raw is None or patch.is_null(raw):
@@ -117,11 +172,11 @@ def _warm(raw: msgspec.Raw | None) -> bool:
         return True
 
 
-async def _serve(call: Call, client: Client, around: bytes, key: bytes, serve: Serve) -> None:
+async def _serve(call: Call, client: Client, question: Question, serve: Serve) -> None:
     """By what was asked alike, else by `serve`."""
     caching = call.gateway.cache
     assert caching is not None
-    alike = None if caching.semantic is None else await _Alike.of(call, client, caching.semantic, around)
+    alike = None if caching.semantic is None else await _Alike.of(call, client, caching.semantic, question.around)
     near = alike.nearest() if alike is not None else None
     if near is not None and _allowed(call, near):
         await _replay(call, near, SEMANTIC)
@@ -131,11 +186,11 @@ async def _serve(call: Call, client: Client, around: bytes, key: bytes, serve: S
     call.recording = True
     route = call.route
     await serve()
-    value = _worth_keeping(call)
-    if value is not None and call.route is route:  # an exhausted budget may have led to another one
-        call.state.cache.put(key, value, call.state.clock.now(), caching.exact)
+    item = _worth_keeping(call, question)
+    if item is not None and call.route is route:  # an exhausted budget may have led to another one
+        call.state.cache.put(question.name, item, call.state.clock.now(), caching.exact)
         if alike is not None:
-            alike.keep(key)
+            alike.keep(question.name)
 
 
 def _allowed(call: Call, kept: Kept) -> bool:
@@ -144,7 +199,8 @@ def _allowed(call: Call, kept: Kept) -> bool:
         return True
     assert call.route is not None
     target = cacheable.target_of(call.route, kept.target)
-    return target is None or refusal(call.policies, call.asked, target, call.started_at) is None
+    said = ruling(call.policies, call.asked, call.operation, call.route)
+    return target is None or said.denial(target, call.started_at) is None
 
 
 async def _replay(call: Call, kept: Kept, how: str) -> None:
@@ -174,34 +230,47 @@ async def _replay(call: Call, kept: Kept, how: str) -> None:
 class Record:
     """A reply that is taken down while it is read. Each try has its own; that of the try that answered counts."""
 
-    __slots__ = ("_codec", "_parts", "_redactor", "_reply", "_size", "_streamed", "_tagged", "headers", "status")
+    __slots__ = ("_codec", "_parts", "_redactor", "_reply", "_streamed", "_tagged", "headers", "size", "status")
 
     def __init__(self, reply: Reply, prepared: Prepared) -> None:
         self.status = reply.status
         self.headers = reply.headers
-        self._reply = reply
-        self._codec, self._tagged = prepared.codec, prepared.tagged
-        self._redactor = prepared.redactor()
-        self._streamed = is_stream(reply, prepared.codec)
+        self.size = 0
+        self._reply: Reply | None = reply
+        self._codec = prepared.codec
+        self._tagged = prepared.tagged
+        self._redactor = None if prepared.orders is None else prepared.redactor()
         self._parts: list[bytes] = []
-        self._size = 0
+        self._streamed = False
 
     async def chunk(self) -> bytes:
+        assert self._reply is not None
         return self._took(await self._reply.chunk())
 
     async def read(self, limit: int) -> bytes:
+        assert self._reply is not None
         return self._took(await self._reply.read(limit))
 
     def close(self) -> None:
-        self._reply.close()
+        """What was taken down may outlive the request, and all else goes with it."""
+        if self._reply is not None:
+            self._reply.close()
+            self._reply = None
+            self._streamed = is_stream(self, self._codec)
+            self.headers = []
 
     def _took(self, data: bytes) -> bytes:
-        self._size += len(data)
-        if self._size <= LONGEST:
+        self.size += len(data)
+        if self.size <= LONGEST:
             self._parts.append(data)
         else:
             self._parts.clear()
         return data
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it can be read later as well as now."""
+        return self._redactor is None
 
     def message(self) -> Message | None:
         """What was said, as far as it may go on; None where that was nothing, too much, or cannot be read apart from its
@@ -223,15 +292,57 @@ def recorded(call: Call, reply: Reply, prepared: Prepared) -> Reply:
     return call.record
 
 
-def _worth_keeping(call: Call) -> bytes | None:
-    """The answer as it is kept; None where it is not whole, not good, or more than words."""
-    if call.fault is not None or call.status != 200 or call.finish not in cacheable.GOOD or call.target is None:
+def _worth_keeping(call: Call, question: Question) -> Item | None:
+    """The answer as it is kept; None where it is not whole, not good, or more than words, as far as can be told."""
+    record, target = call.record, call.target
+    if call.fault is not None or call.status != 200 or call.finish not in cacheable.GOOD:
         return None
-    message = call.record.message() if call.record is not None else None
-    if message is None or not cacheable.keepable(message):
+    if record is None or target is None:
         return None
-    told = msgspec.structs.replace(message, id="", model="", usage=call.usage)
-    return _encode(Kept(call.target.id, told, call.losses))
+    draft = Draft(question, record, target.id, call.usage, call.losses)
+    return draft if record.lasting else draft.written()
+
+
+class Draft:
+    """A question and its answer as they went by, to be read when somebody wants to know."""
+
+    __slots__ = ("_losses", "_question", "_read", "_record", "_target", "_usage", "_value", "outline", "size")
+
+    def __init__(
+        self, question: Question, record: Record, target: str, usage: Usage | None, losses: list[Loss]
+    ) -> None:
+        question.lasts()
+        self._question = question
+        self._record = record
+        self._target = target
+        self._usage = usage
+        self._losses = losses
+        self._read = False
+        self._value: bytes | None = None
+        self.outline = question.outline
+        self.size = question.size + record.size
+
+    def key(self) -> bytes | None:
+        return self._question.key()
+
+    def value(self) -> bytes | None:
+        """The answer; None where it is not whole, or more than words."""
+        if not self._read:
+            self._value = self._told()
+            self._read = True
+        return self._value
+
+    def _told(self) -> bytes | None:
+        message = self._record.message()
+        if message is None or not cacheable.keepable(message):
+            return None
+        told = msgspec.structs.replace(message, id="", model="", usage=self._usage)
+        return _encode(Kept(self._target, told, self._losses))
+
+    def written(self) -> Written | None:
+        """The same, read now."""
+        key, value = self.key(), self.value()
+        return None if key is None or value is None else Written(self.outline, key, value)
 
 
 # ------------------------------------------------------------------------------------------------------ what is alike
@@ -253,7 +364,7 @@ class _Alike:
         """None where the last turn is more than text or cannot be redacted, or nothing embeds it in time."""
         assert call.head is not None
         chat = _comparable(call, call.head)
-        asked = cacheable.question(chat) if chat is not None else None
+        asked = None if chat is None else cacheable.question(chat)
         if asked is None:
             return None
         question, rest = asked
@@ -275,7 +386,7 @@ class _Alike:
         if found is None:
             state.likeness.forget(near[0])
             return None
-        return _kept(found)
+        return _told(self._call, found)
 
     def keep(self, key: bytes) -> None:
         state = self._call.state

@@ -12,26 +12,20 @@ model does.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from omniroute.catalog import Model
-from omniroute.formats import patch, tokens
+from omniroute.formats import tokens
 from omniroute.formats.codec import Head
 from omniroute.formats.ir import Raw
 from omniroute.relay.call import Call
-from omniroute.routing.policies import output_limit
-from omniroute.routing.tables import Policy, Target
+from omniroute.routing.ruling import Bound
 
 AROUND = 2_000
 """Tokens of templates and of instructions for tools, which stand in no body."""
-LONGEST_CONTEXT = 1_000_000
-"""Of a model that nothing is known of."""
-LONGEST_ANSWER = 131_072
-"""Of a model of which nothing is known but its price."""
 USUAL_ANSWER = 1_000
 """Tokens that are reserved for an answer from limits, where the request does not ask for less."""
 USUAL_PROMPT = 50_000
@@ -42,6 +36,8 @@ SLOWEST_SOUND = 1_000
 """Bytes of a second of sound at the least, where a file does not tell its length."""
 TOKENS_A_SECOND = 50
 """Of sound, at the most; OpenAI and Google count 10 to 32."""
+
+NOTHING = Decimal(0)
 
 _beyond = re.compile(
     rb'"(?:image|input_image|input_file|input_audio|video|audio|file|document|inline|url|uri|cached|previous_response'
@@ -103,43 +99,40 @@ class Demand:
         """Tokens that limits reserve."""
         if self.seconds is not None:
             return int(self.seconds * TOKENS_A_SECOND)
-        prompt = min(USUAL_PROMPT, int(self.bytes / tokens.BYTES_PER_TOKEN))
-        answer = USUAL_ANSWER if self.longest is None else min(self.longest, USUAL_ANSWER)
-        return prompt + answer * self.count
+        prompt = int(self.bytes / tokens.BYTES_PER_TOKEN)
+        answer = USUAL_ANSWER if self.longest is None or self.longest > USUAL_ANSWER else self.longest
+        return (min(USUAL_PROMPT, prompt)) + answer * self.count
 
-    def most(self, targets: Iterable[Target], policies: Sequence[Policy], asked: str) -> tuple[Decimal, str]:
-        """USD that it costs at the most at the dearest of the targets, and the id of one whose price is not known,
-        which makes the figure worthless."""
-        dearest = Decimal(0)
-        for target in targets:
-            limit = output_limit(policies, asked, target) if policies else None
-            cost = target.ceiling.most(
-                input=self._prompt(target.facts),
-                output=self._answer(target.facts, limit),
+    def most(self, bounds: Iterable[Bound]) -> tuple[Decimal, str]:
+        """USD that it costs at the most where it is the dearest, and the id of a target whose price is not known, which
+        makes the figure worthless."""
+        dearest = NOTHING
+        for bound in bounds:
+            cost = bound.ceiling.most(
+                input=self._prompt(bound),
+                output=self._answer(bound),
                 images=self.images,
                 pixels=self.pixels,
                 seconds=self.seconds,
             )
             if cost is None:
-                return dearest, target.id
+                return dearest, bound.target
             dearest = max(dearest, cost)
         return dearest, ""
 
-    def _prompt(self, facts: Model) -> int:
+    def _prompt(self, bound: Bound) -> int:
         if self.seconds is not None:
             return int(self.seconds * TOKENS_A_SECOND) + AROUND
-        within = _context(facts)
         written = self.bytes + AROUND
-        if written >= within:
-            return within
+        if written >= bound.context:
+            return bound.context
         if self._beyond is None:
             self._beyond = _beyond(self._head.body) is not None
-        return within if self._beyond else written
+        return bound.context if self._beyond else written
 
-    def _answer(self, facts: Model, limit: int | None) -> int:
-        longest = self.longest
-        if longest is None:
-            longest = facts.max_output or facts.context or LONGEST_ANSWER
+    def _answer(self, bound: Bound) -> int:
+        longest = bound.answer if self.longest is None else self.longest
+        limit = bound.granted
         return (longest if limit is None or longest < limit else limit) * self.count
 
 
@@ -148,12 +141,6 @@ def of_chat(call: Call) -> Demand:
     assert call.head is not None
     longest, count = _asked(call.head.fields, SAID[call.endpoint.format])
     return Demand(call.head, longest, count=count)
-
-
-def _context(facts: Model) -> int:
-    """What a prompt may be at the most. A model with a price for long prompts takes such, whatever is listed."""
-    long = facts.price is not None and bool(facts.price.tiers)
-    return max(facts.context or LONGEST_CONTEXT, LONGEST_CONTEXT if long else 0)
 
 
 def _asked(fields: dict[str, Any], said: Said) -> tuple[int | None, int]:
@@ -171,13 +158,17 @@ def _asked(fields: dict[str, Any], said: Said) -> tuple[int | None, int]:
 
 def _largest(fields: dict[str, Any], names: Iterable[str]) -> int | None:
     """Of the numbers under these names, where there are any."""
-    return max((value for name in names if (value := _positive(fields.get(name))) is not None), default=None)
+    largest = None
+    for name in names:
+        raw = fields.get(name)
+        value = None if raw is None else _positive(raw)
+        if value is not None and (largest is None or value > largest):
+            largest = value
+    return largest
 
 
 def _positive(raw: Any) -> int | None:
     """A number of tokens; None where nothing is said, or nothing that could be one."""
-    if raw is None or patch.is_null(raw):
-        return None
     try:
         value = _number(raw)
     except msgspec.DecodeError:

@@ -20,7 +20,7 @@ from omniroute.formats.redaction.body import SEALED, redacted
 from omniroute.formats.redaction.scrubber import Finders, Redaction, finders
 from omniroute.relay.call import Call
 from omniroute.relay.subject import decoded
-from omniroute.routing import policies
+from omniroute.routing.ruling import ruling
 from omniroute.routing.tables import Orders, Policy, Target
 from omniroute.upstream.client import classify
 
@@ -31,7 +31,10 @@ UNREADABLE = (ValueError, RecursionError)
 def ordered(call: Call, target: Target) -> Orders | None:
     """What counts for the call at this target; None where nothing does."""
     general = call.gateway.orders
-    return policies.orders(call.policies, call.asked, target, general) if call.policies else general
+    if not call.policies:
+        return general
+    assert call.route is not None
+    return ruling(call.policies, call.asked, call.operation, call.route).orders(target, general)
 
 
 # ------------------------------------------------------------------------------------------------------- on the way there

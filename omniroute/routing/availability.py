@@ -50,6 +50,12 @@ def obstacle(target: Target, connection: Connection, state: State, now: float) -
     return None
 
 
+def nothing_known(state: State) -> bool:
+    """Whether `obstacle` has nothing against anybody but, where its connection may only have so many, what is under
+    way."""
+    return state.breakers.is_calm() and not state.quotas.any_short()
+
+
 def overfull(queue: Queue | None, state: State, now: float) -> Obstacle | None:
     """What keeps the gateway from asking anybody; None if nothing does."""
     if queue is None or queue.concurrent is None or state.counters.in_flight(GATEWAY) < queue.concurrent:

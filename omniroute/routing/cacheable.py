@@ -8,7 +8,10 @@ not.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
+from zlib import crc32
 
 import msgspec
 
@@ -25,8 +28,22 @@ hope of more."""
 SHAPING = frozenset({b"anthropic-beta", b"openai-beta"})
 """Headers of a client that change what an upstream answers."""
 
+PLAIN = frozenset(
+    {
+        *("model", "messages", "system", "input", "instructions", "stream", "stream_options", "temperature", "top_p"),
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "stop", "stop_sequences", "seed", "user"),
+        *("frequency_penalty", "presence_penalty", "response_format", "reasoning_effort", "verbosity", "metadata"),
+    }
+)
+"""Fields at the top of a body that hold nothing of what `why_not` says, but for a temperature."""
+STRUCTURE = b" \t\r\n:,{}[]0123456789.+-Eaeflnrstu"
+"""What stands between the strings of JSON: blanks, signs, numbers, and the letters of `true`, `false` and `null`."""
+LONGEST_KEY = 24
+"""Bytes of what an outline leaves out at once."""
+
 _number = re.compile(r"\d+(?:[.,:/-]\d+)*").findall
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder().decode
 
 
 def why_not(chat: Chat) -> str:
@@ -44,6 +61,11 @@ def why_not(chat: Chat) -> str:
     if any(isinstance(block, Document) and block.citations for turn in chat.turns for block in turn.blocks):
         return "documents are to be cited"
     return ""
+
+
+def plain(fields: Iterable[str], body: bytes) -> bool:
+    """Whether `why_not` has surely nothing against a request, but for its temperature, without a look into it."""
+    return PLAIN.issuperset(fields) and b'"citations"' not in body
 
 
 class Cacheability(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -86,8 +108,13 @@ def circumstances(
     name that was asked for, so where there is one, two names for a route are two."""
     group = caching.groups.get(principal.name)
     caller = ("key", principal.name) if group is None else ("group", group)
-    rules = (asked, *(policy.name for policy in policies)) if policies else ()
-    return _encode((caching.ground, caller, route.name, rules, sorted(variant) if variant else (), betas))
+    rules = (asked, *[policy.name for policy in policies]) if policies else ()
+    return _circumstances(caching.ground, caller, route.name, rules, tuple(variant), tuple(betas))
+
+
+@lru_cache(4096)
+def _circumstances(*parts: str | tuple[str, ...] | tuple[tuple[str, str], ...]) -> bytes:
+    return _encode(parts)
 
 
 def digest(circumstances: bytes, chat: Chat) -> bytes:
@@ -101,10 +128,22 @@ def digest(circumstances: bytes, chat: Chat) -> bytes:
 
 def name(circumstances: bytes, spoken: str, mode: str, body: bytes) -> bytes:
     """A digest of the request as it was written, which costs no look into it: where it is known, so is the key."""
-    said = sha256(circumstances)
-    said.update(b"\n%b %b\n" % (spoken.encode(), mode.encode()))
+    said = sha256(b"%b\n%b %b\n" % (circumstances, spoken.encode(), mode.encode()))
     said.update(body)
     return said.digest()
+
+
+def outline(circumstances: bytes, body: bytes) -> bytes:
+    """The same, four bytes, for all bodies that may ask the same under these circumstances, and hardly for others: of
+    the longer texts in it, whatever is around them. A text stands in JSON in one way only, once escapes that need not be
+    are gone; what has no blank and only ASCII may be a key or a name, and is left out."""
+    if b"\\u" in body or b"\\/" in body:
+        body = _encode(_decode(body))
+    total = crc32(circumstances)
+    for part in body.split(b'"'):
+        if len(part) > LONGEST_KEY and (b" " in part.strip(STRUCTURE) or not part.isascii()):
+            total += crc32(part)
+    return (total & 0xFFFFFFFF).to_bytes(4, "big")
 
 
 def _neutral(chat: Chat) -> bool:

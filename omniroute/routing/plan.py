@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import inf
-from typing import Literal
 
 import msgspec
 
 from omniroute.errors import UpstreamKind
-from omniroute.routing.availability import obstacle, overfull, plentiful_first
+from omniroute.routing.availability import nothing_known, obstacle, overfull, plentiful_first
 from omniroute.routing.conditions import NO_FACTS, Facts
-from omniroute.routing.limiting import exhausted, for_target, of_candidate, targets, told
-from omniroute.routing.policies import arranged, refusal
+from omniroute.routing.limiting import exhausted, of_candidate, told
+from omniroute.routing.policies import arranged
+from omniroute.routing.ruling import Denial, ruling
 from omniroute.routing.selection import connections
-from omniroute.routing.serving import misfit
 from omniroute.routing.strategies import STRATEGIES, Moment, Step, Turn, first
 from omniroute.routing.tables import (
     NO_NEEDS,
@@ -36,7 +35,6 @@ from omniroute.state.limits import Charge, Limit
 
 SURELY = 2
 """How many times a window an estimate must be before it is believed that the prompt does not fit."""
-Denial = Literal["policy", "operation", "condition", "window"]
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -95,6 +93,10 @@ def plan(
 ) -> list[Candidate]:
     """All candidates of the route in the order of trial, those that are out of the question among them. `limits` are
     those that hold for every candidate, besides those of policies; a try reserves `tokens` from them."""
+    said = ruling(policies, asked, operation, route)
+    calm = said.settled and not limits and not facts.tokens and nothing_known(state)
+    if calm and said.plan is not None:
+        return list(said.plan)
     moment = Moment(state.scores, turn, state.random, now, facts.stream)
     candidates: list[Candidate] = []
     time = state.clock.now() if policies else 0.0
@@ -102,8 +104,8 @@ def plan(
     orders: dict[str, Sequence[Connection]] = {}  # a request is one turn, however many models of a provider it may use
     denial: tuple[Denial, str] | None
     for target, within, home, unmet in _alone(route) or _targets(route, state, moment, facts, (), "", sticky=False):
-        denial = ("condition", unmet) if unmet else _denial(target, asked, operation, policies, time)
-        holding = for_target(limits, policies, asked, target) if policies else limits
+        denial = ("condition", unmet) if unmet else said.denial(target, time)
+        holding = said.of_target(limits, target)
         upstream = target.upstream
         if upstream.name not in orders:
             orders[upstream.name] = connections(upstream, state.counters, moment)
@@ -116,8 +118,10 @@ def plan(
                 seen.add(key)
             candidate = _judge(target, connection, within, denial, state, now)
             candidates.append(_counted(candidate, holding, tokens, state, now) if holding else candidate)
-    if policies:
+    if said.prefers:
         candidates = arranged(candidates, _target, policies, asked)
+    if calm:
+        said.plan = tuple(candidates)
     return _fitting(candidates, facts.tokens) if facts.tokens else candidates
 
 
@@ -173,11 +177,6 @@ def _counted(candidate: Candidate, limits: Sequence[Limit], tokens: int, state: 
     return Candidate(target, connection, within, told(denied), now + denied.wait, "rate_limited", limited=True)
 
 
-def usable(route: Route, asked: str, operation: str, policies: Sequence[Policy], time: float) -> Iterator[Target]:
-    """The targets that are not out of the question, in no order that matters."""
-    return (target for target in targets(route) if _denial(target, asked, operation, policies, time) is None)
-
-
 def _fitting(candidates: list[Candidate], tokens: int) -> list[Candidate]:
     """The candidates without those whose window is surely too small, as long as there is a larger one: an estimate is no
     ground to refuse a request, but to ask first who can take it."""
@@ -203,17 +202,6 @@ def current(candidate: Candidate, state: State, queue: Queue | None, now: float)
     if hindered is None:
         return msgspec.structs.replace(candidate, skip="", until=0.0, kind=None)
     return msgspec.structs.replace(candidate, skip=hindered.reason, until=hindered.until, kind=hindered.kind)
-
-
-def _denial(
-    target: Target, asked: str, operation: str, policies: Sequence[Policy], time: float
-) -> tuple[Denial, str] | None:
-    """Why the target is out of the question for this request, if it is."""
-    reason = misfit(target, operation)
-    if reason:
-        return "operation", reason
-    refused = refusal(policies, asked, target, time) if policies else None
-    return None if refused is None else ("policy", refused)
 
 
 Walk = tuple[Target, tuple[Route, ...], str, str]

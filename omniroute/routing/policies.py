@@ -11,24 +11,49 @@ Low numbers come first and equal ones in the order of names.  Of what can be sai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
 
 from omniroute.routing.tables import ANONYMOUS, Orders, Policy, Principal, Route, Rule, Target
 
 T = TypeVar("T")
+MOST_PARTS = 100
+"""Parts of the policies for a caller that are remembered."""
+
+
+class Heard(tuple[Policy, ...]):  # noqa: SLOT001 - a tuple has no room for slots
+    """Policies in the order in which they are heard, with what has been found out about them: what they rule
+    (`routing/ruling.py`), by the name that was asked for, the operation and the route, and some of them alone."""
+
+    rulings: dict[tuple[str, str, str], Any]
+    parts: dict[tuple[str, ...], Heard]
+
+    def __new__(cls, policies: Iterable[Policy] = ()) -> Self:
+        self = super().__new__(cls, policies)
+        self.rulings = {}
+        self.parts = {}
+        return self
+
+    def some(self, policies: Sequence[Policy]) -> Heard:
+        """Some of them, the same each time."""
+        if len(policies) == len(self):
+            return self
+        names = tuple(policy.name for policy in policies)
+        found = self.parts.get(names)
+        if found is None:
+            if len(self.parts) >= MOST_PARTS:
+                self.parts.clear()
+            found = self.parts[names] = Heard(policies)
+        return found
 
 
 class Standing(msgspec.Struct, frozen=True):
     """The policies for a caller and an operation. Where nothing is `asked` of the request itself they all apply."""
 
-    enforced: tuple[Policy, ...]
+    enforced: Heard
     shadow: tuple[Policy, ...]
     asked: bool
-
-
-NOBODY = Standing((), (), asked=False)
 
 
 class Supposed(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +76,7 @@ class Policies:
 
     def __init__(self, policies: Iterable[Policy] = ()) -> None:
         self.all = tuple(policies)
+        self._none = Standing(Heard(), (), asked=False)
         self._index: dict[tuple[str, ...], list[int]] = {}
         self._found: dict[tuple[str, str], tuple[Principal, Standing]] = {}
         for rank, policy in enumerate(self.all):
@@ -64,7 +90,7 @@ class Policies:
         """The policies for this caller and operation. There are no more answers to remember than there are keys and
         operations."""
         if not self.all:
-            return NOBODY
+            return self._none
         found = self._found.get((principal.name, operation))
         if found is None or found[0] is not principal:  # a scenario may give a caller of that name other tags
             found = self._found[principal.name, operation] = principal, self._find(principal, operation)
@@ -76,7 +102,7 @@ class Policies:
         ranks = sorted({rank for handle in handles for rank in self._index.get(handle, ())})
         for_it = [policy for policy in map(self.all.__getitem__, ranks) if not stranger(policy, principal, operation)]
         return Standing(
-            tuple(policy for policy in for_it if not policy.shadow),
+            Heard(policy for policy in for_it if not policy.shadow),
             tuple(policy for policy in for_it if policy.shadow),
             any(policy.conditions for policy in for_it),
         )
@@ -109,7 +135,8 @@ def stranger(policy: Policy, principal: Principal, operation: str) -> str:
 
 def holding(policies: Sequence[Policy], subject: Subject) -> tuple[Policy, ...]:
     """Those whose conditions about the request hold too."""
-    return tuple(policy for policy in policies if not unmet(policy, subject))
+    found = tuple(policy for policy in policies if not unmet(policy, subject))
+    return policies.some(found) if isinstance(policies, Heard) else found
 
 
 def unmet(policy: Policy, subject: Subject) -> str:

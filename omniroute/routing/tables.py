@@ -302,12 +302,13 @@ Unmet = Callable[[Any], str]
 
 
 class Rule(Table, frozen=True):
-    """A rule of a policy: one of `refuse`, `route`, `prefer` and `orders`. `says` tells it in words, `place` where it
+    """A rule of a policy: one of `refuse` (`timed` where that depends on the time), `route`, `prefer` and `orders`. `says` tells it in words, `place` where it
     stands (`file:line:col`)."""
 
     kind: str
     says: str = ""
     place: str = ""
+    timed: bool = False
     refuse: Refuse | None = None
     route: str = ""
     prefer: tuple[str, ...] = ()
@@ -318,11 +319,12 @@ class Policy(Table, frozen=True):
     """A compiled policy. `keys`, `tags` and `operations` are about the caller, `conditions` about the request;
     `concerns` is about the name that was asked for and the target that would serve: one of them is enough, so that no
     alias leads around it. What its rules say is gathered by when it is asked for: `refuse`, `route`, `prefer`,
-    `orders`. A policy in the `shadow` is only told about."""
+    `orders`. What a `timed` one refuses depends on the time. A policy in the `shadow` is only told about."""
 
     name: str
     concerns: Callable[[str, str], bool]
     rules: tuple[Rule, ...]
+    timed: bool = False
     shadow: bool = False
     place: str = ""
     keys: frozenset[str] = frozenset()

@@ -192,8 +192,13 @@ class MemoryBudgets:
     def _find(self, budget: Budget, now: float) -> Account | None:
         """The account of the moment's period. A clock that is set back beyond what is remembered opens no fresh one:
         the oldest there is counts for it."""
-        oldest: Account | None = None
-        for account in reversed(self._accounts.get(budget.name, ())):
+        accounts = self._accounts.get(budget.name)
+        if not accounts:
+            return None
+        latest, oldest = accounts[-1], None
+        if latest.budget is budget and latest.span.start <= now < latest.span.end:  # as it nearly always is
+            return latest
+        for account in reversed(accounts):
             if account.budget is not budget and not same_periods(account.budget, budget):
                 continue
             if account.span.start <= now < account.span.end:

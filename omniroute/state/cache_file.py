@@ -1,9 +1,9 @@
 """A cache that outlives its process: in memory, with a table of the run-time database behind it.
 
-Requests see the memory alone. What changes there is noted, and one thread writes it down every half a second, the last
-word on each key only; a new process reads the table once, before its first request. So the file is never asked and never
-waited for, and a gateway whose file is deleted, full or damaged behaves as any other: it only begins empty the next
-time.
+Requests see the memory alone. What changes there is noted, and one thread writes it down every few seconds, the last
+word on each name only: what had to go meanwhile never comes to the disk, and only of the rest is it worked out what it
+says. A new process reads the table once, before its first request. So the file is never asked and never waited for, and
+a gateway whose file is deleted, full or damaged behaves as any other: it only begins empty the next time.
 """
 
 from __future__ import annotations
@@ -12,19 +12,27 @@ import asyncio
 import logging
 import sqlite3
 import threading
+from collections import deque
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniroute.state.cache import Entry, MemoryCache
+from omniroute.state.cache import Entry, Item, MemoryCache, Written
 from omniroute.state.sqlite import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from omniroute.state.base import Keeping
 
 log = logging.getLogger(__name__)
-GATHER = 0.5
-"""Seconds that the writer lets changes gather."""
+GATHER = 10.0
+"""Seconds that the writer lets changes gather: what goes again within them is not worth a row."""
+BREATH = 0.001
+"""Seconds between two items that the writer looks into, so that the event loop never waits for more than one of them."""
+OUTLINE = 4
+DIGEST = 32
+"""Bytes of a row's key: the outline, then the digest of everything that shapes the answer."""
 _PUT = "INSERT INTO cache (key, value, ends) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value, ends = excluded.ends"
 _DELETE = "DELETE FROM cache WHERE key = ?"
 _EXPIRE = "DELETE FROM cache WHERE ends <= ?"
@@ -39,6 +47,8 @@ class SqliteCache(Writer):
         self._memory = MemoryCache()
         self._gather = gather
         self._changes: dict[bytes, Entry | None] = {}
+        self._rows: dict[bytes, bytes] = {}  # the key of a row, by the name of what is in it
+        self._known: deque[tuple[bytes, Item, Item]] = deque()
         self._now = 0.0
         self._lock = threading.Lock()
         self._work = threading.Event()
@@ -51,24 +61,40 @@ class SqliteCache(Writer):
     def __len__(self) -> int:
         return len(self._memory)
 
-    def get(self, key: bytes, now: float) -> bytes | None:
-        return self._memory.get(key, now)
+    def get(self, name: bytes, now: float) -> Entry | None:
+        return self._memory.get(name, now)
 
-    def put(self, key: bytes, value: bytes, now: float, keeping: Keeping) -> None:
-        entry = Entry(key, value, now + keeping.ttl)
+    def put(self, name: bytes, item: Item, now: float, keeping: Keeping) -> None:
+        while self._known:
+            self._memory.replace(*self._known.popleft())
+        entry = Entry(name, item, now + keeping.ttl)
         gone = self._memory.take([entry], now, keeping)
-        self._note({key: entry} | dict.fromkeys(gone), now)
+        with self._lock:
+            self._changes[name] = entry
+            self._forget(gone)
+            self._now = now
+        if not self._work.is_set():
+            self._work.set()
 
-    def named(self, name: bytes) -> bytes | None:
-        return self._memory.named(name)
+    def drop(self, name: bytes) -> None:
+        self._memory.drop(name)
+        with self._lock:
+            self._forget([name])
 
-    def name(self, name: bytes, key: bytes, keeping: Keeping) -> None:
-        self._memory.name(name, key, keeping)
+    def find(self, outline: bytes, key: Callable[[], bytes | None], now: float) -> Entry | None:
+        return self._memory.find(outline, key, now)
+
+    def name(self, name: bytes, other: bytes, keeping: Keeping) -> None:
+        self._memory.name(name, other, keeping)
 
     async def warm(self, now: float, keeping: Keeping) -> None:
         entries = await asyncio.to_thread(self._read, now)
-        gone = self._memory.take(entries, now, keeping)
-        self._note(dict.fromkeys(gone), now)
+        self._rows.update((entry.name, entry.name) for entry in entries)
+        gone = self._memory.take((entry for entry in entries if entry.item.outline), now, keeping)
+        with self._lock:
+            self._forget(gone + [entry.name for entry in entries if not entry.item.outline])
+            self._now = now
+        self._work.set()
 
     def close(self, timeout: float = 5.0) -> None:
         self._closing = True
@@ -76,15 +102,15 @@ class SqliteCache(Writer):
         self._work.set()
         self._thread.join(timeout)
 
-    def _note(self, changes: dict[bytes, Entry | None], now: float) -> None:
-        with self._lock:
-            self._changes |= changes
-            self._now = now
-        self._work.set()
+    def _forget(self, names: list[bytes]) -> None:
+        """Notes what is gone. What was waiting to be written needs no word more, unless it has been written before."""
+        for name in names:
+            if self._changes.pop(name, None) is None or name in self._rows:
+                self._changes[name] = None
 
     def _read(self, now: float) -> list[Entry]:
         """What is in the table, what ends first first; nothing where it cannot be read, for it holds nothing that
-        cannot be made again."""
+        cannot be made again. What an earlier version has written has no outline."""
         if not self._path.exists():
             return []
         try:
@@ -93,7 +119,7 @@ class SqliteCache(Writer):
                 connection.execute("PRAGMA trusted_schema = OFF")
                 if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'cache'").fetchone():
                     return []
-                return [Entry(*row) for row in connection.execute(_READ, (now,))]
+                return [_entry(*row) for row in connection.execute(_READ, (now,))]
         except sqlite3.Error as error:
             log.warning("the cache begins empty, for its file cannot be read: %s", error)
             return []
@@ -116,11 +142,13 @@ class SqliteCache(Writer):
             now = self._now
         if not changes:
             return
+        gone = [key for name, entry in changes.items() if entry is None and (key := self._rows.pop(name, None))]
+        rows = [row for entry in changes.values() if entry is not None and (row := self._row(entry))]
         try:
             connection = self._connect()
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(_DELETE, [(key,) for key, entry in changes.items() if entry is None])
-            connection.executemany(_PUT, [entry for entry in changes.values() if entry is not None])
+            connection.executemany(_DELETE, [(key,) for key in gone])
+            connection.executemany(_PUT, rows)
             connection.execute(_EXPIRE, (now,))
             connection.execute("COMMIT")
             self._failing = ""
@@ -129,3 +157,21 @@ class SqliteCache(Writer):
                 log.warning("the cache is in memory only, for its file cannot be written: %s", reason)
             self._failing = reason
             self._disconnect()
+
+    def _row(self, entry: Entry) -> tuple[bytes, bytes, float] | None:
+        """The entry as a row; None where it is not worth one. What has been found out about it now is known for good."""
+        name, item, ends = entry
+        key, value = item.key(), item.value()
+        if not isinstance(item, Written):
+            self._hurry.wait(BREATH)
+        if key is None or value is None:
+            return None
+        if not isinstance(item, Written):
+            self._known.append((name, item, Written(item.outline, key, value)))
+        self._rows[name] = item.outline + key
+        return item.outline + key, value, ends
+
+
+def _entry(key: bytes, value: bytes, ends: float) -> Entry:
+    outline = key[:OUTLINE] if len(key) == OUTLINE + DIGEST else b""
+    return Entry(key, Written(outline, key[OUTLINE:], value), ends)

@@ -99,9 +99,11 @@ class Counter(msgspec.Struct):
         if passed <= 0:
             return
         if self.requests and limit.requests is not None:
-            self.requests = max(0, self.requests - passed * limit.requests.amount)
+            left = self.requests - passed * limit.requests.amount
+            self.requests = max(0, left)
         if self.tokens and limit.tokens is not None:
-            self.tokens = max(0, self.tokens - passed * limit.tokens.amount)
+            left = self.tokens - passed * limit.tokens.amount
+            self.tokens = max(0, left)
 
     def _redefine(self, limit: Limit) -> None:
         """A reload keeps what was used, as so many requests and tokens, up to a full bucket of the new size."""
@@ -192,15 +194,18 @@ class MemoryLimits:
             refusal = counter.refusal(charge.tokens)
             if refusal is not None and (denied is None or refusal[1] > denied.wait):
                 denied = Denied(limit, charge.subject, *refusal)
-            rate = limit.tokens  # one that may take more than there ever is goes when all is there, and owes the rest
-            taken.append((charge, counter, 0 if rate is None else min(charge.tokens, rate.amount)))
+            reserved, rate = 0, limit.tokens
+            if rate is not None:  # one that may take more than there ever is goes when all is there, and owes the rest
+                reserved = min(rate.amount, charge.tokens)
+            taken.append((charge, counter, reserved))
         if denied is not None:
             return denied
         for charge, counter, reserved in taken:
             rate = charge.limit.requests
             if rate is not None:
                 counter.requests += rate.period
-            counter.reserved += reserved
+            if reserved:
+                counter.reserved += reserved
             counter.under_way += 1
         return Lease(taken)
 
@@ -228,19 +233,29 @@ class MemoryLimits:
 
     def tightest(self, lease: Lease, now: float) -> list[Standing]:
         moment = round(now * SECOND)
-        tight: dict[Measure, tuple[int, Charge, Rate, int]] = {}
+        requests: Tight | None = None
+        tokens: Tight | None = None
         for charge, counter, _ in lease.taken:
             limit = counter.limit
-            counter.advance(limit, moment)
-            if limit.requests is not None:
-                _tighten(tight, "requests", charge, limit.requests, counter.requests)
-            if limit.tokens is not None:
-                used = counter.tokens + counter.reserved * limit.tokens.period
-                _tighten(tight, "tokens", charge, limit.tokens, used)
-        return [
-            Standing(charge.limit.name, charge.subject, measure, rate.amount, left, used / rate.amount / SECOND)
-            for measure, (left, charge, rate, used) in tight.items()
-        ]
+            rate = limit.requests
+            if rate is not None:
+                counter.advance(limit, moment)
+                left = (rate.capacity - counter.requests) // rate.period
+                if requests is None or left < requests[0]:
+                    requests = left, charge, rate, counter.requests
+            rate = limit.tokens
+            if rate is not None:
+                counter.advance(limit, moment)
+                used = counter.tokens + counter.reserved * rate.period
+                left = (rate.capacity - used) // rate.period
+                if tokens is None or left < tokens[0]:
+                    tokens = left, charge, rate, used
+        found = []
+        if requests is not None:
+            found.append(_standing("requests", *requests))
+        if tokens is not None:
+            found.append(_standing("tokens", *tokens))
+        return found
 
     def stand(self, charges: Sequence[Charge], now: float) -> list[Standing]:
         moment = round(now * SECOND)
@@ -271,9 +286,10 @@ class MemoryLimits:
         if counter is None:
             self._forget(subjects, moment)
             counter = subjects[subject] = Counter(limit, moment)
-        else:
+            return counter
+        if len(subjects) > 1:
             subjects.move_to_end(subject)
-            counter.advance(limit, moment)
+        counter.advance(limit, moment)
         return counter
 
     def _forget(self, subjects: OrderedDict[str, Counter], moment: int) -> None:
@@ -287,13 +303,13 @@ class MemoryLimits:
                 del subjects[subject]
 
 
-def _tighten(
-    tight: dict[Measure, tuple[int, Charge, Rate, int]], measure: Measure, charge: Charge, rate: Rate, used: int
-) -> None:
-    left = (rate.capacity - used) // rate.period if used < rate.capacity else 0
-    there = tight.get(measure)
-    if there is None or left < there[0]:
-        tight[measure] = left, charge, rate, used
+Tight = tuple[int, Charge, Rate, int]
+"""What is left of a measure, below 0 where more was taken; for whom, of which rate, and the level of its bucket."""
+
+
+def _standing(measure: Measure, left: int, charge: Charge, rate: Rate, used: int) -> Standing:
+    amount = rate.amount
+    return Standing(charge.limit.name, charge.subject, measure, amount, max(0, left), used / amount / SECOND)
 
 
 def _all_standings(subject: str, counter: Counter) -> Iterator[Standing]:

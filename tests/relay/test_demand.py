@@ -15,7 +15,8 @@ from support.tables import target
 from omniroute.catalog import Model, Price, ceiling, cost, load
 from omniroute.catalog.price import Tier, drawn
 from omniroute.formats import CLIENTS
-from omniroute.relay.demand import AROUND, LONGEST_CONTEXT, SAID, USUAL_ANSWER, USUAL_PROMPT, Demand, _asked
+from omniroute.relay.demand import AROUND, SAID, USUAL_ANSWER, USUAL_PROMPT, Demand, _asked
+from omniroute.routing.ruling import LONGEST_CONTEXT, bounds
 from omniroute.routing.tables import Target
 
 
@@ -36,12 +37,16 @@ SAY = [{"role": "user", "parts": [{"text": "Hi"}]}]
 HI = {"messages": [{"role": "user", "content": "Hi"}]}
 
 
+def most(asked: Demand, *targets: Target) -> tuple[Decimal, str]:
+    return asked.most(bounds((target, None) for target in targets))
+
+
 def prompt(asked: Demand, **facts: Any) -> int:
-    return int(asked.most([model(UNIT, **facts)], (), "m")[0])
+    return int(most(asked, model(UNIT, **facts))[0])
 
 
 def written(asked: Demand, **facts: Any) -> int:
-    return int(asked.most([model(ANSWER, **facts)], (), "m")[0])
+    return int(most(asked, model(ANSWER, **facts))[0])
 
 
 @pytest.mark.parametrize(
@@ -99,14 +104,14 @@ def test_what_points_outside_of_the_body_may_be_as_much_as_the_model_takes(part:
 def test_a_model_with_a_price_for_long_prompts_takes_them_whatever_is_listed() -> None:
     asked = demand({"messages": [{"role": "user", "content": "x" * 300_000}]})
     long = Price(input=Decimal(1), output=Decimal(0), tiers=(Tier(above=200_000, input=Decimal(1_000_000)),))
-    assert asked.most([model(long, context=200_000)], (), "m")[0] == asked.bytes + AROUND
+    assert most(asked, model(long, context=200_000))[0] == asked.bytes + AROUND
 
 
 def test_the_dearest_target_counts_and_one_without_a_price_is_named() -> None:
     cheap, dear, unknown = model(Price(input=Decimal(1), output=Decimal(1))), model(UNIT), model(None)
     asked = demand(HI | {"max_tokens": 5})
-    assert asked.most([cheap, dear], (), "m") == asked.most([dear], (), "m")
-    assert asked.most([cheap, unknown], (), "m")[1] == "p/m"
+    assert most(asked, cheap, dear) == most(asked, dear)
+    assert most(asked, cheap, unknown)[1] == "p/m"
 
 
 def test_limits_reserve_what_is_likely() -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from support import tables
 
+from omniroute.errors import BadRequest
 from omniroute.formats import CLIENTS
 from omniroute.formats.fold import Message
 from omniroute.formats.ir import Opaque, Raw, Refusal, Text, Thinking, ToolCall
@@ -189,3 +190,52 @@ def test_a_target_is_found_however_deep_its_combo():
     assert found is not None
     assert found.id == "b/m"
     assert cacheable.target_of(route, "c/m") is None
+
+
+TEXTS = [
+    'How far is "Orléans" from Paris?\n\tIn kilometres, and/or miles.',
+    "Als wär’s ein Stück von mir, sagt er \\o/",
+]
+
+
+def written(texts, **how):
+    said = [{"role": "user", "content": text} for text in texts]
+    return json.dumps({"model": "m", "messages": said, "max_tokens": 12}, **how).encode()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        written(TEXTS, indent=30),
+        written(TEXTS, ensure_ascii=False),
+        written(TEXTS, ensure_ascii=False, separators=(",", ":")),
+        written(TEXTS).replace(b"/", b"\\/"),
+        json.dumps({"contents": [{"parts": [{"text": text}], "role": "user"} for text in TEXTS]}).encode(),
+        json.dumps({"input": [{"content": [{"type": "input_text", "text": text}]} for text in TEXTS]}).encode(),
+    ],
+    ids=["indented", "unescaped", "dense", "slashes", "gemini", "responses"],
+)
+def test_an_outline_is_the_same_however_a_request_is_written(other):
+    assert cacheable.outline(b"around", other) == cacheable.outline(b"around", written(TEXTS))
+
+
+def test_another_text_or_another_caller_has_another_outline():
+    outlines = {
+        cacheable.outline(b"around", written(TEXTS)),
+        cacheable.outline(b"elsewhere", written(TEXTS)),
+        cacheable.outline(b"around", written([*TEXTS, "And how far is it from there to Lyon?"])),
+        cacheable.outline(b"around", written(["How near is it, then, all in all, to Paris?"])),
+    }
+    assert len(outlines) == 4
+    assert all(len(outline) == 4 for outline in outlines)
+
+
+@pytest.mark.parametrize("spoken", ["openai_chat", "anthropic"])
+@pytest.mark.parametrize("name", sorted(cacheable.PLAIN - {"temperature", "model", "messages"}))
+def test_nothing_that_is_plain_keeps_an_answer_from_being_given_again(spoken, name):
+    for value in (1, 2, "x", ["x"], {"x": "y"}, True):
+        try:
+            asked = chat(spoken, **{"max_tokens": 9, name: value})
+        except BadRequest:
+            continue
+        assert cacheable.why_not(asked) == ""
