@@ -21,11 +21,10 @@ import msgspec
 
 from omniroute.state import requests, rollups
 from omniroute.state.base import LedgerHealth, Totals, UsageRow
-from omniroute.state.database import RETRY, Scribe, Writer, reading
+from omniroute.state.database import RETRY, Scribe, reading
 from omniroute.state.migrations import VERSION
 from omniroute.state.usage import Dimension, Filter, Group, Page, Search, Timing
 
-__all__ = ("SqliteLedger", "Writer")
 log = logging.getLogger(__name__)
 
 CAPACITY = 100_000

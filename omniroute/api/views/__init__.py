@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omniroute.api.views import conversations, models, rate_limits, request_logs, telemetry, usage
+from omniroute.api.views import caches, conversations, models, rate_limits, request_logs, telemetry, usage
 
 ENDPOINTS = (
     *usage.ENDPOINTS,
@@ -11,4 +11,5 @@ ENDPOINTS = (
     *conversations.ENDPOINTS,
     *rate_limits.ENDPOINTS,
     *models.ENDPOINTS,
+    *caches.ENDPOINTS,
 )
