@@ -126,7 +126,7 @@ async def _answer(plane: Plane, path: _Path, request: Request, receive: Receive)
     if path.guarded:
         if scope["method"] not in READS:
             access.check_origin(request)
-        visitor = access.identify(plane, request)
+        visitor = access.identify(plane, request, row)
         access.authorize(visitor, row.access, request)
     body = await _read(scope, receive, row)
     return await row.serve(plane, msgspec.structs.replace(request, visitor=visitor, body=body))

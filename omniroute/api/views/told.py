@@ -12,7 +12,7 @@ import msgspec
 from omniroute.api import times
 from omniroute.state.usage import DIMENSIONS, Dimension, Filter, Group, Sums
 
-Usd = Annotated[Decimal, msgspec.Meta(extra_json_schema={"type": "number", "format": "decimal"})]
+Usd = Decimal
 """A number of as many digits as it has: to the last one, it is the sum of the rows."""
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 ANONYMOUS = "anonymous"
