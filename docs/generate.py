@@ -38,6 +38,10 @@ ENVIRONMENT = {
         "INITIAL_PASSWORD",
         "The administrator's password as long as there is no `auth.password_hash`.",
     ),
+    "secret_key": (
+        "OMNIROUTE_SECRET_KEY",
+        "Seals the secrets that are kept in `server.data_dir` (AES-256-GCM); without it only the mode of the file guards them.",
+    ),
     "log_level": ("OMNIROUTE_LOG_LEVEL", "`DEBUG`, `INFO`, `WARNING` or `ERROR`; else `INFO`."),
 }
 WORDS = {
@@ -56,6 +60,7 @@ WORDS = {
     words.TimeOfDay: "time of the day, `09:30`",
     words.Day: "day",
     words.SecretRef: "secret reference",
+    words.ClientId: "text or reference",
     words.PasswordHash: "hash or secret reference",
     words.Address: "address",
     words.Network: "address or network",
@@ -81,8 +86,8 @@ Everything that a file may say, with type, default and meaning. `config/omnirout
 
 - A **duration** has a unit: `500ms`, `30s`, `5m`, `12h`, `1d`. A **size** too: `64KiB`, `20MiB`. A **day** is
   `2027-06-30`, and UTC. Prices are USD per million tokens.
-- A **secret reference** is `${env:NAME}` or `${file:/path}` and nothing else: a value that stands in the file is an
-  error. An **address** is `http://…` or `https://…`, or such a reference.
+- A **secret reference** is `${env:NAME}`, `${file:/path}`, or `${secret:NAME}` for one that was handed to the gateway
+  through `/api`, which keeps it in `server.data_dir`; a value that stands in the file is an error. An **address** is `http://…` or `https://…`, or such a reference.
 - Optional means absent, never null; an unknown key is an error. Only `true`, `false` and plain decimal numbers are
   anything but text: `on`, `yes`, `012` and `22:22` are what they look like.
 - A saved change counts from the next request on, without a restart; only `host`, `port`, `data_dir` and
@@ -239,8 +244,9 @@ REMEDIES = {
     "OR230": "Take a name that is in the files; a connection is `provider.connection`.",
     "OR240": "Take the name of a key under `keys`.",
     "OR290": "Correct the name, or add what it names.",
+    "OR291": "Correct the name, or add what it names.",
     "OR301": "Rename one of them; callers would never reach the alias.",
-    "OR302": "Add a connection with an `api_key`.",
+    "OR302": "Give the connection its `api_key`, by reference.",
     "OR303": "Make another key: `omniroute key new`.",
     "OR304": "Take a day that exists.",
     "OR305": "Set what is named, all of it, or listen on `127.0.0.1`. `omniroute serve --insecure` starts all the same, "
@@ -270,7 +276,11 @@ REMEDIES = {
     "OR352": "Write it in the syntax of RE2 without anchors, look-around and back-references; what redacts answers has "
     "to have an end, because that much of a stream is held back.",
     "OR353": "Name a pattern, or give an expression of your own.",
+    "OR360": "Send a key, or say under the provider's `oauth` how one signs in there; [oauth.md](oauth.md) shows it.",
+    "OR361": "Add the address; the provider's documentation has it, often as its authorization server metadata.",
+    "OR362": "Make two connections of it, one for the key and one for the sign-in.",
     "OR390": "Correct the value: as it stands, the request could not be made.",
+    "OR391": "Say who is asked and what is expected of the answer, in words that can be used.",
     "OR401": "Delete it or rename it: something else always comes first.",
     "OR402": "Delete it: what stands before it is always taken.",
     "OR403": "Delete the key, or extend it.",
@@ -278,6 +288,7 @@ REMEDIES = {
     "OR405": "Check the spelling. If the model is newer than the catalogue, describe it under the provider's `models`.",
     "OR406": "Correct the pattern or delete it: as it stands, it allows or denies nothing.",
     "OR408": "Delete it, or correct its name.",
+    "OR409": "Add a connection with an `api_key`, or delete the provider. Until then whoever asks for its models is refused.",
     "OR420": "Make the wait shorter than `timeouts.total`, or leave it: the deadline ends the wait.",
     "OR421": "Name it where it is to hold, or delete it.",
     "OR430": "Delete it: the wider one has all of its addresses.",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import groupby
@@ -38,20 +38,27 @@ from omniroute.errors import ConfigError, Problem, Unavailable
 from omniroute.formats import tokens
 from omniroute.relay.asgi import Application, Receive, Scope, Send
 from omniroute.relay.ingress import ENDPOINTS, Gate, in_client_shape
+from omniroute.relay.inside import Inside
 from omniroute.routing import spending
 from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
 from omniroute.secret import Secret
+from omniroute.services.bench import Bench
 from omniroute.services.clients.settings import Clients, Place
+from omniroute.services.drafts import Drafts
+from omniroute.services.evals.evals import Evals
 from omniroute.services.forge import Forge
+from omniroute.services.oauth import SignIns
 from omniroute.services.sync import Sync
+from omniroute.services.tokens import Tokens
 from omniroute.state import audit_key
 from omniroute.state.audit import Entry, Outcome, Via
 from omniroute.state.audit_file import SqliteAudit
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
+from omniroute.state.evals import SqliteEvals
 from omniroute.state.idempotency import MemoryIdempotency
 from omniroute.state.likeness import MemoryLikeness
 from omniroute.state.limits import MemoryLimits
@@ -66,7 +73,9 @@ from omniroute.upstream.fallback import Fallback
 from omniroute.upstream.git import GitRemote
 from omniroute.upstream.image import Fetcher
 from omniroute.upstream.instance import InstanceRemote
+from omniroute.upstream.oauth import AuthorizationServers
 from omniroute.upstream.remote import Remote
+from omniroute.upstream.transport import Transport
 from omniroute.upstream.wire import Wire
 
 log = logging.getLogger("omniroute")
@@ -91,6 +100,7 @@ class Service:
         self._bound: str | None = None
         clock = Clock()
         self.bundle = self._read()
+        self.vault = secrets.vault_of(self.bundle)
         self._started = self.bundle.spec.server
         self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
@@ -106,15 +116,23 @@ class Service:
             cache=SqliteCache(database),
             likeness=MemoryLikeness(),
             idempotency=MemoryIdempotency(),
+            evals=SqliteEvals(database),
             ledger=SqliteLedger(database),
             audit=SqliteAudit(database, database.with_name(audit_key.NAME)),
             clock=clock,
             random=random.Random(),
         )
         tls = tls_context()
-        self.client = Client({"httptools": Wire(tls=tls), "httpx": Fallback(tls=tls), "demo": Demo()}, Fetcher(tls=tls))
+        wire = Wire(tls=tls)
+        servers = AuthorizationServers(wire, clock.now)
+        self.sign_ins = SignIns(servers, Tokens(self.vault, servers, clock, self.state.breakers.clear), clock)
+        transports: dict[str, Transport] = {"httptools": wire, "httpx": Fallback(tls=tls), "demo": Demo()}
+        self.client = Client(transports, Fetcher(tls=tls), self.sign_ins.tokens)
         self.gate = Gate(self.live, self.state, self.client)
         self.clients = Clients(self._home, database.parent / "cli-tools", clock.now)
+        self.ask = Inside(self.live, self.state, self.client)
+        self.bench = Bench(self.live, lambda: self.bundle, self.catalog, self.client, self.ask, tls, clock)
+        self.evals = Evals(self.live, lambda: self.bundle.spec, self.ask, self.state.evals, clock)
         self.draining = False
         self.first_password = FirstPassword(overrides.initial_password)
         self._asking: set[asyncio.Task[None]] = set()
@@ -126,13 +144,14 @@ class Service:
         )
         self.exchange = Files(lambda: self.bundle, self._try, self.reload, self._reloading)
         self.sync = Sync(self.exchange, self._remote, database.parent / "sync" / "base", clock.now)
+        self.drafts = Drafts(self.path, lambda: self.bundle, self._read, self._next)
 
     def _read(self, *, known: Sequence[Document] = (), instead: Mapping[Path, Document] = _NOTHING) -> Bundle:
         read = bundle.read(self.path, self.catalog, insecure=True, known=known, instead=instead)
         return overridden(read, self.overrides, self._bound)
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
-        return compile_gateway(read, self.catalog, generation=generation, now=now)
+        return compile_gateway(read, self.catalog, generation=generation, now=now, vault=self.vault)
 
     def _try(self, main: Path) -> None:
         """Raises ConfigError where the files that this one leads to make no gateway."""
@@ -156,7 +175,7 @@ class Service:
         reference = self.bundle.spec.sync.token
         if reference is None:
             return None
-        resolver = secrets.Resolver(self.bundle)
+        resolver = secrets.Resolver(self.bundle, vault=self.vault)
         token = resolver.secret(reference, ("sync", "token"))
         resolver.check()
         return token
@@ -183,6 +202,10 @@ class Service:
             spec = msgspec.structs.replace(spec, auth=msgspec.structs.replace(spec.auth, password_hash=_LEFT_OUT))
         described: Mapping[str, Any] = msgspec.to_builtins(spec)
         return described
+
+    @property
+    def has_password(self) -> bool:
+        return self.live.current.access.password_hash is not None or not self.first_password.made_up
 
     def password_hash(self) -> str | None:
         """The argon2 hash of the administrator's password: the file's, or that of this process's first password."""
@@ -320,6 +343,7 @@ class Service:
         caching = self.live.current.cache
         if caching is not None:
             await self.state.cache.warm(self.state.clock.now(), caching.exact)
+        await self.evals.recover()
         by_file = partial(self.reload_unasked, "file", "file")
         watching = asyncio.create_task(watch.watch(self._watched, by_file))
         looking = asyncio.create_task(self._look_at_audit())
@@ -327,19 +351,36 @@ class Service:
             yield
         finally:
             self.draining = True
-            for task in (watching, looking, *self._asking):
+            for task in (watching, looking):
                 task.cancel()
             for task in (watching, looking):
                 with suppress(asyncio.CancelledError):
                     await task
-            await self.gate.settled(SETTLING)
-            await self.client.close()
-            await asyncio.to_thread(self.state.cache.close)
             await self._note("process.stop", "process", "omniroute")
-            if not await asyncio.to_thread(self.state.audit.close):
-                log.error("some entries of the audit log could not be written: %s", self.state.audit.health())
-            if not await asyncio.to_thread(self.state.ledger.close):
-                log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())
+            await self._close()
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[None]:
+        """For a command that asks the engine and ends, perhaps beside a server of the same files: it knows what is
+        spent, and writes down what is owed; it watches nothing and says nothing of what others left over."""
+        await self._restore(None, self.live.current)
+        try:
+            yield
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        for task in self._asking:
+            task.cancel()
+        await self.evals.close()
+        await self.gate.settled(SETTLING)
+        await self.sign_ins.tokens.close()
+        await self.client.close()
+        await asyncio.to_thread(self.state.cache.close)
+        if not await asyncio.to_thread(self.state.audit.close):
+            log.error("some entries of the audit log could not be written: %s", self.state.audit.health())
+        if not await asyncio.to_thread(self.state.ledger.close):
+            log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())
 
     def app(self) -> Application:
         """The ASGI application of both planes."""
@@ -367,11 +408,11 @@ def _shortcut(router: Application, clients: Mapping[str, Application], mounted: 
     model is below one that takes all of them."""
     mounts = tuple((f"{path}/", clients[path]) for path in mounted)
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    def application(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         path = scope["path"] if scope["type"] == "http" else ""
         client = clients.get(path)
         if client is None:
             client = next((below for prefix, below in mounts if path.startswith(prefix)), router)
-        await client(scope, receive, send)
+        return client(scope, receive, send)
 
     return application

@@ -1,16 +1,15 @@
 """The command line: one function a verb.
 
-Exit codes: 0 fine, 1 the configuration has errors, a scenario fails or the audit log is broken, 2 wrong usage, 3 warnings
-under `--strict`, 78 (EX_CONFIG) refused to start. Imports stand inside the verbs because `validate` in CI must not pay for a web server.
+Exit codes: 0 fine, 1 the configuration has errors, a scenario or an eval fails or the audit log is broken, 2 wrong usage,
+3 warnings under `--strict`, 78 (EX_CONFIG) refused to start. Imports stand inside the verbs because `validate` in CI must
+not pay for a web server.
 """
 
 from __future__ import annotations
 
 import argparse
-import secrets
 import sys
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 DEFAULT_CONFIG = "config/omniroute.yaml"
 FINE, ERRORS, USAGE, WARNINGS, REFUSED = 0, 1, 2, 3, 78
-KEY_PREFIX = "sk-omni-"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -114,13 +112,13 @@ def init(arguments: argparse.Namespace) -> int:
 
 def key_new(arguments: argparse.Namespace) -> int:
     """Makes a client key: the key once, and the block for the file, which holds only its digest."""
+    from omniroute.config import key as keys
     from omniroute.config.spec.words import is_name
 
     if not is_name(arguments.name):
         print(f"{arguments.name!r} is no name for a key: letters, digits, `-`, `_` and `.`", file=sys.stderr)
         return USAGE
-    key = KEY_PREFIX + secrets.token_urlsafe(32)
-    digest = f"sha256:{sha256(key.encode()).hexdigest()}"
+    key, digest = keys.new()
     if arguments.json:
         _print_json({"name": arguments.name, "key": key, "digest": digest})
         return FINE
@@ -266,6 +264,45 @@ def audit_verify(arguments: argparse.Namespace) -> int:
     return FINE if verdict.ok else ERRORS
 
 
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Runs suites of evals through the engine, as a server would, and says what became of each case."""
+    import asyncio
+
+    from omniroute.app import Service
+    from omniroute.config.overrides import Overrides
+    from omniroute.errors import CallError, ConfigError
+    from omniroute.services.evals import shown
+
+    async def all_of(service: Service) -> int:
+        passed = True
+        async with service.beside():
+            for name in arguments.suites or service.bundle.spec.evals:
+                run = await service.evals.start(name, arguments.target)
+                async for row, case in run.watch():
+                    if case is not None and not arguments.json:
+                        print(shown.case(row, case))
+                seen = await service.evals.see(run.row.id)
+                passed = passed and seen.run.passed == seen.run.total
+                if arguments.json:
+                    _print_json(seen)
+                else:
+                    print(shown.summary(seen))
+        return FINE if passed else ERRORS
+
+    try:
+        service = Service(_path(arguments), Overrides(insecure=True))
+        if not service.bundle.spec.evals:
+            print("there are no evals", file=sys.stderr)
+            return USAGE
+        return asyncio.run(all_of(service))
+    except ConfigError as error:
+        _report(error.problems, arguments)
+        return ERRORS
+    except CallError as error:
+        print(error.fault.message, file=sys.stderr)
+        return USAGE
+
+
 def _path(arguments: argparse.Namespace) -> Path:
     """The main file: what was asked for, else what the environment says, else the usual place."""
     from omniroute.config.secrets import environment
@@ -338,6 +375,12 @@ def _parser() -> argparse.ArgumentParser:
         "--run", dest="run_only", metavar="NAME", default="", help="only those whose name has this in it"
     )
     command.add_argument("--junit", type=Path, metavar="FILE", help="also write the results as JUnit XML")
+    command.add_argument("--json", action="store_true")
+
+    command = _verb(verbs, evaluate, "eval", "put evals to models", "omniroute eval smoke --target openai/gpt-5-mini")
+    _config(command)
+    command.add_argument("suites", nargs="*", metavar="SUITE", help="only these")
+    command.add_argument("--target", default="", metavar="MODEL", help="put all cases to this model")
     command.add_argument("--json", action="store_true")
 
     what = verbs.add_parser("explain", help="why a request goes where it goes").add_subparsers(

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
 
 BODILESS = frozenset({204, 304})
-_END = b"\r\n"
 
 
 class Cycle(RequestResponseCycle):
@@ -42,31 +41,26 @@ class Cycle(RequestResponseCycle):
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         if self.response_started:
             raise RuntimeError("An answer has one head.")
-        pieces = [STATUS_LINE[status]]
-        lines = 1
-        closing = False
-        for name, value in (*self.default_headers, *headers):
-            pieces += (name, b": ", value, _END)
-            lines += 1
-            if name == b"content-length":
-                self.chunked_encoding = False
-                self.expected_content_length = int(value)
-            elif name == b"connection" and b"close" in value.lower():
-                self.keep_alive = False
-                closing = True
-        if not self.keep_alive and not closing:
-            pieces.append(b"connection: close\r\n")
-            lines += 1
+        pairs = [*self.default_headers, *headers]
+        named = dict(pairs)
+        length = named.get(b"content-length")
+        if length is not None:
+            self.chunked_encoding = False
+            self.expected_content_length = int(length)
+        if b"close" in named.get(b"connection", b"").lower():
+            self.keep_alive = False
+        elif not self.keep_alive:
+            pairs.append((b"connection", b"close"))
         if self.chunked_encoding is None and self.scope["method"] != "HEAD" and status not in BODILESS:
             self.chunked_encoding = True
-            pieces.append(b"transfer-encoding: chunked\r\n")
-            lines += 1
-        head = b"".join(pieces)
+            pairs.append((b"transfer-encoding", b"chunked"))
+        head = b"%b%b\r\n\r\n" % (STATUS_LINE[status], b"\r\n".join(map(b": ".join, pairs)))
+        lines = len(pairs) + 2
         if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
             raise RuntimeError("A header holds the end of a line.")
         self.response_started = True
         self.waiting_for_100_continue = False
-        self._head = head + _END
+        self._head = head
         if self.chunked_encoding:  # its first piece may be long in coming
             asyncio.get_running_loop().call_soon(self._flush)
 

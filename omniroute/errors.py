@@ -15,6 +15,7 @@
     │   ├── StaleEdit                 412  it has changed since it was looked at
     │   ├── TooLarge                  413
     │   ├── UnsupportedMedia          415
+    │   ├── PreconditionRequired      428  a write that does not say what it was made from
     │   ├── LimitReached              429  with the seconds to wait
     │   └── Unavailable               503  nothing healthy to ask, or draining
     └── UpstreamError(kind, fault)    the provider failed: the next candidate, or the operator, can act
@@ -192,6 +193,12 @@ class StaleEdit(CallError):
     def __init__(self, message: str, *, etag: str | None) -> None:
         super().__init__(message)
         self.etag = etag
+
+
+class PreconditionRequired(CallError):
+    """A write has to say which state it was made from."""
+
+    status = 428
 
 
 class TooLarge(CallError):

@@ -16,6 +16,7 @@ import asyncio
 import ipaddress
 import sys
 from collections import Counter
+from functools import lru_cache
 from typing import Any, ClassVar, cast
 from urllib.parse import unquote
 
@@ -76,6 +77,14 @@ class _Body:
         if not self._over:
             self._over = True
             self._listener.on_message_complete()
+
+
+@lru_cache(maxsize=256)
+def _parts(url: bytes) -> tuple[str, bytes, bytes]:
+    """The path, the path as it was written, and the query."""
+    parts = httptools.parse_url(url)
+    path = parts.path.decode("ascii")
+    return unquote(path) if "%" in path else path, parts.path, parts.query or b""
 
 
 class Listener(HttpToolsProtocol):
@@ -157,26 +166,22 @@ class Listener(HttpToolsProtocol):
         self._since = 0.0
         if self._refused:
             return
-        if self.parser.get_http_version() not in ("1.1", "1.0"):
+        version = self.parser.get_http_version()
+        if version not in ("1.1", "1.0"):
             self._refuse(400)
         elif len(self.url) > LINE_LIMIT:
             self._refuse(414)
         elif len(self.headers) > FIELD_LIMIT or (self._head_bytes > HEAD_LIMIT and self._size() > HEAD_LIMIT):
             self._refuse(431)
         else:
-            self._take()
+            self._take(version)
 
-    def _take(self) -> None:
+    def _take(self, version: str) -> None:
         """As uvicorn takes a request whose head is whole, with a cycle of our own."""
         scope, parser = self.scope, self.parser
-        version = parser.get_http_version()
-        parts = httptools.parse_url(self.url)
-        path = parts.path.decode("ascii")
         scope["method"] = parser.get_method().decode("ascii")
         scope["http_version"] = version
-        scope["path"] = unquote(path) if "%" in path else path
-        scope["raw_path"] = parts.path
-        scope["query_string"] = parts.query or b""
+        scope["path"], scope["raw_path"], scope["query_string"] = _parts(self.url)
         before = self.cycle
         self.cycle = Cycle(
             scope=scope,

@@ -44,6 +44,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._service.draining = True
+        await self._service.evals.close()  # who follows a run would be waited for
         self._sweep.cancel()
         await super().shutdown(sockets)
 
@@ -68,6 +69,7 @@ def run(path: Path, overrides: Overrides, level: str) -> int:
         service.app(),
         loop="uvloop",
         http=Listener,
+        interface="asgi3",
         ws="none",
         lifespan="on",
         log_config=None,

@@ -21,6 +21,7 @@ from omniroute.config import bundle
 
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/omniroute.yaml"))
 WITH_CLIENT = [example for example in EXAMPLES if (example / "client.py").is_file()]
+WITH_EVALS = [example for example in EXAMPLES if (example / "evals.yaml").is_file()]
 WITH_SCENARIOS = [example for example in EXAMPLES if (example / "scenarios.yaml").is_file()]
 ANYTHING = "version: 1\nproviders: {demo: {}}\naliases: {'*': demo/echo}\n"
 """A gateway that stands for every provider: it speaks all formats, and knows every model."""
@@ -104,6 +105,21 @@ def test_an_example_starts_and_answers_what_its_readme_asks(example, anything, t
             status, answer = asked(call, gateway.url)
             assert status == 200, answer
             assert "Hello" in answer
+
+
+@each(WITH_EVALS)
+def test_the_evals_of_an_example_pass_where_the_model_does_as_told(example, anything, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / example.name
+    shutil.copytree(example, folder)
+    main = folder / "omniroute.yaml"
+    read = bundle.read(main, catalog.load())
+    main.write_text(elsewhere(main.read_text(), list(read.spec.providers), f"{anything.url}/v1"))
+    for name in re.findall(r"\$\{env:([A-Z_]+)\}", main.read_text()):
+        monkeypatch.setenv(name, "anonymous")
+    monkeypatch.chdir(tmp_path)
+    for suite, spec in read.spec.evals.items():
+        assert cli.main(["eval", suite, "--config", str(main)]) == 0, capsys.readouterr().out
+        assert capsys.readouterr().out.count("passed ") == len(spec.cases)
 
 
 def elsewhere(text: str, providers: list[str], address: str) -> str:

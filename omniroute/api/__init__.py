@@ -6,7 +6,22 @@ from collections.abc import Sequence
 
 from litestar.handlers import ASGIRouteHandler, asgi
 
-from omniroute.api import auth, clients, compliance, configuration, health, openapi, sync, views
+from omniroute.api import (
+    auth,
+    clients,
+    combo_metrics,
+    compliance,
+    configuration,
+    evals,
+    explaining,
+    health,
+    oauth,
+    openapi,
+    resources,
+    sync,
+    trials,
+    views,
+)
 from omniroute.api.control import Control
 from omniroute.api.dispatch import application, applications
 from omniroute.api.endpoint import Answer, Endpoint, Request
@@ -15,15 +30,22 @@ from omniroute.api.plane import Plane
 
 __all__ = ("ENDPOINTS", "Control", "exception_handlers", "routes")
 
-_ROWS = (
-    *health.ENDPOINTS,
-    *auth.ENDPOINTS,
-    *configuration.ENDPOINTS,
-    *clients.ENDPOINTS,
-    *sync.ENDPOINTS,
-    *compliance.ENDPOINTS,
-    *views.ENDPOINTS,
+_MODULES = (
+    health,
+    auth,
+    configuration,
+    resources,
+    clients,
+    sync,
+    oauth,
+    trials,
+    combo_metrics,
+    explaining,
+    evals,
+    compliance,
+    views,
 )
+_ROWS: tuple[Endpoint, ...] = tuple(row for module in _MODULES for row in module.ENDPOINTS)
 
 
 async def schema(_plane: Plane, _request: Request) -> Answer:

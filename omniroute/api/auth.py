@@ -42,7 +42,7 @@ async def login(plane: Plane, request: Request) -> Answer:
     token, session = plane.sessions.open(stored, ttl)
     visitor = Visitor("session", access.ADMIN, session)
     await audit.record(plane, msgspec.structs.replace(request, visitor=visitor), "auth.login", detail={"peer": client})
-    return Answer({"success": True, "csrfToken": session.csrf}, headers=(_cookie(request, token, int(ttl)),))
+    return Answer({"success": True, "csrfToken": session.csrf}, headers=(cookie(request, token, int(ttl)),))
 
 
 async def logout(plane: Plane, request: Request) -> Answer:
@@ -53,7 +53,7 @@ async def logout(plane: Plane, request: Request) -> Answer:
         plane.sessions.revoke(token)
     if request.visitor is not None and request.visitor.session is not None:
         await audit.record(plane, request, "auth.logout")
-    return Answer({"success": True}, headers=(_cookie(request, "", 0),))
+    return Answer({"success": True}, headers=(cookie(request, "", 0),))
 
 
 async def status(plane: Plane, request: Request) -> Answer:
@@ -83,7 +83,8 @@ async def _check(plane: Plane, peer: str, stored: str, typed: str) -> None:
     plane.throttle.forget(peer)
 
 
-def _cookie(request: Request, token: str, seconds: int) -> tuple[bytes, bytes]:
+def cookie(request: Request, token: str, seconds: int) -> tuple[bytes, bytes]:
+    """The header that sets the session cookie; of an empty token, that takes it away."""
     secure = "; Secure" if _under_tls(request) else ""
     value = f"{access.COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
     return b"set-cookie", value.encode("ascii")

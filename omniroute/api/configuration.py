@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from omniroute.api import audit, errors
 from omniroute.api.control import Control
-from omniroute.api.endpoint import Answer, Endpoint, Request
+from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
+from omniroute.document import MAX_BYTES
 from omniroute.errors import ConfigError
 
 
@@ -61,6 +65,66 @@ async def reload(plane: Plane, request: Request) -> Answer:
     return Answer({"success": True, "changed": changed, **revision_of(control)})
 
 
+class ConfigText(msgspec.Struct, frozen=True):
+    """`yaml` is looked at in the place of the main file, which includes what it says; without it, the files on disk
+    are."""
+
+    yaml: str | None = None
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """Whether a reload would take it, and all findings, each with its place."""
+
+    valid: bool
+    errors: int
+    warnings: int
+    problems: list[dict[str, Any]]
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """`path` is that of an object (`combos.coding`) or of a section; `places` are those in it that differ."""
+
+    path: str
+    change: Literal["added", "removed", "changed"]
+    places: tuple[str, ...]
+
+
+class PendingTold(msgspec.Struct, frozen=True, rename="camel"):
+    """How the files differ from what runs. `onDisk` is the revision that a reload would bring, null where it would be
+    refused for the `problems`. The diff is unified, of all files, with secrets blacked out."""
+
+    in_sync: bool
+    revision: str
+    on_disk: str | None
+    objects: list[Changed]
+    diff: str
+    problems: list[dict[str, Any]]
+
+
+async def validate(plane: Plane, request: Request) -> Answer:
+    """What a reload would say of the files, or of a text; nothing is changed."""
+    body = request.json(ConfigText) if request.body else ConfigText()
+    problems = await asyncio.to_thread(plane.control.drafts.check, body.yaml)
+    wrong = sum(problem.severity == "error" for problem in problems)
+    return Answer(Checked(not wrong, wrong, len(problems) - wrong, errors.told(problems)))
+
+
+async def diff(plane: Plane, _request: Request) -> Answer:
+    """The files on disk against what runs."""
+    pending = await asyncio.to_thread(plane.control.drafts.pending)
+    revision = plane.control.live.current.revision
+    return Answer(
+        PendingTold(
+            in_sync=pending.digest == revision.digest,
+            revision=revision.label,
+            on_disk=None if pending.digest is None else pending.digest[: len(revision.label)],
+            objects=[Changed(one.path, one.change, one.places) for one in pending.objects],
+            diff=pending.diff,
+            problems=errors.told(pending.problems),
+        )
+    )
+
+
 ENDPOINTS = (
     Endpoint(
         method="GET",
@@ -85,5 +149,23 @@ ENDPOINTS = (
         body_limit=4096,
         serve=reload,
         summary="Reads the files again. 200 when they run (`changed` says whether they are others), 422 with the problems when they do not make a gateway; then the old one goes on.",
+    ),
+    Endpoint(
+        method="POST",
+        path="/api/config/validate",
+        access="admin.write",
+        body_limit=2 * MAX_BYTES,
+        serve=validate,
+        summary="What a reload would say of the files on disk, or of a text in the place of the main one: all findings with their places. Nothing is changed.",
+        told=Told(body=ConfigText, answer=Checked, example={"yaml": "version: 1\nproviders: {demo: {}}\n"}),
+    ),
+    Endpoint(
+        method="GET",
+        path="/api/config/diff",
+        access="admin.read",
+        body_limit=0,
+        serve=diff,
+        summary="The files on disk against what runs: the objects that differ, and a unified diff with secrets blacked out.",
+        told=Told(answer=PendingTold),
     ),
 )

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from omniroute.catalog import Catalog
+from omniroute.config.bundle import Bundle
 from omniroute.config.exchange import Files
+from omniroute.config.vault import Vault
+from omniroute.config.writer import Change
+from omniroute.document import Edit
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
+from omniroute.services.bench import Bench
 from omniroute.services.clients.settings import Clients
+from omniroute.services.drafts import Drafts
+from omniroute.services.evals.evals import Evals
+from omniroute.services.oauth import SignIns
 from omniroute.services.sync import Sync
 from omniroute.state.base import State
 
@@ -39,16 +47,60 @@ class Control(Protocol):
         ...
 
     @property
+    def sign_ins(self) -> SignIns:
+        """Signing in at providers."""
+        ...
+
+    @property
+    def evals(self) -> Evals:
+        """Runs the suites of the configuration."""
+        ...
+
+    @property
+    def drafts(self) -> Drafts:
+        """Looks at the files on disk without taking them."""
+        ...
+
+    @property
     def draining(self) -> bool:
         """Whether the server has begun to stop: it finishes what is under way and wants nothing new."""
         ...
 
     @property
-    def catalog(self) -> Catalog: ...
+    def bench(self) -> Bench:
+        """Tries connections, credentials, addresses, proxies and combos."""
+        ...
 
     @property
     def catalogue_size(self) -> int:
         """How many providers the shipped catalogue knows."""
+        ...
+
+    @property
+    def bundle(self) -> Bundle:
+        """The files that run."""
+        ...
+
+    @property
+    def vault(self) -> Vault:
+        """The secrets that the gateway keeps."""
+        ...
+
+    @property
+    def catalog(self) -> Catalog: ...
+
+    async def edit(
+        self,
+        change: Callable[[Bundle], Sequence[Edit]],
+        *,
+        if_match: str | None,
+        etag_of: Callable[[Bundle], str],
+        dry_run: bool,
+        author: str,
+        reason: str,
+    ) -> Change:
+        """Change the files, and return when the changed configuration runs. Raises StaleEdit, ConfigLocked, ConfigError
+        for what the edit would make of the files, and Conflict or Unavailable where they cannot be written."""
         ...
 
     async def reload(self) -> Sequence[Problem]:
@@ -57,6 +109,11 @@ class Control(Protocol):
 
     def describe(self) -> Mapping[str, Any]:
         """The running configuration as written: references in the place of secrets."""
+        ...
+
+    @property
+    def has_password(self) -> bool:
+        """Whether the operator has set a password, in the files or for this process."""
         ...
 
     def password_hash(self) -> str | None:

@@ -104,6 +104,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     answer: Any = None
     status: int = 200
     refuses: tuple[int, ...] = ()
+    also: tuple[int, ...] = ()
+    """Other statuses of success, with the same answer."""
     example: Any = None
     """Of the body."""
     media: str = JSON

@@ -36,6 +36,11 @@ HINTS = {
     "host_not_allowed": "Use an address or `localhost`, or declare the name under `server.allowed_hosts`.",
     "csrf_token_wrong": "Send the `csrfToken` that /api/auth/login and /api/auth/status answer with.",
     "needs_setup": "Make a hash with `omniroute password` and set it as `auth.password_hash`.",
+    "no_oauth": "Give a connection `oauth: {client_id: …}`; docs/oauth.md says how.",
+    "oauth_state_unknown": "Begin anew with GET /api/oauth/{provider}/authorize or /device-code, with the same login or key.",
+    "oauth_refused": "Begin anew, and look at the client id, the redirect URI and the scopes if it happens again.",
+    "oauth_unreachable": "Try again; the tokens that are there were kept.",
+    "sign_in_required": "Sign in with GET /api/oauth/{provider}/authorize or /device-code.",
     "config_invalid": "The running configuration goes on. Correct the files and reload, or run `omniroute validate`.",
 }
 """What to do about it, by code."""

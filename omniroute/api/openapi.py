@@ -84,7 +84,10 @@ def _operation(row: Endpoint, of: dict[int, dict[str, Any]], components: dict[st
         "operationId": _name(row),
         "tags": [row.path.strip("/").split("/")[1] if row.path.startswith("/api/") else "service"],
         "parameters": [_in_path(name) for name in row.parameters],
-        "responses": {str(told.status): _answer(row, of), **{str(one): _refusal(one) for one in _refused(row)}},
+        "responses": {
+            **{str(one): _answer(row, of) for one in (told.status, *told.also)},
+            **{str(one): _refusal(one) for one in _refused(row)},
+        },
     }
     if told.query is not None:
         operation["parameters"] += _in_query(of[id(told.query)], components)

@@ -19,6 +19,13 @@ def matches(stored: str, typed: str) -> bool:
         return False
 
 
+def hashed(typed: str) -> str:
+    """The argon2id hash that the configuration holds. As slow as the comparison, and on purpose."""
+    from argon2 import PasswordHasher  # noqa: PLC0415  # as above
+
+    return PasswordHasher().hash(typed)
+
+
 class FirstPassword:
     """The administrator's password as long as the configuration has none: the one that the operator gave for this, or
     one made up for this process. Its hash is made when somebody logs in, for it costs time and memory."""
@@ -30,8 +37,6 @@ class FirstPassword:
 
     def hash(self) -> str:
         """The argon2id hash to compare with."""
-        from argon2 import PasswordHasher  # noqa: PLC0415  # as above
-
         if self._hash is None:
-            self._hash = PasswordHasher().hash(self.text)
+            self._hash = hashed(self.text)
         return self._hash

@@ -32,6 +32,10 @@ class Throttle:
         while len(self._tries) > PEERS:
             del self._tries[next(iter(self._tries))]
 
+    def waiting(self) -> dict[str, float]:
+        """The peers that have to wait, and for how many seconds."""
+        return {peer: seconds for peer in list(self._tries) if (seconds := self.wait(peer)) > 0}
+
     def forget(self, peer: str) -> None:
         """The peer knew the password."""
         self._tries.pop(peer, None)

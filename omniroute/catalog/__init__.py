@@ -1,6 +1,6 @@
 """Facts about providers and models, shipped as data: where they are, what they speak, what they can, what they cost.
 
-`providers.yaml` is read by people and has comments; its 35 rows take 1 ms at start, 3 ms cold.  `models.json` has one
+`providers.yaml` is read by people and has comments; its 38 rows take 1 ms at start, 3 ms cold.  `models.json` has one
 model a line, so that a change of a price is a change of a line: as YAML its 1,139 rows would take 75 ms with the C
 parser alone, as JSON cutting them into providers takes 0.2 ms, and the models of a provider are decoded when they are
 first asked for.
@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from omniroute.catalog.oauth import OAuth, Scheme
 from omniroute.catalog.price import Ceiling, Price, ceiling, cost, drawn, split_tier
 from omniroute.document import Document
 
@@ -23,6 +24,7 @@ __all__ = [
     "Catalog",
     "Ceiling",
     "Model",
+    "OAuth",
     "Offer",
     "Operation",
     "Price",
@@ -36,7 +38,6 @@ __all__ = [
 
 Kind = Literal["chat", "responses", "embedding", "image", "transcription"]
 Operation = Literal["count_tokens", "embeddings", "images", "transcriptions"]
-Scheme = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "token", "raw", "none"]
 
 
 class Offer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +52,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `formats` maps each chat format it speaks, its own one first, to the URL where that format's paths start; URLs may
     hold `{resource}` and `{region}`. `operations` is what it does besides chat, at `base_url`. `quirks` is what
-    `formats/patch.py` makes of it.
+    `formats/patch.py` makes of it. `oauth` is how one signs in, where that can be done instead of sending a key.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     env: str | None = None
     key_required: bool = True
     quirks: Mapping[str, Any] = {}
+    oauth: OAuth | None = None
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

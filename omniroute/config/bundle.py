@@ -25,7 +25,7 @@ from omniroute.document import MAX_BYTES, Document, Place, collector_paused, quo
 from omniroute.errors import ConfigError, Problem, Severity
 
 MAX_FILES = 200
-BY_NAME = ("providers", "aliases", "combos", "keys", "policies", "pricing", "scenarios")
+BY_NAME = ("providers", "aliases", "combos", "keys", "policies", "pricing", "scenarios", "evals")
 """Sections that several files may fill, each with objects of its own."""
 
 

@@ -65,8 +65,8 @@ def _tidy(node: Any) -> Any:
     tidy: Schema = {key: _tidied(value) if key == "properties" else _tidy(value) for key, value in node.items()}
     choices = [each for each in tidy.get("anyOf", ()) if each != {"type": "null"}]
     if len(choices) == 1:
-        tidy |= choices[0]
         del tidy["anyOf"]
+        tidy |= choices[0]
     if tidy.get("default", ...) in (None, []) or isinstance(tidy.get("default"), dict):
         del tidy["default"]
     if tidy.get("required") == []:

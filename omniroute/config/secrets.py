@@ -1,4 +1,4 @@
-"""References to values: `${env:NAME}` and `${file:/path}`, and what stands behind them.
+"""References to values: `${env:NAME}`, `${file:/path}`, `${secret:NAME}`, and what stands behind them.
 
 The only reader of the environment, so that there is one place to see what of it counts: what the file refers to by
 name, and the few variables of `Environment`.  A problem names the variable or file and the line that refers to it,
@@ -10,20 +10,24 @@ from __future__ import annotations
 import hmac
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from secrets import token_bytes
 
 import msgspec
 
 from omniroute.config.bundle import Bundle, reason, regular
+from omniroute.config.spec.oauth import ENDPOINTS, addresses
 from omniroute.config.spec.settings import ProxySpec, proxies
 from omniroute.config.spec.words import Headers, is_address, is_proxy_address, reference
+from omniroute.config.vault import Vault, VaultError
 from omniroute.document import Place, quoted
 from omniroute.errors import ConfigError, Problem
 from omniroute.secret import Secret
 
 MAX_BYTES = 64 << 10
+ADDRESSES = frozenset({"base_url", *ENDPOINTS, "endpoint"})
+"""The fields that hold an address, or lead to one."""
 FORBIDDEN = ("/proc", "/sys", "/dev")
 """Where files are not files: `/proc/self/environ` alone would give away every secret of the process."""
 UNRESOLVED = "http://unresolved.invalid"
@@ -47,8 +51,9 @@ class Resolver:
     references stay what they are.
     """
 
-    def __init__(self, bundle: Bundle, *, resolve: bool = True) -> None:
+    def __init__(self, bundle: Bundle, *, resolve: bool = True, vault: Vault | None = None) -> None:
         self._bundle = bundle
+        self._vault = vault or vault_of(bundle)
         self._resolve = resolve
         self._values = hmac.new(_KEY, digestmod="sha256")
         self.problems: list[Problem] = []
@@ -69,7 +74,7 @@ class Resolver:
             return text
         kind, name = found
         try:
-            value = _variable(name) if kind == "env" else _file(Path(name))
+            value = _READERS[kind](name) if kind != "secret" else _kept(self._vault, name)
         except _Unusable as problem:
             self._refuse(problem.code, place, problem.message, problem.hint)
             return text
@@ -112,13 +117,19 @@ def missing(bundle: Bundle) -> list[Problem]:
     """All references of a configuration that lead nowhere."""
     resolver = Resolver(bundle)
     for place, text in _references(bundle):
-        if place[-1] == "base_url":
+        if place[-1] in ADDRESSES:
             resolver.address(text, place)
         elif place[-1] == "url":
             resolver.proxy(text, place)
         else:
             resolver.text(text, place)
     return resolver.problems
+
+
+def kept(bundle: Bundle) -> frozenset[str]:
+    """The names of the kept secrets that a configuration refers to."""
+    found = (reference(text) for _, text in _references(bundle))
+    return frozenset(each[1] for each in found if each is not None and each[0] == "secret")
 
 
 def files(bundle: Bundle) -> tuple[Path, ...]:
@@ -137,9 +148,16 @@ def _references(bundle: Bundle) -> Iterator[tuple[Place, str]]:
         if provider.base_url is not None:
             yield (*at, "base_url"), provider.base_url
         yield from _header_values(provider.headers, at)
+        if provider.oauth is not None:
+            yield from addresses(provider.oauth, (*at, "oauth"))
+            yield from _header_values(provider.oauth.headers or {}, (*at, "oauth"))
         for each, connection in provider.connections.items():
             if connection.api_key is not None:
                 yield (*at, "connections", each, "api_key"), connection.api_key
+            if connection.oauth is not None:
+                yield (*at, "connections", each, "oauth", "client_id"), connection.oauth.client_id
+                if connection.oauth.client_secret is not None:
+                    yield (*at, "connections", each, "oauth", "client_secret"), connection.oauth.client_secret
             yield from _header_values(connection.headers, (*at, "connections", each))
     if spec.sync.token is not None:
         yield ("sync", "token"), spec.sync.token
@@ -181,7 +199,7 @@ def _variable(name: str) -> str:
     return value
 
 
-def _file(path: Path) -> str:
+def _file(path: str) -> str:
     """The content of a secret's file, without the line end after it. Links are followed, because that is how mounted
     secrets are made, and then the place they lead to is judged."""
     shown = quoted(path)
@@ -205,7 +223,31 @@ def _file(path: Path) -> str:
     return value
 
 
+def _kept(vault: Vault, name: str) -> str:
+    try:
+        value = vault.get(name)
+    except VaultError as error:
+        raise _Unusable("OR111", f"the secret {quoted(name)} cannot be had: {error}") from None
+    if value is None:
+        hint = "hand it to the gateway again, through the dashboard or /api"
+        raise _Unusable("OR111", f"there is no secret {quoted(name)} in `server.data_dir`", hint)
+    return value
+
+
+_READERS: Mapping[str, Callable[[str], str]] = {"env": _variable, "file": _file}
+
+
 # ------------------------------------------------------------------------------------------------------ the environment
+
+
+def vault_of(bundle: Bundle) -> Vault:
+    """The secrets that belong to a configuration."""
+    return Vault(Path(bundle.spec.server.data_dir), _secret_key())
+
+
+def _secret_key() -> Secret | None:
+    key = os.environ.get("OMNIROUTE_SECRET_KEY")
+    return Secret(key) if key else None
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,6 +258,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     require_api_key: bool | None
     initial_password: Secret | None
     log_level: str | None
+    secret_key: Secret | None = None
 
 
 _SWITCHES = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
@@ -246,4 +289,5 @@ def environment() -> Environment:
         require_api_key=_SWITCHES[switch.lower()] if switch else None,
         initial_password=Secret(password) if password else None,
         log_level=level.upper() if level else None,
+        secret_key=_secret_key(),
     )

@@ -44,6 +44,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     rewritten: tuple[str, ...] = ()
     changed: bool = False
     commit: str = ""
+    bundle: Bundle
+    """The configuration with the change, also where it was only tried."""
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +179,7 @@ class Writer(Generic[Compiled]):
                 files=tuple(self._name(file) for file in documents),
                 paths=tuple(dict.fromkeys(dotted(edit.path) for edit in edits)),
                 rewritten=rewritten,
+                bundle=new,
             ),
         )
 

@@ -319,19 +319,21 @@ def _at(data: Any, path: Place) -> Any:
 
 def _in_fragments(document: Document, edits: Sequence[Edit]) -> Edited | None:
     """All edits with one proof of the whole at the end: each is made and proven in a small file of its own, which is the
-    lines of the object that it is about. None where that cannot be, as with anchors of other objects."""
+    lines of the object that it is about. None where that cannot be, as with anchors of other objects, or would have to read
+    more than making one after the other does."""
     groups = _groups(document, edits)
     spans = Spans(document.text, document.root)
+    places = {path: _lines(spans, path) or (0, 0) for path in groups}
+    read = sum((1 + len(groups[path])) * (end - start) for path, (start, end) in places.items()) + len(document.text)
+    if not groups or read > len(edits) * len(document.text):
+        return None
     intended = document.data
     splices: list[Splice] = []
     rewritten: list[str] = []
-    if not groups:
-        return None
     try:
-        for path, members in groups.items():
-            start, end = _lines(spans, path) or (0, 0)
+        for path, (start, end) in places.items():
             part = document.replaced(document.text[start:end])
-            done = _one_by_one(part, [_below(each, len(path) - 1) for each in members])
+            done = _one_by_one(part, [_below(each, len(path) - 1) for each in groups[path]])
             splices.append(Splice(start, end, done.text))
             rewritten += [dotted(path[:-1]) + "." * (len(path) > 1) + each for each in done.rewritten]
         for edit in edits:

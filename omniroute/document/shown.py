@@ -44,7 +44,7 @@ def printable(text: str) -> str:
 _secret_name = re.compile(
     r"(?i)(?!require_)(?:.*[-_.])?(?:api[-_]?key|key|token|secret|password|passwd|password[-_]hash|authorization|cookie)"
 )
-_reference = re.compile(r"\$\{(?:env|file):[^}]*\}")
+_reference = re.compile(r"\$\{(?:env|file|secret):[^}]*\}")
 _key_shaped = re.compile(
     r"(?<![A-Za-z0-9])(?:sk|pk|rk|xai|gsk|ghp|gho|ghs|hf|r8|nvapi|glpat|xox[a-z]|pplx|csk)[-_][A-Za-z0-9_-]{8,}"
     r"|(?<![A-Za-z0-9])(?:AIza|AKIA|github_pat_|eyJ)[A-Za-z0-9_.-]{12,}"

@@ -20,6 +20,8 @@ LONGEST = 64
 def charged(cost: Any = None, estimated: Any = None, ticks: Any = None) -> Decimal | None:
     """USD that the provider charged: `cost` of OpenRouter, or with its parts of Perplexity, `estimated_cost` of DeepInfra,
     `cost_in_usd_ticks` of xAI."""
+    if cost is None and estimated is None and ticks is None:
+        return None
     if ticks is not None:
         found = _number(ticks)
         return None if found is None else _within(found / TICKS)

@@ -54,6 +54,10 @@ def _reason(error: Exception) -> str:
     return str(error).removeprefix("JSON is malformed: ").rstrip(".")
 
 
+SHORTEST = len(',"":0')
+"""Of a field, without its name."""
+
+
 def _refuse_repeated_keys(body: bytes, fields: Mapping[str, Raw]) -> None:
     """msgspec keeps the last of two equal keys; who authorises and who forwards must not see different ones.
 
@@ -67,7 +71,7 @@ def _refuse_repeated_keys(body: bytes, fields: Mapping[str, Raw]) -> None:
     least = 4 * len(fields) + 1  # braces, commas, the quotes and the colon of each key
     least += len("".join(fields)) + len(b"".join(fields.values()))
     room = len(body) - least
-    if room < len(',"":0') + min(map(len, fields)):
+    if room < SHORTEST or room < SHORTEST + min(map(len, fields)):
         return
     if room == 2 * len(fields) - 1:
         spaced = b", ".join([b'"%b": %b' % (name.encode(), raw) for name, raw in fields.items()])

@@ -7,7 +7,7 @@ may make good.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 
 import msgspec
 
@@ -23,7 +23,7 @@ from omniroute.relay.call import Call
 from omniroute.relay.health import learn
 from omniroute.relay.subject import decoded
 from omniroute.routing.plan import Candidate
-from omniroute.routing.tables import Deadlines, Endpoint, Orders, Target
+from omniroute.routing.tables import Auth, Deadlines, Endpoint, Orders, Target
 from omniroute.upstream import transport
 from omniroute.upstream.client import Client, classify, refusal, retold
 
@@ -106,7 +106,8 @@ def forwarded(call: Call, codec: ChatCodec, quirks: patch.Quirks, losses: list[L
         losses.append(Loss("variant", "model", "dropped: the upstream's format has no word for the end of the name"))
     if codec is call.codec:
         wanted = codec.FORWARD
-        headers = (*[header for header in call.headers if header[0] in wanted], *headers)
+        if not wanted.isdisjoint(call.named):
+            headers = (*[header for header in call.headers if header[0] in wanted], *headers)
     return headers if quirks.betas is None else _betas(headers, quirks.betas, losses)
 
 
@@ -208,11 +209,12 @@ def within(call: Call, limits: Deadlines) -> Deadlines:
     return limits if limits.total <= left else msgspec.structs.replace(limits, total=max(left, 0.001))
 
 
-async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate) -> Reply:
+def whole(
+    call: Call, reply: transport.Reply, body: bytes, prepared: Prepared, head: Head, candidate: Candidate
+) -> Reply:
     """The answer as the client wants it, for a client that does not stream."""
     codec, tagged = prepared.codec, prepared.tagged
     provider = candidate.target.upstream.name
-    body = await reply.read(REPLY_LIMIT)
     created = int(call.started_at)
     try:
         if is_stream(reply, codec):
@@ -230,17 +232,17 @@ async def whole(call: Call, reply: transport.Reply, prepared: Prepared, head: He
 
 
 async def stream(
-    call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate, *, last: bool
+    call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate, auth: Auth, *, last: bool
 ) -> Opened:
     """The answer up to its first content, for a client that streams; up to its first bytes where this is the last
-    candidate, for then waiting could save nothing."""
+    candidate, for then waiting could save nothing. `auth` is what no text of it may say."""
     codec, tagged = prepared.codec, prepared.tagged
     if not is_stream(reply, codec):
-        return await _whole_as_stream(call, reply, prepared, head, candidate)
+        return await _whole_as_stream(call, reply, prepared, head, candidate, auth)
     provider = candidate.target.upstream.name
     redactor = None if prepared.orders is None else prepared.redactor()
     way = bridge.stream(codec, call.codec, head, call.id, int(call.started_at), tagged=tagged, redactor=redactor)
-    way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
+    way.retell = partial(retold, provider=provider, auth=auth)
     call.bridge = way
     return await opened(call, reply, way, provider, last=last)
 
@@ -264,14 +266,14 @@ async def opened(call: Call, reply: transport.Reply, way: Bridge, provider: str,
 
 
 async def _whole_as_stream(
-    call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate
+    call: Call, reply: transport.Reply, prepared: Prepared, head: Head, candidate: Candidate, auth: Auth
 ) -> Opened:
     """Some upstreams answer whole although a stream was asked for; events make one of it."""
     provider = candidate.target.upstream.name
     codec = prepared.codec
     body = await reply.read(REPLY_LIMIT)
     way = bridge.Translated(codec, call.codec, head, call.id, int(call.started_at), redactor=prepared.redactor())
-    way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
+    way.retell = partial(retold, provider=provider, auth=auth)
     try:
         first = way.replay(read(codec, body, tagged=prepared.tagged, streamed=False))
     except ValueError as error:
@@ -295,5 +297,10 @@ def is_stream(reply: transport.Reply, codec: ChatCodec) -> bool:
     """By what the answer says of itself; one that says nothing is taken for whole."""
     for name, value in reply.headers:
         if name == b"content-type":
-            return value.partition(b";")[0].strip().lower() == codec.CONTENT_TYPE.partition(b";")[0]
+            return _kind(value) == _kind(codec.CONTENT_TYPE)
     return False
+
+
+@lru_cache(maxsize=256)
+def _kind(content_type: bytes) -> bytes:
+    return content_type.partition(b";")[0].strip().lower()

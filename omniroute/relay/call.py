@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 class Call:
     """What is known so far, and what will stand in the ledger. Times are of the monotonic clock, in seconds. `path`
     is what follows the endpoint's own path, decoded, where it takes all paths below it; there `operation` may turn out
-    to be another than the endpoint's. `provider` is the only one that may serve, where the path names one; `asked` is
+    to be another than the endpoint's. `named` are the headers by name, of several of one name the first: whoever wants a
+    certain one looks there. `provider` is the only one that may serve, where the path names one; `asked` is
     the name of the model without the `variant` that it asks for. `candidates` are all that were weighed, those out of the
     question among them. `shadows` are the policies that are only told about, `would_act` the names of those that had
     something to do. `hold` is what limits and budgets let it in with.
@@ -77,6 +78,7 @@ class Call:
         "leave",
         "losses",
         "lost",
+        "named",
         "operation",
         "path",
         "pictures",
@@ -115,7 +117,6 @@ class Call:
         gateway: Gateway,
         state: State,
         scope: Scope,
-        request_id: str,
         send: Send,
     ) -> None:
         self.endpoint = endpoint
@@ -124,6 +125,7 @@ class Call:
         self.state = state
         self.scope = scope
         self.headers: Pairs = scope["headers"]
+        self.named: dict[bytes, bytes] = dict(reversed(self.headers))
         self.send = send
         self.operation = endpoint.operation
         self.path = ""
@@ -131,7 +133,8 @@ class Call:
         self.form: list[Part] = []
         self.guard: Guard
         self.id = ids.new()
-        self.request_id = request_id or self.id
+        wanted = self.named.get(ids.HEADER)
+        self.request_id = (ids.fit(wanted) if wanted is not None else "") or self.id
         self.started = state.clock.monotonic()
         self.started_at = state.clock.now()
         self.principal: Principal | None = None

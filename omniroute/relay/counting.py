@@ -77,7 +77,7 @@ async def _exchange(
         finally:
             reply.close()
     except UpstreamError as error:
-        told = named(error, provider, candidate.connection.auth)
+        told = named(error, provider, client.auth(candidate.connection))
         unable = told.fault.status in NO_COUNTING  # which says nothing of the connection
         return UpstreamError("invalid", told.fault) if unable else told
     except (ValueError, RecursionError) as error:

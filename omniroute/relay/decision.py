@@ -85,12 +85,12 @@ def planned(call: Call, turn: Turn) -> list[Candidate]:
 
 def _forced(call: Call) -> str:
     """The connection that an administrator wants and no other; empty where nobody does. Raises Forbidden for others."""
-    for name, value in call.headers:
-        if name == b"x-omniroute-connection":
-            assert call.principal is not None
-            check_role(call.principal, "admin.write")
-            return value.decode("latin-1")
-    return ""
+    value = call.named.get(b"x-omniroute-connection")
+    if value is None:
+        return ""
+    assert call.principal is not None
+    check_role(call.principal, "admin.write")
+    return value.decode("latin-1")
 
 
 def _would_act(call: Call, candidates: list[Candidate]) -> list[str]:

@@ -70,7 +70,8 @@ def _asking(call: Call, send: Send) -> Call:
     assert call.principal is not None
     endpoint = msgspec.structs.replace(call.endpoint, path=PATH, operation="embeddings", format=FORMAT)
     scope = {**call.scope, "path": PATH, "query_string": b"", "headers": []}
-    asking = Call(endpoint, CLIENTS[FORMAT], call.gateway, call.state, scope, call.request_id, send)
+    asking = Call(endpoint, CLIENTS[FORMAT], call.gateway, call.state, scope, send)
+    asking.request_id = call.request_id
     asking.principal = msgspec.structs.replace(call.principal, allow=None, limits=UNLIMITED)
     asking.guard = call.guard
     return asking

@@ -67,7 +67,7 @@ def _held(blocks: tuple[Block, ...]) -> Iterator[Content]:
 def _whose(call: Call, head: Head) -> str:
     """The session of the request, apart from equal names of other callers: as headers name it, or else the fields that
     clients have for it."""
-    named, _ = session_of(call.headers, head)
+    named = session_of(call.named, head)
     if not named:
         return ""
     caller = call.principal.name if call.principal is not None else ""

@@ -27,10 +27,10 @@ class Guard:
 
     __slots__ = ("_slot", "_task", "body_since", "body_size", "reason", "spared")
 
-    def __init__(self, scope: Scope, now: float) -> None:
-        self._task: asyncio.Task[Any] | None = asyncio.current_task()
+    def __init__(self, scope: Scope, loop: asyncio.AbstractEventLoop) -> None:
+        self._task: asyncio.Task[Any] | None = asyncio.current_task(loop)
         self.reason: Reason | None = None
-        self.body_since = now
+        self.body_since = loop.time()
         self.body_size = 0
         self.spared: Callable[[], bool] | None = None
         self._slot: list[Guard] = scope.get(KEY, [])

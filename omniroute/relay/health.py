@@ -4,6 +4,7 @@ is left of their limits."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 import msgspec
 
@@ -28,6 +29,7 @@ SHARED: frozenset[Outcome] = frozenset({"rate_limited", "quota"})
 """Outcomes that say something of all connections that share the quota."""
 NOTHING = b"0"
 """What an answer says of a limit that is used up."""
+_value = itemgetter(1)
 GO = Leave()
 """Leave for a call that is no probe."""
 
@@ -72,12 +74,12 @@ def report(
 
 def learn(state: State, candidate: Candidate, headers: Sequence[tuple[bytes, bytes]]) -> None:
     """Takes from an answer what the provider says is left of its limits."""
-    told = quota.told(headers)
-    if not told:
-        return
     now = state.clock.monotonic()
     connection = candidate.connection.id
-    if state.quotas.rests(connection, now) and not any(value == NOTHING for _, value in told):
+    if state.quotas.rests(connection, now) and NOTHING not in map(_value, headers):
+        return
+    told = quota.told(headers)
+    if not told:
         return
     plenty = True
     for scope, allowances in quota.allowances(told, state.clock.now(), now).items():

@@ -26,6 +26,7 @@ from omniroute.state.idempotency import Recording
 
 Work = Callable[[], Awaitable[None]]
 HEADER = (b"x-omniroute-idempotent", b"true")
+KEY = b"idempotency-key"
 COST = b"x-omniroute-cost"
 DIGEST = 32
 
@@ -41,10 +42,10 @@ class Named(msgspec.Struct, frozen=True):
 
 def named(call: Call) -> Named | None:
     """The request's name, if the client gave it one."""
-    for name, value in call.headers:
-        if name == b"idempotency-key" and value:
-            digest = _digest(call)
-            return Named(_key(call, name, value, b""), digest)
+    value = call.named.get(KEY)
+    if value:
+        digest = _digest(call)
+        return Named(_key(call, KEY, value, b""), digest)
     if call.request_id == call.id:
         return None
     digest = _digest(call)

@@ -46,7 +46,6 @@ from omniroute.relay import (
 from omniroute.relay.asgi import Application, Receive, Scope, Send, respond
 from omniroute.relay.call import Call
 from omniroute.relay.guard import Guard
-from omniroute.routing import request_id
 from omniroute.routing.live import Live
 from omniroute.routing.tables import ANONYMOUS
 from omniroute.state.base import State
@@ -182,53 +181,39 @@ class Gate:
         methods = {row.method: row for row in rows}
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            self.active += 1
             row = methods.get(scope["method"], rows[0])
             if row.holding not in scope["path"]:
                 row = rows[0]
+            call = self._call(row, scope, send)
+            self.active += 1
             try:
-                await self._serve(row, rows, scope, receive, send)
+                if scope["method"] != row.method:
+                    raise _other_method(scope, rows)
+                await self._answer(call, scope, receive)
+            except CallError as error:
+                await _refuse(call, error.fault, error.allow if isinstance(error, MethodNotAllowed) else ())
+            except UpstreamError as error:
+                await _refuse(call, error.fault)
+            except asyncio.CancelledError:
+                await _cancelled(call, call.guard)
+            except Exception:
+                log.exception("request %s failed inside the gateway", call.request_id)
+                await _refuse(call, _OURS)
             finally:
                 self.active -= 1
+                _settle(call)
 
         return application
 
-    async def _serve(
-        self, endpoint: Endpoint, rows: Sequence[Endpoint], scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        pairs = scope["headers"]
-        spoken = _spoken(pairs, endpoint.format) if endpoint.shared else endpoint.format
-        codec = CLIENTS[spoken]
-        call = Call(endpoint, codec, self.live.current, self.state, scope, request_id.given(pairs), send)
+    def _call(self, endpoint: Endpoint, scope: Scope, send: Send) -> Call:
+        spoken = _spoken(scope["headers"], endpoint.format) if endpoint.shared else endpoint.format
+        call = Call(endpoint, CLIENTS[spoken], self.live.current, self.state, scope, send)
         if endpoint.mount:
             call.path = unquote(scope["raw_path"].decode("latin-1")).removeprefix(endpoint.path).strip("/")
-        guard = call.guard = Guard(scope, asyncio.get_running_loop().time())
-        try:
-            if scope["method"] != endpoint.method:
-                allowed = [row.method for row in rows if row.holding in scope["path"]]
-                told = f"{scope['path']} takes {', '.join(allowed)}, not {scope['method']}."
-                raise MethodNotAllowed(told, allowed)
-            await self._answer(call, scope, receive, guard)
-        except CallError as error:
-            await _refuse(call, error.fault, error.allow if isinstance(error, MethodNotAllowed) else ())
-        except UpstreamError as error:
-            await _refuse(call, error.fault)
-        except asyncio.CancelledError:
-            await _cancelled(call, guard)
-        except Exception:
-            log.exception("request %s failed inside the gateway", call.request_id)
-            await _refuse(call, _OURS)
-        finally:
-            guard.release()
-            admission.settle(call)
-            if call.place is not None:
-                call.place.free()
-            if (
-                endpoint.metered and call.operation not in UNMETERED and call.principal is not None
-            ):  # strangers cannot make the ledger grow
-                meter.settle(call)
+        call.guard = Guard(scope, asyncio.get_running_loop())
+        return call
 
-    async def _answer(self, call: Call, scope: Scope, receive: Receive, guard: Guard) -> None:
+    async def _answer(self, call: Call, scope: Scope, receive: Receive) -> None:
         endpoint, gateway = call.endpoint, call.gateway
         if gateway.ip_filter is not None:
             gateway.ip_filter.check(admit.client(scope, gateway.server.trusted_proxies))
@@ -244,8 +229,23 @@ class Gate:
         else:
             limit = gateway.server.body_limit if endpoint.body_limit is None else endpoint.body_limit
             body = await _read(call, receive, limit)
-        guard.body_is_here()
+        call.guard.body_is_here()
         await endpoint.serve(call, self.client, body)
+
+
+def _other_method(scope: Scope, rows: Sequence[Endpoint]) -> MethodNotAllowed:
+    allowed = [row.method for row in rows if row.holding in scope["path"]]
+    return MethodNotAllowed(f"{scope['path']} takes {', '.join(allowed)}, not {scope['method']}.", allowed)
+
+
+def _settle(call: Call) -> None:
+    """The request is over, however: what it held is given back, and what became of it is written down."""
+    call.guard.release()
+    admission.settle(call)
+    if call.place is not None:
+        call.place.free()
+    if call.endpoint.metered and call.operation not in UNMETERED and call.principal is not None:
+        meter.settle(call)  # strangers cannot make the ledger grow
 
 
 def in_client_shape(path: str, fault: Fault, request_id: str) -> bytes | None:
@@ -261,15 +261,14 @@ _GONE = Fault(kind="invalid_request", status=499, message="The client left befor
 
 async def _read(call: Call, receive: Receive, limit: int) -> bytes:
     """The body. Raises before reading what is announced too large, and as soon as what comes is."""
-    typed = call.endpoint.method != "POST"
-    for name, value in call.headers:
-        if name == b"content-length" and value.isdigit() and int(value) > limit:
-            raise _too_large(limit)
-        if name == b"content-encoding" and value.lower() != b"identity":
-            raise UnsupportedMedia("Compressed bodies are not taken; send the JSON as it is.")
-        if name == b"content-type":
-            typed = typed or _is_json(value)
-    if not typed:  # also where it does not say: browsers send such a body anywhere without asking
+    named = call.named
+    length = named.get(b"content-length", b"")
+    if length.isdigit() and int(length) > limit:
+        raise _too_large(limit)
+    if named.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise UnsupportedMedia("Compressed bodies are not taken; send the JSON as it is.")
+    if call.endpoint.method == "POST" and not _is_json(named.get(b"content-type", b"")):
+        # also where it does not say: browsers send such a body anywhere without asking
         raise UnsupportedMedia("The body must be JSON: send `Content-Type: application/json`.")
     message = await receive()
     body: bytes = message.get("body", b"")
@@ -324,6 +323,8 @@ async def _form(call: Call, receive: Receive, limits: Limits) -> list[Part]:
 
 
 def _is_json(content_type: bytes) -> bool:
+    if content_type == headers.JSON:
+        return True
     kind = content_type.partition(b";")[0].strip().lower()
     return kind == b"application/json" or kind.endswith(b"+json")
 

@@ -13,12 +13,9 @@ ASKED = b"x-omniroute-progress"
 
 def answered(call: Call) -> Literal["", "enabled", "unsupported"]:
     """What the client is told of its wish; nothing where it has none."""
-    for name, value in call.headers:
-        if name == ASKED:
-            if value.lower() != b"true":
-                return ""
-            return "unsupported" if call.codec.PROGRESS is None or call.operation != "chat" else "enabled"
-    return ""
+    if call.named.get(ASKED, b"").lower() != b"true":
+        return ""
+    return "unsupported" if call.codec.PROGRESS is None or call.operation != "chat" else "enabled"
 
 
 def event(call: Call, way: Bridge, *, done: bool = False) -> bytes:

@@ -7,6 +7,7 @@ one module that writes to the client, and the commit point of a stream is its fi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
 from math import inf
 
@@ -27,11 +28,11 @@ STOPPING = Fault(kind="unavailable", status=503, message="The gateway is shuttin
 """What the clients of streams are told that a draining server can wait for no longer."""
 
 
-async def send_whole(call: Call, body: bytes, content_type: bytes = headers.JSON) -> None:
+def send_whole(call: Call, body: bytes, content_type: bytes = headers.JSON) -> Awaitable[None]:
     """Answers with a whole body."""
     if call.claim is not None:
         call.claim()
-    await respond(call.send, 200, headers.whole(call, len(body), content_type), body)
+    return respond(call.send, 200, headers.whole(call, len(body), content_type), body)
 
 
 class Pulse:

@@ -43,6 +43,7 @@ def leave(call: Call, connection: Connection) -> None:
     """Gives a place back, to whoever waits for it."""
     state = call.state
     state.counters.release(connection.id)
+    state.used[connection.id] = state.clock.now()
     if call.gateway.queue is not None:
         state.counters.release(GATEWAY)
     if state.line.waiting:

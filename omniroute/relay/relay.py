@@ -21,7 +21,7 @@ from omniroute.relay.headers import billed
 from omniroute.relay.race import Race
 from omniroute.routing.plan import Candidate, follows, has_more_room
 from omniroute.routing.tables import NO_NEEDS, Route, Target
-from omniroute.state.base import Attempt, Outcome
+from omniroute.state.base import Attempt, Clock, Outcome
 from omniroute.state.limits import Denied
 from omniroute.upstream.client import Client, named
 from omniroute.upstream.overflow import too_long
@@ -49,9 +49,13 @@ def converse(call: Call, client: Client) -> Awaitable[None]:
     """Answers the chat request whose head is known. Not a coroutine itself, for each of them costs a microsecond."""
     head = call.head
     assert head is not None
-    head.elapsed = call.elapsed
+    head.elapsed = partial(_since, call.state.clock, call.started)  # a method of the call would be a cycle
     decide(call)
     return idempotency.guarded(call, partial(_answer, call, client, head))
+
+
+def _since(clock: Clock, started: float) -> float:
+    return clock.monotonic() - started
 
 
 def _answer(call: Call, client: Client, head: Head) -> Awaitable[None]:
@@ -107,13 +111,15 @@ async def run(
         call.last = line.is_empty
         if hedge is None or call.last:
             latest = await line.ask(call, candidate)
-            failed = [] if latest is None else [(candidate, latest)]
+            if latest is None:
+                return
+            failed = [(candidate, latest)]
         else:
             combo, how = hedge
             call.state.scores.earn(combo.name, how.budget)
             failed = await Race(call, line.ask).run(candidate, how.after, partial(line.spare, candidate, combo))
-        if not failed:
-            return
+            if not failed:
+                return
         for one in failed:
             line.failed(*one)
     raise line.failure or nothing_left(candidates)
@@ -159,7 +165,9 @@ class _Line:
         while not (late or self.is_empty):
             candidate = self._candidates[self._at]
             self._at += 1
-            if self._helps(candidate) and await self._carries(candidate):
+            if self._latest is not None and not self._helps(candidate, *self._latest):
+                continue
+            if self._is_ready(candidate) if self._gather is None else await self._carries(candidate, self._gather):
                 return candidate
         return None
 
@@ -171,7 +179,8 @@ class _Line:
         if at == len(self._candidates) or not any(each is route for each in self._candidates[at].within):
             return None
         candidate = self._candidates[at]
-        if not (await self._carries(candidate) and self._call.state.scores.may_hedge(route.name)):
+        carries = self._is_ready(candidate) if self._gather is None else await self._carries(candidate, self._gather)
+        if not (carries and self._call.state.scores.may_hedge(route.name)):
             return None
         self._candidates = [*self._candidates[:at], *self._candidates[at + 1 :]]
         return candidate
@@ -179,7 +188,10 @@ class _Line:
     async def ask(self, call: Call, candidate: Candidate) -> UpstreamError | None:
         """One candidate, as often as its route says, and once more where the request can be mended."""
         target = candidate.target
-        latest = await _try(call, candidate, self._prepared[target.id])
+        exchange = self._prepared[target.id]
+        latest = await once(call, candidate, exchange)
+        if latest is not None and candidate.retry.attempts:
+            latest = await _again(call, candidate, exchange, latest)
         if latest is not None and latest.kind == "invalid" and self._repair is not None:
             mended = self._repair(target, latest)
             if mended is not None:
@@ -195,10 +207,7 @@ class _Line:
         if self.failure is None or failure.fault.code != BUSY:
             self.failure = failure
 
-    def _helps(self, candidate: Candidate) -> bool:
-        if self._latest is None:
-            return True
-        failed, failure = self._latest
+    def _helps(self, candidate: Candidate, failed: Candidate, failure: UpstreamError) -> bool:
         if not all(has_more_room(small, candidate) for small in self._too_long):
             return False
         if failure.fault.code == BUSY or (self._too_long and self._too_long[-1] is failed):
@@ -207,26 +216,40 @@ class _Line:
             return candidate.target.id != failed.target.id
         return follows(failed, failure.kind, candidate)
 
-    async def _carries(self, candidate: Candidate) -> bool:
+    async def _carries(self, candidate: Candidate, gather: Gather) -> bool:
+        """Whether it can carry the request, with all that has to be gathered for that."""
         target = candidate.target
         if target.id in self._prepared:
             return True
         try:
-            if self._gather is not None:
-                await self._gather(target)
+            await gather(target)
+        except Unsupported as error:
+            self._cannot(candidate, error)
+            return False
+        return self._is_ready(candidate)
+
+    def _is_ready(self, candidate: Candidate) -> bool:
+        """Whether the request for it is made, or can be."""
+        target = candidate.target
+        if target.id in self._prepared:
+            return True
+        try:
             self._prepared[target.id] = self._prepare(target)
         except Unsupported as error:
-            self._call.attempts.append(
-                Attempt(target.id, candidate.connection.id, "skipped", message=error.fault.message)
-            )
-            self.failure = self.failure or error
+            self._cannot(candidate, error)
             return False
         return True
 
+    def _cannot(self, candidate: Candidate, error: Unsupported) -> None:
+        target, connection = candidate.target.id, candidate.connection.id
+        self._call.attempts.append(Attempt(target, connection, "skipped", message=error.fault.message))
+        self.failure = self.failure or error
 
-async def _try(call: Call, candidate: Candidate, exchange: Exchange) -> UpstreamError | None:
-    """One candidate, as often as its route says. None when the client has been answered."""
-    failure = await once(call, candidate, exchange)
+
+async def _again(
+    call: Call, candidate: Candidate, exchange: Exchange, failure: UpstreamError | None
+) -> UpstreamError | None:
+    """A candidate that has failed, as often as its route says. None when the client has been answered."""
     for trial in range(candidate.retry.attempts):
         if failure is None or failure.kind not in candidate.retry.on or failure.fault.code == BUSY:
             break
@@ -307,11 +330,13 @@ async def _exchange(client: Client, prepared: Prepared, call: Call, candidate: C
     try:
         reply = cache.recorded(call, await attempt.send(call, client, candidate, prepared), prepared)
         if head.stream:
-            opened = await attempt.stream(call, reply, prepared, head, candidate, last=call.last)
+            auth = client.auth(candidate.connection)
+            opened = await attempt.stream(call, reply, prepared, head, candidate, auth, last=call.last)
             return await _stream(call, opened, prepared, candidate)
-        answer = await attempt.whole(call, reply, prepared, head, candidate)
+        body = await reply.read(attempt.REPLY_LIMIT)
+        answer = attempt.whole(call, reply, body, prepared, head, candidate)
     except UpstreamError as error:
-        return named(error, candidate.target.upstream.name, candidate.connection.auth)
+        return named(error, candidate.target.upstream.name, client.auth(candidate.connection))
     finally:
         if reply is not None:
             reply.close()

@@ -8,14 +8,12 @@ from functools import lru_cache
 import msgspec
 
 from omniroute.formats.codec import Head
-from omniroute.relay.asgi import Pairs
 from omniroute.relay.call import Call
 from omniroute.state.roster import Request
 
 HEADERS = (b"x-session-id", b"x-claude-code-session-id", b"session-id", b"session_id")
 """Where clients name their session, the gateway's own word first: Claude Code, Codex since 0.90, Codex before."""
 AGENT = b"user-agent"
-LOOKED_AT = frozenset((*HEADERS, AGENT))
 SHOWN = 64
 """Characters of what a client calls itself."""
 
@@ -37,33 +35,27 @@ _session = msgspec.json.Decoder(_Session)
 _text = msgspec.json.Decoder(str)
 
 
-def session_of(headers: Pairs, head: Head | None) -> tuple[str, bytes]:
-    """The session as headers name it, or else the fields that clients have for it, empty where nothing does; and what
-    the client calls itself. One look at the headers for both."""
-    found = {header: value for header, value in headers if header in LOOKED_AT}
-    agent = found.pop(AGENT, b"")
-    if found:
-        for header in HEADERS:
-            named = found.get(header, b"").strip()
-            if named:
-                return named.decode("latin-1"), agent
+def session_of(named: Mapping[bytes, bytes], head: Head | None) -> str:
+    """The session as headers name it, or else the fields that clients have for it; empty where nothing does."""
+    for header in HEADERS:
+        if header in named and (name := named[header].strip()):
+            return name.decode("latin-1")
     if head is not None:
         for field, read in FIELDS.items():
-            raw = head.fields.get(field)
-            if raw is not None and (told := read(raw)):
-                return told, agent
-    return "", agent
+            if field in head.fields and (told := read(head.fields[field])):
+                return told
+    return ""
 
 
 def remember(call: Call) -> None:
     """Adds what a request took to its session, if it has one."""
-    name, agent = session_of(call.headers, call.head)
+    name = session_of(call.named, call.head)
     if not name:
         return
     call.session = name[:LONGEST]
     usage, target, connection, principal = call.usage, call.target, call.connection, call.principal
     request = Request(
-        _product(agent),
+        _product(call.named.get(AGENT, b"")),
         target.id if target is not None else "",
         connection.id if connection is not None else "",
         usage.input + usage.output if usage is not None else 0,

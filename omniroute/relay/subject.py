@@ -30,7 +30,7 @@ class Asked:
 
     @cached_property
     def agent(self) -> str:
-        return next((value.decode("latin-1") for name, value in self._call.headers if name == b"user-agent"), "")
+        return self._call.named.get(b"user-agent", b"").decode("latin-1")
 
     @cached_property
     def tokens(self) -> int:

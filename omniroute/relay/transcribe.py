@@ -30,7 +30,7 @@ from omniroute.relay.health import learn
 from omniroute.relay.queue import candidates
 from omniroute.relay.relay import Exchange, run, speaks
 from omniroute.routing.plan import Candidate
-from omniroute.routing.tables import Target
+from omniroute.routing.tables import Auth, Target
 from omniroute.upstream import transport
 from omniroute.upstream.answer import failure
 from omniroute.upstream.client import Client, classify, named, refusal, retold
@@ -91,9 +91,9 @@ async def _exchange(client: Client, prepared: Prepared, call: Call, candidate: C
         opened, way = told
         return await _stream(call, opened, way, prepared, candidate)
     except UpstreamError as error:
-        return named(error, provider, candidate.connection.auth)
+        return named(error, provider, client.auth(candidate.connection))
     except (ValueError, RecursionError) as error:
-        return named(classify(malformed(str(error)), provider), provider, candidate.connection.auth)
+        return named(classify(malformed(str(error)), provider), provider, client.auth(candidate.connection))
 
 
 async def _converse(
@@ -115,7 +115,7 @@ async def _converse(
             reply = await _send(call, client, prepared, candidate, ask, ends)
             kind = _content_type(reply)
             if request.stream and kind.partition(b";")[0].strip().lower() == EVENTS:
-                return await _opened(call, reply, candidate)
+                return await _opened(call, reply, candidate, client.auth(candidate.connection))
             try:
                 answered = Answered(kind, await reply.read(attempt.REPLY_LIMIT))
             finally:
@@ -158,11 +158,11 @@ def _content_type(reply: transport.Reply) -> bytes:
     return next((value for name, value in reply.headers if name == b"content-type"), b"")
 
 
-async def _opened(call: Call, reply: transport.Reply, candidate: Candidate) -> tuple[Opened, Through]:
+async def _opened(call: Call, reply: transport.Reply, candidate: Candidate, auth: Auth) -> tuple[Opened, Through]:
     """A stream of an upstream of the client's own format, up to its first words."""
     way = Through()
     provider = candidate.target.upstream.name
-    way.retell = partial(retold, provider=provider, auth=candidate.connection.auth)
+    way.retell = partial(retold, provider=provider, auth=auth)
     try:
         return await attempt.opened(call, reply, way, provider, last=call.last), way
     except BaseException:

@@ -133,7 +133,7 @@ class _Asking(Generic[Q, A]):
             made = self.told(upstream, said, heard)
             answer = orders.cleaned(made.body, told, provider)
         except UpstreamError as error:
-            return named(error, provider, candidate.connection.auth)
+            return named(error, provider, self.client.auth(candidate.connection))
         except ValueError as error:
             return classify(malformed(str(error)), provider)
         call.losses = [*losses, *made.losses]

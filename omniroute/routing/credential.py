@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from omniroute.errors import BadRequest, Unauthenticated
 from omniroute.routing.tables import Gateway, Principal
 
-HEADERS = (b"authorization", b"x-api-key", b"x-goog-api-key")
+HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
 LONGEST_KEY = 512
 NOBODY = "anonymous"
 """What a client sends that has no key and cannot send none: the official SDKs refuse to start without one."""

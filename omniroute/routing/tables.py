@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import msgspec
 
 from omniroute.catalog import Ceiling, Model, Price
+from omniroute.catalog.oauth import AccountHeader, ClientAuth, Encoding, TokenScheme
 from omniroute.catalog.price import UNPRICED
 from omniroute.errors import Problem, UpstreamKind
 from omniroute.formats.effort import Thought
@@ -54,10 +55,15 @@ class Revision(Table, frozen=True):
 
 
 class Auth(Table, frozen=True):
-    """How a connection shows who it is: `scheme` names a function of `upstream/auth.py`."""
+    """How a connection shows who it is: `scheme` names a function of `upstream/auth.py`. One with `oauth` has no secret of
+    its own: who sends asks for its token, and is given such an `Auth` as there is now, with the `headers` that say whose
+    account it is, and with the `former` token, which a provider may still quote."""
 
     scheme: str
     secret: Secret | None
+    oauth: OAuth | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    former: Secret | None = None
 
 
 class Proxy(Table, frozen=True):
@@ -76,6 +82,41 @@ class Proxy(Table, frozen=True):
     def label(self) -> str:
         """Its address, without credentials."""
         return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+class Exchange(Table, frozen=True):
+    """A second token that is asked for with the first one: where, how the first one is sent, and the fields of the
+    answer."""
+
+    endpoint: Endpoint
+    scheme: TokenScheme
+    token: str
+    expires_at: str
+
+
+class OAuth(Table, frozen=True):
+    """How a connection signs in: as which application, where, and what the provider wants otherwise than the standards
+    say (`catalog/oauth.py`). `issuer` is the address of the token endpoint: tokens go to no other."""
+
+    issuer: str
+    client_id: str
+    client_secret: Secret | None
+    scopes: tuple[str, ...]
+    redirect_uri: str
+    token: Endpoint
+    authorization: str | None = None
+    device: Endpoint | None = None
+    revocation: Endpoint | None = None
+    parameters: Mapping[str, str] = {}
+    client_auth: ClientAuth = "client_secret_basic"
+    encoding: Encoding = "form"
+    revocation_encoding: Encoding | None = None
+    state_in_token: bool = False
+    device_pkce: bool = False
+    scheme: TokenScheme = "bearer"
+    account: AccountHeader | None = None
+    exchange: Exchange | None = None
+    proxy: Proxy | None = None
 
 
 class Connection(Table, frozen=True):

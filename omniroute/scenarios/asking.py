@@ -1,4 +1,4 @@
-"""What would become of one request, asked on the command line: `omniroute explain model`."""
+"""What would become of one request, asked before it is made: `omniroute explain model` and `POST /api/explain`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from omniroute.catalog import Catalog
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.spec.scenarios import GivenSpec
+from omniroute.formats.ir import Chat
 from omniroute.relay.admit import check_model
 from omniroute.routing.conditions import Content, Facts
 from omniroute.routing.explain import Explanation, explain
 from omniroute.routing.policies import Supposed
-from omniroute.routing.tables import ANONYMOUS
+from omniroute.routing.tables import ANONYMOUS, Gateway
 from omniroute.scenarios import clock, request, world
 from omniroute.scenarios.clock import VirtualLoop
 from omniroute.scenarios.outcome import Outcome
 from omniroute.scenarios.runner import Stage
+from omniroute.state.base import State
 
 CONTENT: frozenset[Content] = frozenset(get_args(Content))
 """What conditions of targets can ask for."""
@@ -62,6 +64,17 @@ def explained(bundle: Bundle, catalog: Catalog, asked: GivenSpec) -> tuple[Expla
     """The decision as data, and what would become of the request where every provider answers. Raises CallError where
     nothing has that name, or the key may not use it."""
     gateway = compile_gateway(bundle, catalog, resolve=False)
+
+    async def main(loop: VirtualLoop) -> tuple[Explanation, Outcome]:
+        decided = told(gateway, world.state(gateway, asked, loop), asked, request.chat(asked))
+        return decided, await Stage(gateway, loop).play(asked)
+
+    return clock.run(main)
+
+
+def told(gateway: Gateway, state: State, asked: GivenSpec, chat: Chat | None) -> Explanation:
+    """The decision as data, as things stand in this state, which is looked at and not changed. Raises CallError where
+    nothing has that name, or the key may not use it."""
     callers = {principal.name: principal for principal in gateway.principals.values()}
     caller = callers.get(asked.key or "", ANONYMOUS)
     check_model(caller, asked.model)
@@ -77,17 +90,4 @@ def explained(bundle: Bundle, catalog: Catalog, asked: GivenSpec) -> tuple[Expla
     facts = Facts(
         tokens=asked.tokens or 0, has=frozenset(CONTENT.intersection(asked.has)), tags=caller.tags, stream=asked.stream
     )
-
-    async def main(loop: VirtualLoop) -> tuple[Explanation, Outcome]:
-        told = explain(
-            gateway,
-            world.state(gateway, asked, loop),
-            asked.model,
-            asked.format,
-            subject,
-            facts=facts,
-            chat=request.chat(asked),
-        )
-        return told, await Stage(gateway, loop).play(asked)
-
-    return clock.run(main)
+    return explain(gateway, state, asked.model, asked.format, subject, facts=facts, chat=chat)

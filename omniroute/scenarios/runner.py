@@ -15,16 +15,15 @@ from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.spec.scenarios import GivenSpec
 from omniroute.config.spec.words import seconds
-from omniroute.relay.asgi import Message, Receive
+from omniroute.relay import inside
 from omniroute.relay.call import Call
-from omniroute.relay.ingress import Endpoint, Gate
+from omniroute.relay.ingress import Gate
 from omniroute.routing.live import Live
 from omniroute.routing.tables import ANONYMOUS, Gateway
 from omniroute.scenarios import clock, request, upstream, world
 from omniroute.scenarios.case import Case
 from omniroute.scenarios.clock import VirtualLoop
 from omniroute.scenarios.outcome import Difference, Outcome, Told, differences, outcome
-from omniroute.upstream.client import Client
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -107,7 +106,7 @@ class Stage:
         row = request.endpoint(given)
         key = _stand_in(given.key or "") if given.key or given.tags else ""
         seen: list[Call] = []
-        app = Gate(Live(gateway), state, script).app(_watched(row, seen))
+        app = Gate(Live(gateway), state, script).app(inside.watched(row, seen))
         body = request.body(given)
         told = Told(given.format)
         before = 0
@@ -117,7 +116,7 @@ class Stage:
             seen.clear()
             before = len(script.sent)
             told = Told(given.format)
-            await app(request.scope(given, key), _receive(body), told.send)
+            await app(request.scope(given, key), inside.received(body), told.send)
         return outcome(seen[-1] if seen else None, told, script.sent[before:])
 
     def _tagged(self, given: GivenSpec) -> Gateway:
@@ -134,23 +133,6 @@ def _stand_in(key: str) -> str:
 
 def _digest(key: str) -> bytes:
     return sha256(_stand_in(key).encode()).digest()
-
-
-def _watched(row: Endpoint, seen: list[Call]) -> Endpoint:
-    """The endpoint, which tells of the calls that it serves."""
-
-    async def serve(call: Call, client: Client, body: bytes) -> None:
-        seen.append(call)
-        await row.serve(call, client, body)
-
-    return replace(row, serve=serve)
-
-
-def _receive(body: bytes) -> Receive:
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
 
 
 # ------------------------------------------------------------------------------------------------------------- coverage

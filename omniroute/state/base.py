@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -22,6 +22,7 @@ from omniroute.errors import UpstreamKind
 from omniroute.state.audit import Audit, MemoryAudit
 from omniroute.state.budgets import Budgets
 from omniroute.state.cache import Cache
+from omniroute.state.evals import EvalRuns, MemoryEvals
 from omniroute.state.idempotency import Idempotency
 from omniroute.state.likeness import Likeness
 from omniroute.state.limits import Limits
@@ -31,6 +32,9 @@ from omniroute.state.roster import MemoryRoster, Roster
 from omniroute.state.scores import Scores
 from omniroute.state.sessions import Sessions
 from omniroute.state.usage import Dimension, Filter, Group, Page, Search, Timing
+
+if TYPE_CHECKING:
+    from omniroute.state.route_use import RouteUse
 
 # ---------------------------------------------------------------------------------------------------------- health
 
@@ -110,12 +114,20 @@ class Breakers(Protocol):
         about the connection and only give the probe back."""
         ...
 
+    def clear(self, connection: str) -> None:
+        """Forgets all that is known against a connection and the models on it."""
+        ...
+
     def known(self, now: float) -> Mapping[str, View]:
         """All that is known against anything, by name."""
         ...
 
     def forget(self, name: str) -> None:
         """Nothing is known against it any more."""
+        ...
+
+    def reset(self) -> int:
+        """Forget all of it: circuits close, and pauses end. Gives how many there were."""
         ...
 
 
@@ -278,6 +290,10 @@ class Ledger(Protocol):
         """How long the newest requests took."""
         ...
 
+    def routes(self, names: Collection[str], since: float) -> Mapping[str, RouteUse]:
+        """How the requests fared that were routed by these names and began from `since` on (UNIX time)."""
+        ...
+
 
 # --------------------------------------------------------------------------------------------------------- answers
 
@@ -341,4 +357,7 @@ class State(msgspec.Struct, frozen=True):
     roster: Roster = msgspec.field(default_factory=MemoryRoster)
     quotas: Quotas = msgspec.field(default_factory=MemoryQuotas)
     line: Line = msgspec.field(default_factory=Line)
+    evals: EvalRuns = msgspec.field(default_factory=MemoryEvals)
     audit: Audit = msgspec.field(default_factory=MemoryAudit)
+    used: dict[str, float] = msgspec.field(default_factory=dict)
+    """When the last call on each connection ended, as UNIX time, by the connection's id."""

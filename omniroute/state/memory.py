@@ -33,6 +33,7 @@ from omniroute.state.cache import MemoryCache
 from omniroute.state.idempotency import MemoryIdempotency
 from omniroute.state.likeness import MemoryLikeness
 from omniroute.state.limits import MemoryLimits
+from omniroute.state.route_use import RouteUse, of_rows
 from omniroute.state.scores import MemoryScores
 from omniroute.state.sessions import MemorySessions
 from omniroute.state.usage import Dimension, Filter, Group, Page, Search, Timing, found, summed
@@ -134,12 +135,21 @@ class MemoryBreakers:
                     score = self._scores[connection] = Score(outcome)
                 _failed(score, outcome, now, retry_after, profile)
 
+    def clear(self, connection: str) -> None:
+        for name in [name for name in self._scores if name.partition(MODEL)[0] == connection]:
+            del self._scores[name]
+
     def known(self, now: float) -> Mapping[str, View]:
         views = ((name, self.view(name, now)) for name in self._scores)
         return {name: view for name, view in views if view is not None}
 
     def forget(self, name: str) -> None:
         self._scores.pop(name, None)
+
+    def reset(self) -> int:
+        count = len(self._scores)
+        self._scores.clear()
+        return count
 
     def _succeeded(self, connection: str, score: Score, now: float) -> None:
         if now >= score.until:
@@ -294,6 +304,9 @@ class MemoryLedger:
     def timings(self, most: int) -> Sequence[Timing]:
         names = Timing.__struct_fields__
         return [Timing(*(getattr(row, name) for name in names)) for row in self.recent(most)]
+
+    def routes(self, names: Collection[str], since: float) -> Mapping[str, RouteUse]:
+        return of_rows(sorted(self._rows.values(), key=lambda row: row.id), since, names)
 
 
 class _Share(msgspec.Struct):

@@ -100,7 +100,47 @@ def m004_audit(db: Database) -> None:
     )
 
 
-def m005_usage_sums(db: Database) -> None:
+def m005_evals(db: Database) -> None:
+    """Runs of evals, and their cases in the order in which they were done. Costs are decimals, as text; the checks of a
+    case are JSON."""
+    db.execute("""
+        CREATE TABLE eval_runs (
+            id TEXT PRIMARY KEY NOT NULL,
+            suite TEXT NOT NULL,
+            target TEXT NOT NULL,
+            started REAL NOT NULL,
+            ended REAL,
+            status TEXT NOT NULL,
+            total INTEGER NOT NULL,
+            passed INTEGER NOT NULL,
+            failed INTEGER NOT NULL,
+            score REAL,
+            cost TEXT,
+            revision TEXT NOT NULL
+        ) WITHOUT ROWID
+    """)
+    db.execute("CREATE INDEX eval_runs_suite ON eval_runs (suite, started)")
+    db.execute("""
+        CREATE TABLE eval_cases (
+            number INTEGER PRIMARY KEY NOT NULL,
+            run TEXT NOT NULL REFERENCES eval_runs (id) ON DELETE CASCADE,
+            name TEXT NOT NULL,
+            status TEXT NOT NULL,
+            score REAL NOT NULL,
+            ms REAL NOT NULL,
+            model TEXT NOT NULL,
+            input INTEGER NOT NULL,
+            output INTEGER NOT NULL,
+            cost TEXT,
+            reason TEXT NOT NULL,
+            checks TEXT NOT NULL,
+            answer TEXT NOT NULL
+        )
+    """)
+    db.execute("CREATE INDEX eval_cases_run ON eval_cases (run)")
+
+
+def m006_usage_sums(db: Database) -> None:
     """Sums of the requests by hour and day, also of those that are there already."""
     db.execute(rollups.CREATE)
     rollups.prepare(db.conn)
@@ -108,7 +148,7 @@ def m005_usage_sums(db: Database) -> None:
         db.execute(statement)
 
 
-STEPS = (m001_usage, m002_usage_details, m003_cache, m004_audit, m005_usage_sums)
+STEPS = (m001_usage, m002_usage_details, m003_cache, m004_audit, m005_evals, m006_usage_sums)
 VERSION = len(STEPS)
 
 

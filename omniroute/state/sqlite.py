@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import cache
@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from omniroute.state import requests, rollups
+from omniroute.state import requests, rollups, route_use
 from omniroute.state.base import LedgerHealth, Totals, UsageRow
 from omniroute.state.database import RETRY, Scribe, reading
 from omniroute.state.migrations import VERSION
@@ -144,6 +144,10 @@ class SqliteLedger(Scribe):
         with self._reading() as connection:
             return [] if connection is None else requests.timings(connection, most)
 
+    def routes(self, names: Collection[str], since: float) -> Mapping[str, route_use.RouteUse]:
+        with self._reading() as connection:
+            return {} if connection is None else route_use.read(connection, requests.first_id(since), since, names)
+
     @contextmanager
     def _reading(self, least: int = VERSION) -> Iterator[sqlite3.Connection | None]:
         with reading(self._path, "The ledger", "ledger_unavailable", least) as connection:
@@ -230,7 +234,7 @@ def _values(row: UsageRow) -> list[Any]:
     if cost is not None:
         values[_COST] = format(cost, "f")
     for place in _PLACES:
-        values[place] = _encode(values[place]).decode()
+        values[place] = _encode(values[place]).decode() if values[place] else "[]"
     return values
 
 

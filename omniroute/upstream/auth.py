@@ -25,12 +25,18 @@ SCHEMES: dict[str, Callable[[str], Headers]] = {
 
 def conceal(auth: Auth, text: str) -> str:
     """The text without the credential: some providers quote what they were sent."""
-    return text if auth.secret is None else text.replace(auth.secret.reveal(), "<secret>")
+    for secret in (auth.secret, auth.former):
+        if secret is not None:
+            text = text.replace(secret.reveal(), "<secret>")
+    return text
 
 
 def sign(auth: Auth) -> Headers:
     """The headers that carry the credential; none where the connection has no secret."""
-    return SCHEMES[auth.scheme](auth.secret.reveal()) if auth.secret is not None else ()
+    if auth.secret is None:
+        return ()
+    signed = SCHEMES[auth.scheme](auth.secret.reveal())
+    return (*signed, *auth.headers) if auth.headers else signed
 
 
 def proxy_credentials(proxy: Proxy) -> tuple[bytes, bytes] | None:

@@ -6,21 +6,24 @@ The one place that turns statuses into kinds: everything behind it looks at `Ups
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from itertools import chain
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from omniroute.errors import Fault, UpstreamError, UpstreamKind
 from omniroute.formats.codec import Refusing, malformed
 from omniroute.routing.tables import Auth, Connection, Deadlines, Endpoint, Target
+from omniroute.upstream.answer import failure
 from omniroute.upstream.auth import conceal, sign
 from omniroute.upstream.image import Fetcher
 from omniroute.upstream.scope import is_absent
 from omniroute.upstream.transport import Headers, Reply, Request, Transport
 
+T = TypeVar("T")
 ERROR_LIMIT = 64 * 1024
 """Bytes of an error body that are read; what a provider says beyond is not worth the wait."""
 ERROR_PATIENCE = 2.0
@@ -44,14 +47,38 @@ OWN_CODES: dict[str | None, UpstreamKind] = {"upstream_truncated": "truncated", 
 QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error", "credit_balance_too_low"})
 
 
-class Client:
-    """Owns the transports for the life of the process, so that a reload keeps the open connections."""
+class Tokens(Protocol):
+    """The tokens of connections that sign in (`services/tokens.py`)."""
 
-    def __init__(self, transports: Mapping[str, Transport], images: Fetcher | None = None) -> None:
+    def at_hand(self, connection: Connection) -> Auth | None:
+        """How a request shows who it is, if that is known without waiting."""
+        ...
+
+    async def fresh(self, connection: Connection) -> Auth:
+        """The same, waited for. Raises UpstreamError where there is no token to be had."""
+        ...
+
+    async def renewed(self, connection: Connection, refused: Auth) -> Auth | None:
+        """A newer token than the one that was refused; None where there is none to be had."""
+        ...
+
+    def last(self, connection: Connection) -> Auth:
+        """How requests show who they are, or did so until now."""
+        ...
+
+
+class Client:
+    """Owns the transports for the life of the process, so that a reload keeps the open connections. Without `tokens`
+    nobody is signed in anywhere, and requests go out as they are."""
+
+    def __init__(
+        self, transports: Mapping[str, Transport], images: Fetcher | None = None, tokens: Tokens | None = None
+    ) -> None:
         self._transports = transports
+        self._tokens = tokens
         self.images = images or Fetcher()
 
-    async def send(
+    def send(
         self,
         target: Target,
         connection: Connection,
@@ -63,7 +90,7 @@ class Client:
         deadlines: Deadlines,
         *,
         method: str = "POST",
-    ) -> Reply:
+    ) -> Awaitable[Reply]:
         """Asks one connection of a target's upstream, with the format's usual headers and those of the caller that mean
         something to it. Raises UpstreamError where there is no answer."""
         upstream = target.upstream
@@ -76,12 +103,57 @@ class Client:
             deadlines,
             target.via(connection, endpoint),
         )
-        return await self._transports[upstream.transport].send(request)
+        transport = self._transports[upstream.transport]
+        if connection.auth.oauth is None or self._tokens is None:
+            return transport.send(request)
+        return _signed_in(transport, self._tokens, connection, request)
+
+    def auth(self, connection: Connection) -> Auth:
+        """How requests of a connection show who they are, so that no text says it."""
+        return (
+            connection.auth if connection.auth.oauth is None or self._tokens is None else self._tokens.last(connection)
+        )
 
     async def close(self) -> None:
         self.images.close()
         for one in self._transports.values():
             await one.close()
+
+
+async def _signed_in(transport: Transport, tokens: Tokens, connection: Connection, request: Request) -> Reply:
+    """Sends a request with a token, and once more with a newer one where the provider refuses the first. All of it has
+    the time of one."""
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + request.deadlines.total
+
+    def signed(auth: Auth) -> Request:
+        left = msgspec.structs.replace(request.deadlines, total=max(ends - loop.time(), 0.001))
+        return msgspec.structs.replace(request, headers=(*request.headers, *sign(auth)), deadlines=left)
+
+    auth = tokens.at_hand(connection)
+    if auth is None:
+        auth = await _in_time(tokens.fresh(connection), ends)
+    reply = await transport.send(signed(auth))
+    if reply.status != 401:
+        return reply
+    try:
+        newer = await _in_time(tokens.renewed(connection, auth), ends)
+    except BaseException:
+        reply.close()
+        raise
+    if newer is None:
+        return reply
+    reply.close()
+    return await transport.send(signed(newer))
+
+
+async def _in_time(waiting: Awaitable[T], ends: float) -> T:
+    """What is waited for, by a time of the loop. Raises UpstreamError(timeout)."""
+    try:
+        async with asyncio.timeout_at(ends):
+            return await waiting
+    except TimeoutError as error:
+        raise failure("timeout", "no token within the deadline", error) from error
 
 
 def merged(usual: Headers, *layers: Headers) -> Headers:

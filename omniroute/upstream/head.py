@@ -8,6 +8,7 @@ ends but our own.
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import itemgetter
 
 from omniroute.errors import Fault, UpstreamError
 from omniroute.routing.tables import DEFAULT_PORTS
@@ -44,21 +45,21 @@ def authority(origin: Origin) -> bytes:
 
 def request_head(request: Request, host: bytes) -> bytes:
     """Everything before the body. Raises UpstreamError(invalid) for a head that is not one request's."""
-    parts = [_opening(request.method, request.target, host)]
-    line_ends = len(request.headers) + 4
-    for name, value in request.headers:
-        if name.lower() in RESERVED:
-            raise _refused("the request has a header that only the HTTP client may set")
-        parts += (b"\r\n", name, b": ", value)
+    headers = request.headers
+    if not RESERVED.isdisjoint(map(bytes.lower, map(_name, headers))):
+        raise _refused("the request has a header that only the HTTP client may set")
+    lines = [_opening(request.method, request.target, host), *map(b": ".join, headers)]
     length = len(request.body)
     if length or request.method not in BODILESS:
-        parts.append(b"\r\ncontent-length: %d" % length)
-        line_ends += 1
-    parts.append(b"\r\n\r\n")
-    head = b"".join(parts)
+        lines.append(b"content-length: %d" % length)
+    line_ends = len(lines) + 3
+    head = b"\r\n".join((*lines, b"", b""))
     if head.count(b"\r") != line_ends or head.count(b"\n") != line_ends or b"\0" in head:
         raise _refused("the request has a control character in its head")  # a line end that is not one of ours
     return head
+
+
+_name = itemgetter(0)
 
 
 @lru_cache(maxsize=1024)

@@ -1,27 +1,17 @@
-"""The command-line tools and packages of other projects, installed from their registry once a machine.
-
-`package-lock.json` pins each of them by version and hash. They take a gigabyte, so they live in a cache outside the
-repository: `$OMNIROUTE_TEST_CACHE`, or a folder below `~/.cache`. No script of a package is run: the binaries that the
-tools need come as packages of their own.
-"""
+"""The command-line tools and packages of other projects, and a desk for them to work at. They take a gigabyte."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-import platform
-import re
 import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-import pytest
+from support import packages
 from support.gateway import ROOT
 from support.rig import KEY
 from support.tap import Tap
@@ -29,52 +19,13 @@ from support.upstream import Asked, Upstream, whole
 
 HERE = Path(__file__).parent
 PAGE = ROOT / "docs" / "tools.md"
-PINNED = ("package.json", "package-lock.json")
-INSTALLING = 300.0
-"""Seconds for the first time on a machine; with a near registry it takes ten."""
-RETRIES = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=2000")
-"""A registry that is not there is not waited for."""
 PATIENCE = 40.0
 """Seconds for one run of a tool, most of which need two."""
-_unreachable = re.compile(r"npm error code (E403|E404|EAI_AGAIN|ECONN\w+|ENET\w+|ENOTFOUND|E?TIMEDOUT|ERR_SOCKET\w*)\b")
 
 
 def installed() -> Path:
-    """The folder of the installed packages. Skips the test where there is no way to install them; a package that is
-    not what the lock says is an error."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("the command-line tools cannot be installed: node and npm are not there")
-    folder = _cache() / f"{_digest()}-{sys.platform}-{platform.machine()}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two workers of one run want the same
-        if not (folder / "done").exists():
-            _install(npm, folder)
-            (folder / "done").touch()
-    return folder / "node_modules"
-
-
-def _cache() -> Path:
-    told = os.environ.get("OMNIROUTE_TEST_CACHE")
-    return Path(told) if told else Path.home() / ".cache" / "omniroute-tests"
-
-
-def _digest() -> str:
-    return sha256(b"".join((HERE / name).read_bytes() for name in PINNED)).hexdigest()[:16]
-
-
-def _install(npm: str, folder: Path) -> None:
-    for name in PINNED:
-        shutil.copy(HERE / name, folder)
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", *RETRIES]
-    try:
-        ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALLING, check=False)
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"the command-line tools cannot be installed: the registry took longer than {INSTALLING:.0f} s")
-    if ended.returncode and (why := _unreachable.search(ended.stderr)):
-        pytest.skip(f"the command-line tools cannot be installed: the registry cannot be reached ({why[1]})")
-    assert ended.returncode == 0, ended.stderr
+    """The folder of the installed packages. Skips the test where there is no way to install them."""
+    return packages.installed(HERE, "the command-line tools")
 
 
 @dataclass

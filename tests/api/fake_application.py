@@ -16,9 +16,10 @@ from litestar import Litestar
 
 from omniroute import api, catalog
 from omniroute.api.endpoint import Endpoint
+from omniroute.config import bundle
 from omniroute.config.bundle import Bundle
 from omniroute.config.exchange import Files
-from omniroute.errors import Fault, Problem
+from omniroute.errors import Fault, OmniRouteError, Problem
 from omniroute.formats.patch import Quirks
 from omniroute.routing.live import Live
 from omniroute.routing.policies import Policies
@@ -34,10 +35,15 @@ from omniroute.routing.tables import (
     Upstream,
 )
 from omniroute.services.clients.settings import Clients, Place
+from omniroute.services.oauth import SignIns
 from omniroute.services.sync import Sync
+from omniroute.services.tokens import Tokens
 from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile
 from omniroute.state.memory import MemoryLedger, memory_state
+from omniroute.upstream.demo import Demo
+from omniroute.upstream.oauth import AuthorizationServers
 
+BUNDLE = bundle.read(Path(__file__).parents[2] / "config" / "omniroute.yaml", catalog.load())
 PASSWORD = "correct horse"
 _hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 HASH = _hasher.hash(PASSWORD, salt=b"the same salt always")  # it names a case, and cases have names that stay
@@ -143,6 +149,19 @@ def no_files() -> Bundle:
     raise AssertionError("this application has no files")
 
 
+class NoSecrets:
+    """A secret store with nothing in it."""
+
+    def get(self, _name: str) -> str | None:
+        return None
+
+    def put(self, name: str, _value: str) -> None:
+        raise OmniRouteError(f"nothing is kept here, neither {name}")
+
+    def delete(self, *_names: str) -> None:
+        pass
+
+
 class Application:
     """What stands behind the plane, in memory."""
 
@@ -157,6 +176,8 @@ class Application:
             random=random.Random(1),
         )
         self.exchange = Files(no_files, lambda _main: None, self.reload, asyncio.Lock())
+        servers = AuthorizationServers(Demo(), self.state.clock.now)
+        self.sign_ins = SignIns(servers, Tokens(NoSecrets(), servers, self.state.clock), self.state.clock)
         self.clients = Clients(lambda: Place(Path("/nowhere")), Path("/nowhere"), lambda: self.time.now)
         self.sync = Sync(self.exchange, lambda: None, Path("/nowhere"), lambda: self.time.now)
         self.draining = False
@@ -164,6 +185,9 @@ class Application:
         self.catalog = catalog.load()
         self.hash: str | None = HASH
         self.files: Gateway | Sequence[Problem] = self.live.current
+        self.catalog = catalog.load()
+        self.bundle = BUNDLE
+        self.has_password = True
         self.spec: Mapping[str, Any] = {"providers": {"openai": {"api_key": "${env:OPENAI_API_KEY}"}}}
 
     def allow(self, **access: Any) -> None:

@@ -96,6 +96,9 @@ PROVIDERS = [
     "github-models",
     "huggingface",
     "voyage",
+    "codex",
+    "qwen",
+    "github",
     "azure",
     "bedrock",
     "deepgram",
@@ -156,7 +159,34 @@ def test_a_provider_is_somewhere_and_speaks_something(name: str) -> None:
         assert {field for _, field, _, _ in Formatter().parse(url) if field} <= {"resource", "region"}
         assert url.startswith("https://") or "127.0.0.1" in url or provider.type == "demo"
     assert provider.env is None or re.fullmatch(r"[A-Z][A-Z0-9_]+", provider.env)
-    assert provider.env or not provider.key_required
+    assert provider.env or provider.oauth or not provider.key_required
+
+
+SIGNED_IN = {"anthropic": "code", "gemini": "code", "codex": "code", "qwen": "device", "github": "device"}
+
+
+def test_where_one_signs_in_is_told_in_full_and_over_tls() -> None:
+    rows = {name: row.oauth for name, row in CATALOG.providers.items() if row.oauth is not None}
+    assert set(rows) == set(SIGNED_IN)
+    for name, oauth in rows.items():
+        assert (oauth.authorization_endpoint is not None) == (SIGNED_IN[name] == "code")
+        assert (oauth.device_authorization_endpoint is not None) == (SIGNED_IN[name] == "device")
+        exchange = None if oauth.exchange is None else oauth.exchange.endpoint
+        places = (
+            oauth.token_endpoint,
+            oauth.authorization_endpoint,
+            oauth.device_authorization_endpoint,
+            oauth.revocation_endpoint,
+            exchange,
+        )
+        assert all(place is None or re.fullmatch(r"https://[a-z.]+/[^?#]*[^?#/]", place) for place in places)
+        assert oauth.scopes
+        assert oauth.redirect_uri.startswith(("https://", "http://localhost:"))
+
+
+def test_no_application_of_others_stands_in_the_catalogue() -> None:
+    text = (HERE / "providers.yaml").read_text()
+    assert not re.search(r"client_?id:|client_?secret:|app_[A-Za-z0-9]{8}|Iv1\.|apps\.googleusercontent", text)
 
 
 def test_quirks_are_quirks_of_the_patcher() -> None:
@@ -203,11 +233,13 @@ def test_anthropic_wants_its_version_and_its_own_key_header() -> None:
 def test_short_names_lead_to_providers() -> None:
     assert CATALOG.provider_aliases == {
         "cc": "anthropic",
-        "cx": "openai",
+        "claude": "anthropic",
+        "cx": "codex",
         "gc": "gemini",
-        "gh": "github-models",
+        "gemini-cli": "gemini",
+        "gh": "github",
         "ol": "ollama",
-        "qw": "dashscope",
+        "qw": "qwen",
     }
     assert set(CATALOG.provider_aliases.values()) <= set(CATALOG.providers)
     assert not set(CATALOG.provider_aliases) & set(CATALOG.providers)

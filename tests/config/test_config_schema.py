@@ -55,7 +55,9 @@ def test_every_example_and_default_is_itself_valid(name, node):
 def test_the_schema_offers_alternatives_only_where_a_word_may_become_a_map_or_a_list():
     places = [path for path, node in nodes(schema()) if "anyOf" in node]
     assert places == [
+        ("$defs", "AnswerSpec", "properties", "contains"),
         ("$defs", "BudgetSpec", "properties", "on_exhausted"),
+        ("$defs", "CaseSpec", "properties", "input"),
         ("$defs", "ComboSpec", "properties", "targets", "items"),
         ("$defs", "GivenSpec", "properties", "fails", "additionalProperties"),
     ]
@@ -67,7 +69,7 @@ def test_nothing_in_the_schema_may_be_null():
 
 def test_secrets_are_marked():
     marked = {path[-1] for path, node in nodes(schema()) if node.get("writeOnly")}
-    assert marked == {"api_key", "password", "password_hash", "token", "url"}
+    assert marked == {"api_key", "client_secret", "password", "password_hash", "token", "url"}
 
 
 def test_the_schema_text_is_stable_json():
@@ -109,7 +111,9 @@ def test_what_is_no_size_is_refused(text):
         ("${env:A}${env:B}", None),
         ("${file:relative}", None),
         ("${env:1A}", None),
-        ("${secret:KEY}", None),
+        ("${secret:KEY}", ("secret", "KEY")),
+        ("${secret:../KEY}", None),
+        ("${vault:KEY}", None),
         ("KEY", None),
     ],
 )

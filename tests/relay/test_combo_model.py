@@ -53,7 +53,7 @@ def call_of(route: Route, running: Any, facts: Facts) -> Call:
     endpoint = SimpleNamespace(operation="chat", format="openai_chat")
     gateway = SimpleNamespace(session_ttl=1800.0, queue=None)
     scope = {"headers": [], "query_string": b""}
-    call = Call(endpoint, None, gateway, running, scope, "", heard)  # type: ignore[arg-type]
+    call = Call(endpoint, None, gateway, running, scope, heard)  # type: ignore[arg-type]
     call.guard = None  # type: ignore[assignment]
     call.route, call.principal = route, ANONYMOUS
     call.head = SimpleNamespace(stream=facts.stream, body=b"", fields={}, model=route.name)  # type: ignore[assignment]

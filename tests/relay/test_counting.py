@@ -304,6 +304,7 @@ def test_what_one_format_counts_can_be_asked_of_every_other(form):
         codec=CHAT["anthropic"],
         chat=None,
         headers=[],
+        named={},
         variant={},
         gateway=SimpleNamespace(orders=None),
         policies=(),

@@ -57,7 +57,7 @@ def tried(failures: list[UpstreamError], deadline: float) -> tuple[list[float], 
             usage=None,
             cost=None,
         )
-        await relay._try(call, candidate, exchange)
+        await relay._again(call, candidate, exchange, await relay.once(call, candidate, exchange))
         return loop.time() - 1000.0
 
     ended = run(main)

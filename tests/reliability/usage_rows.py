@@ -159,8 +159,8 @@ def main() -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as database:
             (kept,) = database.execute("SELECT count(*) FROM usage_sums").fetchone()
             database.execute("DROP TABLE usage_sums")
-            database.execute("DELETE FROM _sqlite_migrations WHERE name = 'm005_usage_sums'")
-            database.execute("PRAGMA user_version = 4")
+            database.execute("DELETE FROM _sqlite_migrations WHERE name = 'm006_usage_sums'")
+            database.execute("PRAGMA user_version = 5")
             begun = time.monotonic()
             upgrade(database)
             print(

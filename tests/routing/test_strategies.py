@@ -11,7 +11,7 @@ import pytest
 from support.tables import PROFILE, combo, connection, state, target
 
 from omniroute.catalog import Price
-from omniroute.config.spec.combos import ComboSpec, WhenSpec
+from omniroute.config.spec.combos import ComboDefaultsSpec, WhenSpec
 from omniroute.config.spec.providers import ProviderSpec
 from omniroute.routing import conditions, tables
 from omniroute.routing.conditions import Condition, Facts
@@ -51,7 +51,7 @@ def near(count: int, expected: float) -> bool:
 
 
 def test_the_language_has_these_strategies_selections_and_contents() -> None:
-    combos, providers, when = map(get_type_hints, (ComboSpec, ProviderSpec, WhenSpec))
+    combos, providers, when = map(get_type_hints, (ComboDefaultsSpec, ProviderSpec, WhenSpec))
     assert set(STRATEGIES) == set(get_args(combos["strategy"])) == set(get_args(tables.Strategy))
     assert set(SELECTIONS) == set(get_args(providers["selection"])) == set(get_args(tables.Selection))
     assert get_args(get_args(when["has"])[0]) == get_args(conditions.Content)

@@ -181,6 +181,16 @@ def test_connections_do_not_share_their_health() -> None:
     assert breakers.admit("openai.backup", 0) == "go"
 
 
+def test_what_is_cleared_is_forgotten_with_its_models_and_nothing_else() -> None:
+    breakers = MemoryBreakers()
+    for name in ("a.main", on("a.main", "big"), "a.main2", "b.main"):
+        breakers.note(name, "auth", 0.0, None, PATIENT)
+    breakers.clear("a.main")
+    breakers.clear("c.main")
+    assert set(breakers.known(1.0)) == {"a.main2", "b.main"}
+    assert breakers.admit("a.main", 1.0) == "go"
+
+
 def test_names_that_are_gone_are_forgotten() -> None:
     breakers = MemoryBreakers()
     for index in range(100):

@@ -210,8 +210,8 @@ def test_a_file_of_an_earlier_version_gets_the_sums_of_its_rows(tmp_path: Path) 
     assert book.close()
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         database.execute("DROP TABLE usage_sums")
-        database.execute("DELETE FROM _sqlite_migrations WHERE name = 'm005_usage_sums'")
-        database.execute("PRAGMA user_version = 4")
+        database.execute("DELETE FROM _sqlite_migrations WHERE name = 'm006_usage_sums'")
+        database.execute("PRAGMA user_version = 5")
         upgrade(database)
     assert kept(path) == true(ROWS)
 

@@ -67,7 +67,7 @@ class Listening:
         return len(self.server.server_state.connections)
 
     async def _application(self, scope: Any, receive: Any, send: Any) -> None:
-        guard = Guard(scope, asyncio.get_running_loop().time())
+        guard = Guard(scope, asyncio.get_running_loop())
         try:
             await self._answer(scope, receive, send, guard)
         except asyncio.CancelledError:

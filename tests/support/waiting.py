@@ -53,7 +53,7 @@ class Rig:
             place=None,
             hold=None,
             head=SimpleNamespace(stream=False, body=b""),
-            headers=[],
+            named={},
             shadows=(),
             claim=None,
         )

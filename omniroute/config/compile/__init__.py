@@ -19,6 +19,7 @@ from omniroute.config.compile.combos import condition, hedge, needs
 from omniroute.config.compile.facts import in_general, model_facts, quirks_of
 from omniroute.config.compile.keys import digest, principal
 from omniroute.config.compile.limits import Limited, budgets
+from omniroute.config.compile.oauth import OAuths
 from omniroute.config.compile.patience import deadlines, profile, queue, retry
 from omniroute.config.compile.policies import general, policies
 from omniroute.config.compile.settings import Proxies, ip_filter
@@ -28,6 +29,7 @@ from omniroute.config.spec.combos import TargetSpec
 from omniroute.config.spec.providers import ConnectionSpec, ModelSpec, ProviderSpec
 from omniroute.config.spec.server import FetchImagesSpec
 from omniroute.config.spec.words import seconds, size
+from omniroute.config.vault import Vault
 from omniroute.document import Place, collector_paused
 from omniroute.formats import CHAT
 from omniroute.routing.caller import Networks
@@ -55,6 +57,7 @@ from omniroute.routing.tables import (
     Target,
     Upstream,
 )
+from omniroute.secret import Secret
 from omniroute.state.base import Keeping
 
 OPENAI: Mapping[Operation, Offer] = {
@@ -73,11 +76,31 @@ OWN_NODES: Mapping[str, tuple[str, str, Mapping[Operation, Offer]]] = {
 
 @collector_paused()
 def compile_gateway(
-    bundle: Bundle, catalog: Catalog, *, generation: int = 1, now: float = 0.0, resolve: bool = True
+    bundle: Bundle,
+    catalog: Catalog,
+    *,
+    generation: int = 1,
+    now: float = 0.0,
+    resolve: bool = True,
+    vault: Vault | None = None,
 ) -> Gateway:
     """The snapshot. Raises ConfigError for every secret that is missing; with `resolve=False`, which is for looking
-    and not for serving, secrets stay closed references."""
-    return _Compiler(bundle, catalog, Resolver(bundle, resolve=resolve)).gateway(generation, now)
+    and not for serving, secrets stay closed references. `vault` is where kept secrets are, if not where the bundle
+    says."""
+    return _Compiler(bundle, catalog, Resolver(bundle, resolve=resolve, vault=vault)).gateway(generation, now)
+
+
+def compile_trial(bundle: Bundle, catalog: Catalog, name: str, spec: ProviderSpec, key: str | None) -> Upstream:
+    """A provider that stands in no file, with one connection, `trial`, and this key on it as it is: a text that looks
+    like a reference is not followed. The way there is that of the configuration, so what it says of proxies holds.
+    Raises ConfigError where secrets on that way are missing."""
+    resolver = Resolver(bundle)
+    alone = msgspec.structs.replace(spec, connections={"trial": ConnectionSpec()})
+    upstream = _Compiler(bundle, catalog, resolver).upstream(name, alone)
+    resolver.check()
+    (connection,) = upstream.connections
+    auth = Auth(scheme=connection.auth.scheme, secret=None if key is None else Secret(key))
+    return msgspec.structs.replace(upstream, connections=(msgspec.structs.replace(connection, auth=auth),))
 
 
 class _Compiler:
@@ -148,13 +171,14 @@ class _Compiler:
     def upstream(self, name: str, spec: ProviderSpec) -> Upstream:
         row = self.row(name, spec)
         scheme = row.auth if row is not None else OWN_NODES[spec.type or ""][1]
-        connections = spec.connections
-        if not connections and (row is None or not row.key_required):
+        connections = {each: one for each, one in spec.connections.items() if one.enabled}
+        if not spec.connections and (row is None or not row.key_required):
             connections = {"default": ConnectionSpec()}
+        signs_in = OAuths(row.oauth if row else None, spec.oauth, ("providers", name), self.resolver, self.endpoint)
         return Upstream(
             name=name,
             endpoints=MappingProxyType(self.endpoints(name, spec, row)),
-            connections=tuple(self.connection(name, each, one, scheme) for each, one in connections.items()),
+            connections=tuple(self.connection(name, each, one, scheme, signs_in) for each, one in connections.items()),
             selection=spec.selection,
             headers=self.headers({**(row.headers if row else {}), **spec.headers}, ("providers", name, "headers")),
             deadlines=deadlines(spec.timeouts),
@@ -203,19 +227,26 @@ class _Compiler:
         origin = Origin(parts.scheme, host, port)
         return Endpoint(origin=origin, base_path=parts.path.rstrip("/"), direct=self.proxies.passes(host))
 
-    def connection(self, provider: str, name: str, spec: ConnectionSpec, scheme: str) -> Connection:
+    def connection(self, provider: str, name: str, spec: ConnectionSpec, scheme: str, signs_in: OAuths) -> Connection:
         at = ("providers", provider, "connections", name)
         key = self.resolver.secret(spec.api_key, (*at, "api_key")) if spec.api_key is not None else None
+        headers = self.headers(spec.headers, (*at, "headers"))
+        proxy = self.proxies.connection(f"{provider}.{name}")
+        auth = Auth(scheme=scheme, secret=key)
+        if spec.oauth is not None:
+            oauth = signs_in.of(name, spec.oauth, proxy or self.proxies.provider(provider))
+            auth = Auth(scheme="oauth", secret=None, oauth=oauth)
+            headers = (*self.headers(signs_in.headers, ("providers", provider, "oauth", "headers")), *headers)
         return Connection(
             id=f"{provider}.{name}",
             name=name,
-            auth=Auth(scheme=scheme, secret=key),
+            auth=auth,
             priority=spec.priority,
             weight=spec.weight,
             max_concurrent=spec.max_concurrent,
-            profile=profile(self.spec.resilience.profiles, scheme),
-            headers=self.headers(spec.headers, (*at, "headers")),
-            proxy=self.proxies.connection(f"{provider}.{name}"),
+            profile=profile(self.spec.resilience.profiles, auth.scheme),
+            headers=headers,
+            proxy=proxy,
             siblings=self.siblings(provider, name, spec.quota_group),
         )
 
@@ -274,12 +305,14 @@ class _Compiler:
             steps = tuple(
                 self.step(TargetSpec(model=each) if isinstance(each, str) else each) for each in combo.targets
             )
+            defaults = self.spec.settings.combo_defaults
+            onward = defaults.on if combo.on is None else combo.on
             route = Route(
                 name=name,
-                strategy=combo.strategy,
+                strategy=combo.strategy or defaults.strategy,
                 steps=steps,
-                retry=retry(combo.retry),
-                on=ONWARD if combo.on is None else frozenset(combo.on),
+                retry=retry(combo.retry or defaults.retry),
+                on=ONWARD if onward is None else frozenset(onward),
                 hedge=hedge(combo.hedge),
                 sticky=combo.sticky is not None,
             )
@@ -341,9 +374,14 @@ class _Compiler:
             Listed(id=name, owned_by=target.upstream.name, facts=target.facts)
             for name, route in known.items()
             for target in route.steps
-            if isinstance(target, Target) and target.upstream.connections
+            if isinstance(target, Target) and target.upstream.connections and not self.hidden(target)
         )
         return (*combos, *aliases, *models)
+
+    def hidden(self, target: Target) -> bool:
+        provider, _, model = target.id.partition("/")
+        own = self.spec.providers[provider].models.get(model)
+        return own is not None and own.hidden
 
 
 def _hurried(route: Route, total: float) -> Route:

@@ -14,7 +14,9 @@ from omniroute.config.lint import (
     access,
     cache,
     combos,
+    evals,
     limits,
+    oauth,
     policies,
     providers,
     resilience,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 RULES: tuple[Rule, ...] = (
     *providers.RULES,
+    *oauth.RULES,
     *routes.RULES,
     *combos.RULES,
     *access.RULES,
@@ -39,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     *settings.RULES,
     *cache.RULES,
     *scenarios.RULES,
+    *evals.RULES,
 )
 
 

@@ -35,7 +35,7 @@ def lonely_hedge(subject: Subject) -> Iterator[Problem]:
 def order_by_the_unknown(subject: Subject) -> Iterator[Problem]:
     """OR442"""
     for name, combo in subject.spec.combos.items():
-        known = KNOWN.get(combo.strategy)
+        known = KNOWN.get(combo.strategy or subject.spec.settings.combo_defaults.strategy)
         if known is None:
             continue
         what, knows, hint = known

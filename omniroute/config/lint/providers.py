@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from omniroute.catalog import Provider
 from omniroute.config.problems import suggestion
 from omniroute.config.spec import Spec
+from omniroute.config.spec.oauth import addresses
 from omniroute.config.spec.providers import ProviderSpec
 from omniroute.config.spec.words import Format, Headers, reference
 from omniroute.document import Place, is_secret_name, quoted
@@ -93,15 +94,23 @@ def _variables(provider: ProviderSpec, row: Provider | None) -> set[str]:
 
 def unusable_address(subject: Subject) -> Iterator[Problem]:
     """OR306"""
-    for name, provider, _ in subject.providers():
-        url = provider.base_url
-        if url is not None and reference(url) is None:
-            reason = _why_unusable(url)
+    for place, url in _addresses(subject):
+        if reference(url) is None:
+            reason = why_unusable(url)
             if reason:
-                yield subject.error("OR306", ("providers", name, "base_url"), reason)
+                yield subject.error("OR306", place, reason)
 
 
-def _why_unusable(url: str) -> str:
+def _addresses(subject: Subject) -> Iterator[tuple[Place, str]]:
+    for name, provider, _ in subject.providers():
+        if provider.base_url is not None:
+            yield ("providers", name, "base_url"), provider.base_url
+        if provider.oauth is not None:
+            yield from addresses(provider.oauth, ("providers", name, "oauth"))
+
+
+def why_unusable(url: str) -> str:
+    """Why nothing can be at this address; empty where something can."""
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname or ""
@@ -114,11 +123,10 @@ def _why_unusable(url: str) -> str:
 
 def plain_http(subject: Subject) -> Iterator[Problem]:
     """OR404"""
-    for name, provider, _ in subject.providers():
-        url = provider.base_url
-        if url is not None and url.startswith("http://") and not _why_unusable(url) and not is_private(url):
-            message = "keys and prompts go over plain http to a public address"
-            yield subject.warning("OR404", ("providers", name, "base_url"), message, "use https")
+    for place, url in _addresses(subject):
+        if url.startswith("http://") and not why_unusable(url) and not is_private(url):
+            what = "keys and prompts" if place[-1] == "base_url" else "tokens"
+            yield subject.warning("OR404", place, f"{what} go over plain http to a public address", "use https")
 
 
 def is_private(url: str) -> bool:
@@ -144,19 +152,28 @@ def unspoken_format(subject: Subject) -> Iterator[Problem]:
                 yield subject.error("OR309", place, f"{quoted(name)} does not speak `{form}`", hint)
 
 
+def no_connection(subject: Subject) -> Iterator[Problem]:
+    """OR409"""
+    for name, provider, row in subject.providers():
+        if row is not None and row.key_required and not provider.connections:
+            shows = 'api_key: "${env:%s}"' % (row.env or "API_KEY")
+            if row.env is None and row.oauth is not None:
+                shows = 'oauth: {client_id: "${env:CLIENT_ID}"}'
+            hint = f"connections: {{main: {{{shows}}}}}"
+            message = f"{quoted(name)} needs a key, and there is no connection"
+            yield subject.warning("OR409", ("providers", name), message, hint, key=True)
+
+
 def missing_key(subject: Subject) -> Iterator[Problem]:
     """OR302"""
     for name, provider, row in subject.providers():
         if row is None or not row.key_required:
             continue
-        hint = f'connections: {{main: {{api_key: "${{env:{row.env or "API_KEY"}}}"}}}}'
-        if not provider.connections:
-            message = f"{quoted(name)} needs a key, and there is no connection"
-            yield subject.error("OR302", ("providers", name), message, hint, key=True)
         if provider.base_url is not None or _has_credential(provider.headers):
             continue
         for each, connection in provider.connections.items():
-            if connection.api_key is None and not _has_credential(connection.headers):
+            signs_in = connection.api_key is not None or connection.oauth is not None
+            if not signs_in and not _has_credential(connection.headers):
                 place = ("providers", name, "connections", each)
                 message = f"{quoted(name)} needs a key, and this connection has none"
                 yield subject.error("OR302", place, message, 'api_key: "${env:…}"', key=True)
@@ -170,9 +187,7 @@ def literal_secret(subject: Subject) -> Iterator[Problem]:
     """OR110"""
     for place, name, value in _headers(subject.spec):
         if is_secret_name(name) and reference(value) is None:
-            message = (
-                "must be a reference, `${env:NAME}` or `${file:/path}`: a credential does not belong into the file"
-            )
+            message = "must be a reference, `${env:NAME}`, `${file:/path}` or `${secret:NAME}`: a credential does not belong into the file"
             yield subject.error(
                 "OR110", place, message, "put the value into the environment or a file, and its name here"
             )
@@ -188,6 +203,8 @@ def reserved_header(subject: Subject) -> Iterator[Problem]:
 def _headers(spec: Spec) -> Iterator[tuple[Place, str, str]]:
     for provider_name, provider in spec.providers.items():
         holders: list[tuple[Place, Headers]] = [(("providers", provider_name, "headers"), provider.headers)]
+        if provider.oauth is not None and provider.oauth.headers is not None:
+            holders.append((("providers", provider_name, "oauth", "headers"), provider.oauth.headers))
         for name, connection in provider.connections.items():
             holders.append((("providers", provider_name, "connections", name, "headers"), connection.headers))
         for place, headers in holders:
@@ -212,6 +229,7 @@ RULES: tuple[Rule, ...] = (
     unusable_address,
     plain_http,
     unspoken_format,
+    no_connection,
     missing_key,
     literal_secret,
     reserved_header,

@@ -122,7 +122,8 @@ def unreachable_target(subject: Subject) -> Iterator[Problem]:
         for (place, target), each in zip(targets(name, combo), combo.targets, strict=True):
             if target in seen:
                 message = f"{quoted(target)} stands here twice"
-                hint = "give it a weight instead" if combo.strategy == "weighted" else "use `retry` to try it again"
+                strategy = combo.strategy or subject.spec.settings.combo_defaults.strategy
+                hint = "give it a weight instead" if strategy == "weighted" else "use `retry` to try it again"
                 yield subject.warning("OR402", place, message, hint)
             if isinstance(each, str) or each.when is None:
                 seen.add(target)

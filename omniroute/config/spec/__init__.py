@@ -2,8 +2,8 @@
 
 One source for four things: what a file may say, the JSON Schema that editors complete from, the reference in the docs,
 and the typed data that is compiled.  Values are as they stand in the file: durations and sizes are text with a unit
-(`seconds` and `size` read them), references are unresolved, and a secret is only ever a `${env:NAME}` or a
-`${file:/path}` here, never its value.  Optional means absent, never null: None stands for what the file leaves out, and
+(`seconds` and `size` read them), references are unresolved, and a secret is only ever a `${env:NAME}`, a
+`${file:/path}` or a `${secret:NAME}` here, never its value.  Optional means absent, never null: None stands for what the file leaves out, and
 a null in a file is refused before these types see it.
 
 Descriptions are what a person reads beside the key in the editor; `patternErrorMessage` says what a text must look
@@ -20,6 +20,7 @@ from msgspec import Meta, field
 from omniroute.config.spec.cache import CacheSpec, IdempotencySpec
 from omniroute.config.spec.cli_tools import CliToolsSpec
 from omniroute.config.spec.combos import ComboSpec
+from omniroute.config.spec.evals import SuiteSpec
 from omniroute.config.spec.keys import KeySpec
 from omniroute.config.spec.limits import BudgetSpec, LimitSpec
 from omniroute.config.spec.policies import PolicySpec
@@ -86,6 +87,9 @@ class Spec(Node, frozen=True, kw_only=True):
     ] = {}
     scenarios: Annotated[
         Mapping[Name, ScenarioSpec], Meta(description="What requests are expected to meet, run by `omniroute test`.")
+    ] = {}
+    evals: Annotated[
+        Mapping[Name, SuiteSpec], Meta(description="What answers are expected of models, run by `omniroute eval`.")
     ] = {}
 
 

@@ -59,10 +59,33 @@ class HedgeSpec(Node, frozen=True, kw_only=True):
     budget: Annotated[Percent, Meta(description="The share of requests that may do so; both targets are paid.")] = "5%"
 
 
+class ComboDefaultsSpec(Node, frozen=True, kw_only=True):
+    """What holds for combos that do not say otherwise themselves."""
+
+    strategy: Annotated[Strategy, Meta(description="In which order their targets are tried.")] = "priority"
+    retry: Annotated[RetrySpec, Meta(description="Further tries of the same target.")] = RetrySpec()
+    on: (
+        Annotated[
+            tuple[UpstreamKind, ...],
+            Meta(
+                description="After which failures the next target is tried; if absent, after all but `invalid`.",
+                examples=[["timeout", "connect", "overloaded", "rate_limited"]],
+            ),
+        ]
+        | None
+    ) = None
+
+
 class ComboSpec(Node, frozen=True, kw_only=True):
     """Several models behind one name."""
 
-    strategy: Annotated[Strategy, Meta(description="In which order the targets are tried.")] = "priority"
+    strategy: (
+        Annotated[
+            Strategy,
+            Meta(description="In which order the targets are tried; if absent, as `settings.combo_defaults` says."),
+        ]
+        | None
+    ) = None
     targets: Annotated[
         tuple[Reference | TargetSpec, ...],
         Meta(
@@ -71,12 +94,15 @@ class ComboSpec(Node, frozen=True, kw_only=True):
             examples=[["anthropic/claude-opus-4-6", {"model": "openai/gpt-5.4", "timeout": "60s"}]],
         ),
     ]
-    retry: Annotated[RetrySpec, Meta(description="Further tries of the same target.")] = RetrySpec()
+    retry: Annotated[
+        RetrySpec | None,
+        Meta(description="Further tries of the same target; if absent, as `settings.combo_defaults` says."),
+    ] = None
     on: (
         Annotated[
             tuple[UpstreamKind, ...],
             Meta(
-                description="After which failures the next target is tried; if absent, after all but `invalid`.",
+                description="After which failures the next target is tried; if absent, as `settings.combo_defaults` says.",
                 examples=[["timeout", "connect", "overloaded", "rate_limited"]],
             ),
         ]

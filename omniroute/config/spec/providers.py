@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from omniroute.config.spec.oauth import OAuthClientSpec, OAuthSpec
 from omniroute.config.spec.words import (
     Address,
     Capability,
@@ -29,6 +30,11 @@ class ConnectionSpec(Node, frozen=True, kw_only=True):
     """One account or key at a provider."""
 
     api_key: SecretRef | None = None
+    enabled: Annotated[bool, Meta(description="Whether it is called; off, it is as if it did not stand here.")] = True
+    oauth: Annotated[
+        OAuthClientSpec | None,
+        Meta(description="Signs in instead of sending a key: see docs/oauth.md."),
+    ] = None
     priority: Annotated[int, Meta(ge=0, le=1000, description="Low first, where the selection is fill-first.")] = 1
     weight: Annotated[int, Meta(ge=1, le=1000, description="Its share, where the selection is weighted.")] = 1
     max_concurrent: (
@@ -114,6 +120,10 @@ class PriceSpec(RatesSpec, frozen=True, kw_only=True):
 class ModelSpec(Node, frozen=True, kw_only=True):
     """What is known of a model; for a model of the catalogue, what differs."""
 
+    title: Annotated[str, Meta(min_length=1, max_length=200, description="What people call it.")] | None = None
+    hidden: Annotated[
+        bool, Meta(description="Whether lists of models leave it out; asked for, it answers all the same.")
+    ] = False
     kind: (
         Annotated[
             Kind,
@@ -207,6 +217,7 @@ class QuirksSpec(Node, frozen=True, kw_only=True):
 class ProviderSpec(Node, frozen=True, kw_only=True):
     """A provider: one of the catalogue, or a node of your own."""
 
+    title: Annotated[str, Meta(min_length=1, max_length=100, description="What people call it.")] | None = None
     type: (
         Annotated[
             ProviderType,
@@ -232,6 +243,10 @@ class ProviderSpec(Node, frozen=True, kw_only=True):
         ),
     ] = {}
     headers: Headers = {}  # noqa: RUF012 - a Mapping, as everywhere here
+    oauth: Annotated[
+        OAuthSpec | None,
+        Meta(description="How one signs in there, where the catalogue does not know it or it differs."),
+    ] = None
     connections: Annotated[
         Mapping[ConnectionName, ConnectionSpec],
         Meta(

@@ -110,3 +110,10 @@ class AuthSpec(Node, frozen=True, kw_only=True):
     require_login: Annotated[bool, Meta(description="Whether /api and /dashboard need a login.")] = True
     password_hash: PasswordHash | None = None
     session_ttl: Annotated[Lasting, Meta(description="How long a login lasts.")] = "12h"
+    strict_writes: Annotated[
+        bool,
+        Meta(
+            description="Whether a write through /api has to say in `If-Match` what it was made from. Otherwise one that "
+            "does not is taken, and the last writer wins."
+        ),
+    ] = False

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from omniroute.config.spec.combos import ComboDefaultsSpec
 from omniroute.config.spec.words import (
     ConnectionId,
     HeaderValue,
@@ -109,6 +110,9 @@ class SettingsSpec(Node, frozen=True, kw_only=True):
     thinking_budget: Annotated[ThinkingBudgetSpec, Meta(description="How much models think.")] = ThinkingBudgetSpec()
     ip_filter: Annotated[IpFilterSpec, Meta(description="From where the client API may be used.")] = IpFilterSpec()
     proxy: Annotated[ProxiesSpec, Meta(description="Through which proxies providers are called.")] = ProxiesSpec()
+    combo_defaults: Annotated[
+        ComboDefaultsSpec, Meta(description="What holds for combos that do not say otherwise themselves.")
+    ] = ComboDefaultsSpec()
     session_ttl: Annotated[
         Lasting, Meta(description="How long a session lasts after its last request (`X-Session-Id`).")
     ] = "30m"

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from msgspec import Meta, Struct
 
 _END = r"$(?!\n)"
 """`$` alone also matches before a final newline, which would let one into names, addresses and headers."""
 
-_REFERENCE = r"\$\{(?:env:[A-Za-z_][A-Za-z0-9_]*|file:/[^}\r\n]+)\}"
+_REFERENCE = r"\$\{(?:env:[A-Za-z_][A-Za-z0-9_]*|file:/[^}\r\n]+|secret:[A-Za-z0-9][A-Za-z0-9_.-]{0,127})\}"
 _ADDRESS = r"https?://[^\s/?#@{}\\]+(?:/[^\s?#{}\\]*)?"
 _DURATION = r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,3})?(?:ms|s|m|h|d)"
 _LASTING = r"(?:[1-9][0-9]{0,8}(?:\.[0-9]{1,3})?|0\.[0-9]{0,2}[1-9])(?:ms|s|m|h|d)"
@@ -100,10 +100,19 @@ SecretRef = Annotated[
     str,
     form(
         _REFERENCE,
-        "a reference, `${env:NAME}` or `${file:/path}`: a secret does not belong into the file",
-        "Where the secret is: `${env:NAME}` or `${file:/path}`.",
+        "a reference, `${env:NAME}`, `${file:/path}` or `${secret:NAME}`: a secret does not belong into the file",
+        "Where the secret is: `${env:NAME}`, `${file:/path}`, or `${secret:NAME}` for one that the gateway was handed.",
         ["${env:OPENAI_API_KEY}", "${file:/run/secrets/openai}"],
         writeOnly=True,
+    ),
+]
+ClientId = Annotated[
+    str,
+    form(
+        rf"{_REFERENCE}|[!-#%-~][!-~]{{0,511}}",
+        "a client id, or a reference to one, such as `${env:NAME}`",
+        "The id of the application that the provider knows, or where it is: `${env:NAME}` or `${file:/path}`.",
+        ["${env:ANTHROPIC_OAUTH_CLIENT_ID}"],
     ),
 ]
 PasswordHash = Annotated[
@@ -165,7 +174,7 @@ HeaderValue = Annotated[
     form(
         r"[\t -~]{0,4096}",
         "one line of printable ASCII, or a reference",
-        "Its value, or where it is: `${env:NAME}` or `${file:/path}`; for a credential always the latter.",
+        "Its value, or where it is: `${env:NAME}`, `${file:/path}` or `${secret:NAME}`; for a credential always such a reference.",
     ),
 ]
 Headers = Annotated[
@@ -179,6 +188,8 @@ Capability = Literal["tools", "vision", "pdf", "audio_in", "json_schema", "reaso
 Role = Literal["client", "admin.read", "admin.write"]
 Operation = Literal["chat", "count_tokens", "embeddings", "images", "transcriptions"]
 WriteMode = Literal["local", "locked", "git"]
+Source = Literal["env", "file", "secret"]
+"""Where a reference leads: a variable, a file, the secrets that the gateway keeps."""
 Kind = Literal["chat", "responses", "embedding", "image", "transcription"]
 
 
@@ -191,6 +202,7 @@ _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _duration = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
 _size = re.compile(r"([0-9]+)(B|KiB|MiB|GiB)")
 _name = re.compile(_NAME)
+_header_value = re.compile(r"[\t -~]{0,4096}")
 _address = re.compile(_ADDRESS)
 _proxy = re.compile(_PROXY)
 _whole_value = re.compile(_REFERENCE)
@@ -228,12 +240,17 @@ def is_name(text: str) -> bool:
     return _name.fullmatch(text) is not None
 
 
-def reference(text: str) -> tuple[Literal["env", "file"], str] | None:
+def reference(text: str) -> tuple[Source, str] | None:
     """`${env:NAME}` → ("env", "NAME"); None where the text is no whole-value reference."""
     if _whole_value.fullmatch(text) is None:
         return None
     kind, _, name = text[2:-1].partition(":")
-    return ("env" if kind == "env" else "file"), name
+    return cast("Source", kind), name
+
+
+def is_header_value(text: str) -> bool:
+    """Whether this is one line of printable ASCII, as all that goes into headers."""
+    return _header_value.fullmatch(text) is not None
 
 
 def is_address(text: str) -> bool:

@@ -1,0 +1,60 @@
+"""Parts of the files as data: what stands at a place, what tells two states of it apart, and how one becomes another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from omniroute.config.bundle import Bundle
+from omniroute.document import Delete, Edit, Place, Set, differences
+
+GONE: Any = object()
+"""Stands for what is not in the files, or is not to be any more."""
+Steps = tuple[str | int, ...]
+
+
+def found(bundle: Bundle, place: Place) -> Any:
+    """The data that stands at a place of the files; GONE where there is nothing. A place of one step that several files
+    may fill is looked for in all of them by `names_at`."""
+    data: Any = bundle.document(place).data
+    for step in place:
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            return GONE
+    return data
+
+
+def etag(bundle: Bundle, places: Sequence[Place]) -> str:
+    """Of what stands at these places: equal if and only if that is."""
+    data = [None if (one := found(bundle, place)) is GONE else [one] for place in places]
+    return f'"{sha256(msgspec.json.encode(data, order="deterministic")).hexdigest()[:32]}"'
+
+
+def etag_of_all(bundle: Bundle) -> str:
+    """Of a collection: the digest of all files."""
+    return f'"{bundle.digest[:32]}"'
+
+
+def edits(place: Steps, new: Any, bundle: Bundle) -> list[Edit]:
+    """What makes the data at a place what it is to be."""
+    old = found(bundle, place)
+    if new is GONE:
+        return [] if old is GONE else [Delete(place)]
+    return [Set(place, new)] if old is GONE else differences(old, new, place)
+
+
+def merged(old: Any, patch: Any) -> Any:
+    """A JSON merge patch (RFC 7396)."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(old) if isinstance(old, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
+    return result

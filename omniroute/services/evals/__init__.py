@@ -1,0 +1,1 @@
+"""Evals: suites of the configuration, run through the engine and judged."""
