@@ -60,6 +60,8 @@ _SPENT = """
     GROUP BY cost
 """
 _LATEST = 1e12
+SET_BACK = 3600.0
+"""Seconds that are looked at besides, where money depends on it, in case that a clock was set while a request began."""
 _BAD_ROW = (
     OverflowError,
     TypeError,
@@ -125,7 +127,7 @@ class SqliteLedger(Scribe):
 
     def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
         places = ", ".join("?" * len(keys))
-        rows = self._read(_SPENT.format(places), requests.first_id(since), *keys, since, min(until, _LATEST))
+        rows = self._read(_SPENT.format(places), requests.first_id(since, SET_BACK), *keys, since, min(until, _LATEST))
         return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
 
     def sums(self, wanted: Filter, by: Sequence[Dimension] = (), step: int = 0) -> Sequence[Group]:
@@ -146,7 +148,11 @@ class SqliteLedger(Scribe):
 
     def routes(self, names: Collection[str], since: float) -> Mapping[str, route_use.RouteUse]:
         with self._reading() as connection:
-            return {} if connection is None else route_use.read(connection, requests.first_id(since), since, names)
+            return (
+                {}
+                if connection is None
+                else route_use.read(connection, requests.first_id(since, SET_BACK), since, names)
+            )
 
     @contextmanager
     def _reading(self, least: int = VERSION) -> Iterator[sqlite3.Connection | None]:
