@@ -17,6 +17,7 @@ SQL = re.compile(
 CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*")
 OURS = {
     "audit_file": {"where": "of `_where`, which is constants joined", "conditions": "these constants"},
+    "evals": {"len": "a number of question marks"},
     "migrations": {"column": "of a tuple in the same function"},
     "requests": {
         "columns": "the fields of UsageRow",
