@@ -37,6 +37,7 @@ server: {{data_dir: "{{data_dir}}"}}
 auth: {{require_login: true, password_hash: "{hash}"}}
 providers:
   demo: {{}}
+  lab: {{type: openai-compatible, base_url: "{url}/v1", connections: {{main: {{}}}}, models: {{my-tune: {{}}}}}}
 {nodes}
   signer:
     type: openai-compatible
@@ -51,16 +52,16 @@ providers:
     connections: {{main: {{oauth: {{client_id: omniroute, client_secret: "${{env:OAUTH_CLIENT}}"}}}}}}
     models: {{m: {{}}}}
 combos:
-  pair: {{targets: [open/m, anth/m, demo/echo]}}
+  coding: {{targets: [open/m, anth/m, demo/echo]}}
   each: {{strategy: round-robin, targets: [open/m, gem/m, olla/m]}}
-aliases: {{quick: open/m}}
+aliases: {{fast: open/m}}
 keys:
   admin: {{digest: "{admin}", roles: [client, admin.write]}}
   caller: {{digest: "{caller}", roles: [client]}}
-  spare: {{digest: "{spare}", roles: [client]}}
+  team-a: {{digest: "{spare}", roles: [client]}}
   gone: {{digest: "{gone}", roles: [client, admin.write], expires: 2020-01-01}}
 policies:
-  house: {{rules: [{{max_tokens: {{output: 8192}}}}]}}
+  no-eu-data-to-us: {{rules: [{{max_tokens: {{output: 8192}}}}]}}
 budgets:
   team: {{limit: 50, period: monthly}}
 settings:
@@ -182,7 +183,7 @@ class Stage:
         return whole(tokens | {"token_type": "Bearer", "expires_in": 3600, "scope": "all"})
 
     def _served(self, asked: Asked, path: str) -> Script:
-        if path.endswith("/models") or path.endswith("/tags"):
+        if path.endswith(("/models", "/tags")):
             listed = {"object": "list", "data": [{"id": "m", "object": "model"}], "models": [{"name": "m"}]}
             return whole(listed)
         form = next((form for form, end in ENDS.items() if end in path), "")
@@ -228,7 +229,7 @@ class Stage:
         """From now on there is a session."""
         answer = self.ask("POST", "/api/auth/login", {"password": self.secret["password"]}, by="")
         assert answer.status == 200, answer.body
-        cookie = dict((name.lower(), value) for name, value in answer.headers)["set-cookie"]
+        cookie = {name.lower(): value for name, value in answer.headers}["set-cookie"]
         self.secret["session cookie"] = cookie.partition("auth_token=")[2].partition(";")[0]
         self.csrf = answer.json["csrfToken"]
 

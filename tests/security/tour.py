@@ -19,24 +19,26 @@ ENDS = {"/api/shutdown", "/api/restart", "/api/init"}
 NAMES = {
     "/api/providers/": "open.main",
     "/api/provider-nodes/": "open",
-    "/api/combos/": "pair",
-    "/api/keys/": "spare",
-    "/api/policies/": "house",
+    "/api/combos/": "coding",
+    "/api/keys/": "team-a",
+    "/api/policies/": "no-eu-data-to-us",
     "/api/oauth/": "signer",
     "/api/evals/": "smoke",
     "tool": "codex",
 }
 """What stands for a parameter, by what is before it."""
 QUERIES = {
-    "/api/provider-models": "provider=open&modelId=m",
-    "/api/models/alias": "alias=quick",
-    "/api/pricing": "provider=open&model=m",
+    "/api/provider-models": "provider=lab&modelId=my-tune",
+    "/api/models/alias": "alias=fast",
+    "/api/pricing": "provider=lab&model=my-tune",
+    "/api/usage/budget": "keyId=team-a",
+    "/api/cli-tools/backups": "tool=codex",
     "/api/settings/proxy": "level=provider&id=olla",
 }
-"""Of deletions that name in the query what is to go."""
+"""Of rows that name in the query what is meant."""
 ORDER = {"GET": 0, "POST": 1, "PATCH": 2, "PUT": 3, "DELETE": 4}
-MODELS = ("open/m", "anth/m", "gem/m", "olla/m", "signer/m", "pair")
-FEW = ("open/m", "signer/m", "pair")
+MODELS = ("open/m", "anth/m", "gem/m", "olla/m", "signer/m", "coding")
+FEW = ("open/m", "signer/m", "coding")
 MOODS = ("401", "500", "429", "400", "broken stream")
 
 
@@ -106,10 +108,11 @@ def bodies(stage: Stage) -> dict[tuple[str, str], list[Any]]:
             {"code": stage.new("wrong code"), "state": stage.new("wrong state")}
         ],
         ("POST", "/api/oauth/{provider}/poll"): [{"deviceCode": stage.new("wrong device")}],
+        ("POST", "/api/evals"): [{"suiteId": "smoke"}, {"suiteId": "smoke", "target": "gem/m"}],
         ("POST", "/api/sync/cloud"): [{"action": "sync"}, {"action": "compare"}],
     }
     for tool in TOOLS:
-        told = {"baseUrl": stage.gateway.url, "apiKey": stage.new(f"key of {tool}"), "model": "pair"}
+        told = {"baseUrl": stage.gateway.url, "apiKey": stage.new(f"key of {tool}"), "model": "coding"}
         own["POST", f"/api/cli-tools/{tool}-settings"] = [told, {**told, "model": 7}]
     return own
 
@@ -120,7 +123,7 @@ def manage(stage: Stage) -> None:
     for row in rows():
         where = path(row)
         for number, body in enumerate(own.get((row.method, row.path), [row.told.example])):
-            query = f"?{QUERIES[row.path]}" if row.method == "DELETE" and row.path in QUERIES else ""
+            query = f"?{QUERIES[row.path]}" if row.method in ("GET", "DELETE") and row.path in QUERIES else ""
             knows = row.told.query.__struct_encode_fields__ if row.told.query is not None else ()
             if "dry_run" in knows:
                 stage.ask(row.method, f"{where}{query}{'&' if query else '?'}dry_run=1", body)
@@ -180,10 +183,12 @@ def converse(stage: Stage, mood: str = "ok", models: tuple[str, ...] = MODELS) -
                 stage.ask(row.method, where, body, by="caller")
     key = stage.secret["caller client key"]
     gemini = {"contents": [{"role": "user", "parts": [{"text": next(phrases)}]}]}
-    stage.ask("POST", f"/v1beta/models/pair:generateContent?key={key}", gemini, by="")
+    stage.ask("POST", f"/v1beta/models/coding:generateContent?key={key}", gemini, by="")
     for who in ("nobody knows", "gone"):
-        stage.ask("POST", "/v1/chat/completions", speech.ask("pair"), by=who)
-    stage.ask("POST", "/v1/chat/completions", f'{{"model": "pair", "messages": "{next(phrases)}'.encode(), by="caller")
+        stage.ask("POST", "/v1/chat/completions", speech.ask("coding"), by=who)
+    stage.ask(
+        "POST", "/v1/chat/completions", f'{{"model": "coding", "messages": "{next(phrases)}'.encode(), by="caller"
+    )
     stage.ask("GET", f"/v1/nowhere?key={key}", by="caller")
     stage.mood = "ok"
 
