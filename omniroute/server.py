@@ -51,7 +51,7 @@ class Lines(logging.Formatter):
 
 
 def escaped(text: str) -> str:
-    """The text with what is not printable written out: a line break as `\\n`, an escape as `\\x1b`."""
+    """The text with what is not printable written out, as Python would: a line break as a backslash and an `n`."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from argon2 import PasswordHasher
 from support import speech
@@ -183,7 +183,7 @@ class Stage:
         return whole(tokens | {"token_type": "Bearer", "expires_in": 3600, "scope": "all"})
 
     def _served(self, asked: Asked, path: str) -> Script:
-        if path.endswith("/models") or path.endswith("/tags"):
+        if path.endswith(("/models", "/tags")):
             listed = {"object": "list", "data": [{"id": "m", "object": "model"}], "models": [{"name": "m"}]}
             return whole(listed)
         form = next((form for form, end in ENDS.items() if end in path), "")
@@ -229,7 +229,7 @@ class Stage:
         """From now on there is a session."""
         answer = self.ask("POST", "/api/auth/login", {"password": self.secret["password"]}, by="")
         assert answer.status == 200, answer.body
-        cookie = dict((name.lower(), value) for name, value in answer.headers)["set-cookie"]
+        cookie = {name.lower(): value for name, value in answer.headers}["set-cookie"]
         self.secret["session cookie"] = cookie.partition("auth_token=")[2].partition(";")[0]
         self.csrf = answer.json["csrfToken"]
 
@@ -299,7 +299,3 @@ def path_of(template: str, names: Mapping[str, str]) -> str:
         parameter, _, after = rest.partition("}")
         path = before + names.get(before, names.get(parameter, "nothing")) + after
     return path
-
-
-def host_of(url: str) -> str:
-    return urlsplit(url).netloc

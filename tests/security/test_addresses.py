@@ -167,7 +167,9 @@ def test_a_client_cannot_have_an_image_fetched_from_what_is_not_public(tmp_path,
             for number, target in enumerate(targets):
                 model = ("olla/m", "gem/m")[number % 2]
                 content = [{"type": "text", "text": "Hi"}, {"type": "image_url", "image_url": {"url": target}}]
-                told = await one("POST", "/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": content}]})
+                told = await one(
+                    "POST", "/v1/chat/completions", {"model": model, "messages": [{"role": "user", "content": content}]}
+                )
                 assert told.status == 400, (target, told.status, told.body)
                 assert b"inner network" not in told.body
         assert made == []
@@ -177,8 +179,27 @@ def test_a_client_cannot_have_an_image_fetched_from_what_is_not_public(tmp_path,
     within(tmp_path, provider, test)
 
 
-SMUGGLED = ("api_base", "base_url", "baseUrl", "endpoint", "url", "proxy", "api_url", "host", "server_url", "custom_llm_provider")
-HEADERS = ("x_base_url", "x_api_base", "x_forwarded_host", "x_upstream_url", "openai_base_url", "x_portkey_custom_host", "forwarded")
+SMUGGLED = (
+    "api_base",
+    "base_url",
+    "baseUrl",
+    "endpoint",
+    "url",
+    "proxy",
+    "api_url",
+    "host",
+    "server_url",
+    "custom_llm_provider",
+)
+HEADERS = (
+    "x_base_url",
+    "x_api_base",
+    "x_forwarded_host",
+    "x_upstream_url",
+    "openai_base_url",
+    "x_portkey_custom_host",
+    "forwarded",
+)
 
 
 def test_no_field_header_or_query_of_a_client_says_where_to_connect_to(tmp_path, provider, listener):
@@ -189,7 +210,11 @@ def test_no_field_header_or_query_of_a_client_says_where_to_connect_to(tmp_path,
             for name in SMUGGLED:
                 for value in (address, {"url": address}, [address]):
                     await one("POST", "/v1/chat/completions", ask | {name: value})
-                    await one("POST", "/v1/chat/completions", ask | {"metadata": {name: address}, "extra_body": {name: address}})
+                    await one(
+                        "POST",
+                        "/v1/chat/completions",
+                        ask | {"metadata": {name: address}, "extra_body": {name: address}},
+                    )
                 await one("POST", f"/v1/chat/completions?{name}={address}", ask)
             for name in HEADERS:
                 await one("POST", "/v1/chat/completions", ask, **{name: address})
@@ -204,11 +229,20 @@ def test_no_field_header_or_query_of_a_client_says_where_to_connect_to(tmp_path,
                 {"type": "input_audio", "input_audio": {"data": address, "format": "wav"}},
                 {"type": "video_url", "video_url": {"url": address}},
             ]
-            for part, (path, field) in itertools.product(parts, (("/v1/chat/completions", "messages"), ("/v1/messages", "messages"), ("/v1/responses", "input"))):
+            for part, (path, field) in itertools.product(
+                parts, (("/v1/chat/completions", "messages"), ("/v1/messages", "messages"), ("/v1/responses", "input"))
+            ):
                 for model in ("open/m", "olla/m", "gem/m"):
                     said = [{"role": "user", "content": [part]}]
                     await one("POST", path, {"model": model, "max_tokens": 9, field: said})
-            for model in (address, f"{address}/m", f"open/{address}", f"//{listener.url[7:]}/m", "open/../../m", "file:///etc/passwd"):
+            for model in (
+                address,
+                f"{address}/m",
+                f"open/{address}",
+                f"//{listener.url[7:]}/m",
+                "open/../../m",
+                "file:///etc/passwd",
+            ):
                 await one("POST", "/v1/chat/completions", ask | {"model": model})
                 await one("POST", f"/v1/providers/{model.replace('/', '%2f')}/chat/completions", ask)
         assert made == []
@@ -258,7 +292,9 @@ NEVER = (
 def test_who_may_write_names_private_addresses_and_never_what_is_none(tmp_path, provider, listener):
     async def test(one: Managed) -> None:
         with connections() as made:
-            told = await one("POST", "/api/provider-nodes/validate", {"baseUrl": f"{provider.url}/v1", "type": "openai-compatible"})
+            told = await one(
+                "POST", "/api/provider-nodes/validate", {"baseUrl": f"{provider.url}/v1", "type": "openai-compatible"}
+            )
         assert ("127.0.0.1", provider.port) in made, "a connection would be seen"
         assert told.json["valid"], "a private address is a provider's as well as any"
         before = (tmp_path / "omniroute.yaml").read_bytes()
@@ -268,11 +304,17 @@ def test_who_may_write_names_private_addresses_and_never_what_is_none(tmp_path, 
                 asked: list[tuple[str, str, Any]] = [
                     ("POST", "/api/provider-nodes/validate", {"baseUrl": address, "apiKey": "k"}),
                     ("POST", "/api/provider-nodes/validate", {"baseUrl": address, "type": "ollama-compatible"}),
-                    ("POST", "/api/provider-nodes", {"prefix": "rack", "type": "openai-compatible", "baseUrl": address}),
+                    (
+                        "POST",
+                        "/api/provider-nodes",
+                        {"prefix": "rack", "type": "openai-compatible", "baseUrl": address},
+                    ),
                     ("PATCH", "/api/provider-nodes/open", {"baseUrl": address}),
                 ]
                 if address:
-                    asked.append(("POST", "/api/providers/validate", {"provider": "openai", "apiKey": "k", "baseUrl": address}))
+                    asked.append(
+                        ("POST", "/api/providers/validate", {"provider": "openai", "apiKey": "k", "baseUrl": address})
+                    )
                 for method, path, body in asked:
                     told = await one(method, path, body)
                     assert told.status in (400, 422), (method, path, address, told.status, told.body)
@@ -286,15 +328,27 @@ def test_a_proxy_is_tried_to_configured_providers_only(tmp_path, provider, liste
     async def test(one: Managed) -> None:
         for scheme in ("file", "gopher", "https", "socks4", "http://u:p@x", "", "http://127.0.0.1:1/#"):
             with connections() as made:
-                told = await one("POST", "/api/settings/proxy/test", {"proxy": {"type": scheme, "host": "127.0.0.1", "port": listener.port}, "provider": "open"})
+                told = await one(
+                    "POST",
+                    "/api/settings/proxy/test",
+                    {"proxy": {"type": scheme, "host": "127.0.0.1", "port": listener.port}, "provider": "open"},
+                )
             assert (told.status, made) == (400, []), scheme
         for host in ("127.0.0.1/x", "u@127.0.0.1", "127.0.0.1#", "a b", "", "127.0.0.1\r\n"):
             with connections() as made:
-                told = await one("POST", "/api/settings/proxy/test", {"proxy": {"type": "http", "host": host, "port": listener.port}, "provider": "open"})
+                told = await one(
+                    "POST",
+                    "/api/settings/proxy/test",
+                    {"proxy": {"type": "http", "host": host, "port": listener.port}, "provider": "open"},
+                )
             assert (told.status, made) == (400, []), host
         for name in (listener.url, "169.254.169.254", "nobody"):
             with connections() as made:
-                told = await one("POST", "/api/settings/proxy/test", {"proxy": {"type": "http", "host": "127.0.0.1", "port": listener.port}, "provider": name})
+                told = await one(
+                    "POST",
+                    "/api/settings/proxy/test",
+                    {"proxy": {"type": "http", "host": "127.0.0.1", "port": listener.port}, "provider": name},
+                )
             assert (told.status, made) == (404, [])
         assert listener.connections == 0
         body = {"proxy": {"type": "http", "host": "127.0.0.1", "port": listener.port}, "provider": "open"}
@@ -320,7 +374,13 @@ def test_what_is_only_written_down_is_not_connected_to(tmp_path, provider, liste
             ):
                 await one("POST", "/api/evals", body)
             for name in ("redirect_uri", "connection"):
-                for place in (listener.url, "file:///x", "javascript:alert(1)", "http://evil.com/cb", "http://169.254.169.254/"):
+                for place in (
+                    listener.url,
+                    "file:///x",
+                    "javascript:alert(1)",
+                    "http://evil.com/cb",
+                    "http://169.254.169.254/",
+                ):
                     await one("GET", f"/api/oauth/signer/authorize?{name}={place}")
             for url in (f"{listener.url}/?code=a&state=b", "file:///x?code=a&state=b"):
                 await one("POST", "/api/oauth/signer/exchange", {"callbackUrl": url})
@@ -335,7 +395,14 @@ def test_what_is_only_written_down_is_not_connected_to(tmp_path, provider, liste
 
 def test_the_browser_is_sent_back_to_https_or_this_machine_only(tmp_path, provider):
     async def test(one: Managed) -> None:
-        for place in ("http://evil.com/cb", "file:///x", "javascript:alert(1)", "http://127.0.0.1.evil.com/", "http://localhost@evil.com/", "//evil.com"):
+        for place in (
+            "http://evil.com/cb",
+            "file:///x",
+            "javascript:alert(1)",
+            "http://127.0.0.1.evil.com/",
+            "http://localhost@evil.com/",
+            "//evil.com",
+        ):
             told = await one("GET", f"/api/oauth/signer/authorize?redirect_uri={place}")
             assert told.status == 400, place
 

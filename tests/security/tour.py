@@ -186,7 +186,9 @@ def converse(stage: Stage, mood: str = "ok", models: tuple[str, ...] = MODELS) -
     stage.ask("POST", f"/v1beta/models/coding:generateContent?key={key}", gemini, by="")
     for who in ("nobody knows", "gone"):
         stage.ask("POST", "/v1/chat/completions", speech.ask("coding"), by=who)
-    stage.ask("POST", "/v1/chat/completions", f'{{"model": "coding", "messages": "{next(phrases)}'.encode(), by="caller")
+    stage.ask(
+        "POST", "/v1/chat/completions", f'{{"model": "coding", "messages": "{next(phrases)}'.encode(), by="caller"
+    )
     stage.ask("GET", f"/v1/nowhere?key={key}", by="caller")
     stage.mood = "ok"
 
