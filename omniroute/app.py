@@ -23,7 +23,7 @@ from typing import Any, cast
 import msgspec
 from litestar import Litestar, asgi
 
-from omniroute import api, catalog
+from omniroute import __version__, api, catalog
 from omniroute.api.password import FirstPassword
 from omniroute.config import bundle, secrets, watch
 from omniroute.config.bundle import Bundle
@@ -55,6 +55,9 @@ from omniroute.services.oauth import SignIns
 from omniroute.services.shelf import DATABASE
 from omniroute.services.sync import Sync
 from omniroute.services.tokens import Tokens
+from omniroute.state import audit_key
+from omniroute.state.audit import Entry, Outcome, Via
+from omniroute.state.audit_file import SqliteAudit
 from omniroute.state.base import Clock, State
 from omniroute.state.budgets import MemoryBudgets
 from omniroute.state.cache_file import SqliteCache
@@ -119,6 +122,7 @@ class Service:
             idempotency=MemoryIdempotency(),
             evals=SqliteEvals(database),
             ledger=SqliteLedger(database),
+            audit=SqliteAudit(database, database.with_name(audit_key.NAME)),
             clock=clock,
             random=random.Random(),
         )
@@ -218,6 +222,11 @@ class Service:
     async def reload(self) -> Sequence[Problem]:
         """Reads the files again. Gives the problems where they do not make a gateway, and then nothing has changed;
         equal files change nothing either. The work is done in a thread, so that no request waits for it."""
+        problems, _ = await self._read_again()
+        return problems
+
+    async def _read_again(self) -> tuple[Sequence[Problem], bool]:
+        """The problems, and whether another configuration runs now."""
         async with self._reloading:
             now = self.state.clock.now()
             running = self.live.current
@@ -229,13 +238,41 @@ class Service:
                 self.live.refuse(error.problems, now)
                 self._refused = bundle.places(self.path)
                 log.error("the configuration was not reloaded, revision %s goes on: %s", revision.label, error)
-                return error.problems
+                return error.problems, False
             self._refused = ()
             if (read.digest, gateway.secrets) == (revision.digest, running.secrets):
                 self.live.confirm(now)
-                return ()
+                return (), False
             await self._take(read, gateway)
-            return ()
+            return (), True
+
+    async def reload_unasked(self, via: Via, actor: str) -> None:
+        """Reads the files again because they, or a signal, say so; what comes of it is written down."""
+        before, known = self.live.current.revision.label, self.live.problems
+        problems, changed = await self._read_again()
+        if changed:
+            await self._note("config.reload", via, actor, before=before)
+        elif problems and tuple(problems) != known:
+            first = problems[0]
+            await self._note("config.reload", via, actor, "failed", problem=f"{first.code} {first.message}")
+
+    async def _note(self, action: str, via: Via, actor: str, outcome: Outcome = "done", **detail: str) -> None:
+        """What happened without a request, in the audit log."""
+        revision = self.live.current.revision.label
+        now = self.state.clock.now()
+        entry = Entry(at=now, actor=actor, via=via, action=action, outcome=outcome, revision=revision, detail=detail)
+        await asyncio.to_thread(self.state.audit.append, entry)
+
+    async def _look_at_audit(self) -> None:
+        """Whether the audit log is as it was left. It may be long, so nobody waits for this."""
+        await self._note("process.start", "process", "omniroute", version=__version__)
+        try:
+            verdict = await asyncio.to_thread(self.state.audit.verify)
+        except Unavailable as error:
+            log.error("the audit log could not be verified: %s", error)
+            return
+        if not verdict.ok:
+            log.error("the audit log is broken at row %s: %s", verdict.broken_at, verdict.reason)
 
     def _next(self, read: Bundle) -> Gateway:
         """The snapshot to follow the running one."""
@@ -375,15 +412,20 @@ class Service:
         if caching is not None:
             await self.state.cache.warm(self.state.clock.now(), caching.exact)
         await self.evals.recover()
-        watching = asyncio.create_task(watch.watch(self._watched, self.reload))
+        by_file = partial(self.reload_unasked, "file", "file")
+        watching = asyncio.create_task(watch.watch(self._watched, by_file))
+        looking = asyncio.create_task(self._look_at_audit())
         try:
             async with self.backups.running():
                 yield
         finally:
             self.draining = True
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+            for task in (watching, looking):
+                task.cancel()
+            for task in (watching, looking):
+                with suppress(asyncio.CancelledError):
+                    await task
+            await self._note("process.stop", "process", "omniroute")
             await self._close()
 
     @asynccontextmanager
@@ -404,6 +446,8 @@ class Service:
         await self.sign_ins.tokens.close()
         await self.client.close()
         await asyncio.to_thread(self.state.cache.close)
+        if not await asyncio.to_thread(self.state.audit.close):
+            log.error("some entries of the audit log could not be written: %s", self.state.audit.health())
         if not await asyncio.to_thread(self.state.ledger.close):
             log.error("some rows of the ledger could not be written: %s", self.state.ledger.health())
 

@@ -1,7 +1,8 @@
 """The command line: one function a verb.
 
-Exit codes: 0 fine, 1 the configuration has errors or a scenario or an eval fails, 2 wrong usage, 3 warnings under `--strict`, 78 (EX_CONFIG) refused
-to start. Imports stand inside the verbs because `validate` in CI must not pay for a web server.
+Exit codes: 0 fine, 1 the configuration has errors, a scenario or an eval fails or the audit log is broken, 2 wrong usage,
+3 warnings under `--strict`, 78 (EX_CONFIG) refused to start. Imports stand inside the verbs because `validate` in CI must
+not pay for a web server.
 """
 
 from __future__ import annotations
@@ -318,6 +319,35 @@ def _rows(rows: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} rows of {name}" for name, number in rows.items() if number) or "no rows"
 
 
+def audit_verify(arguments: argparse.Namespace) -> int:
+    """Says whether the audit log is whole."""
+    from omniroute import catalog
+    from omniroute.config import bundle
+    from omniroute.errors import ConfigError, Unavailable
+    from omniroute.state import audit_file, audit_key
+
+    try:
+        folder = arguments.data_dir or Path(bundle.read(_path(arguments), catalog.load()).spec.server.data_dir)
+        database = folder / "omniroute.sqlite"
+        if not database.exists():
+            print(f"there is no audit log in {folder}; `--data-dir` takes another folder", file=sys.stderr)
+            return ERRORS
+        verdict = audit_file.verify(database, folder / audit_key.NAME)
+    except ConfigError as error:
+        _report(error.problems, arguments)
+        return ERRORS
+    except Unavailable as error:
+        print(error, file=sys.stderr)
+        return ERRORS
+    if arguments.json:
+        _print_json(verdict)
+    elif verdict.ok:
+        print(f"the audit log is whole: {verdict.rows} rows")
+    else:
+        print(f"the audit log is broken at row {verdict.broken_at}: {verdict.reason}")
+    return FINE if verdict.ok else ERRORS
+
+
 def evaluate(arguments: argparse.Namespace) -> int:
     """Runs suites of evals through the engine, as a server would, and says what became of each case."""
     import asyncio
@@ -472,6 +502,12 @@ def _parser() -> argparse.ArgumentParser:
         command = _verb(does, run, name, text, f"omniroute backup {name} {known}")
         command.add_argument("id", metavar="BACKUP", help="as `omniroute backup list` has it")
         _shelf(command)
+
+    logs = verbs.add_parser("audit", help="the audit log").add_subparsers(required=True, metavar="COMMAND")
+    command = _verb(logs, audit_verify, "verify", "check that the audit log is whole", "omniroute audit verify")
+    _config(command)
+    command.add_argument("--data-dir", type=Path, help="look here and not where `server.data_dir` says")
+    command.add_argument("--json", action="store_true")
     return parser
 
 

@@ -51,7 +51,7 @@ class Lines(logging.Formatter):
 
 
 def escaped(text: str) -> str:
-    """The text with what is not printable written out, as Python would: a line break as a backslash and an `n`."""
+    r"""The text with what is not printable written out: a line break as `\n`, an escape as `\x1b`."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
@@ -89,7 +89,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def _hup(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._service.reload())
+        task = asyncio.get_running_loop().create_task(self._service.reload_unasked("process", "SIGHUP"))
         self._reloads.add(task)
         task.add_done_callback(self._reloads.discard)
 

@@ -30,6 +30,7 @@ VERBS = (
     ("explain", "config"),
     ("test",),
     ("eval",),
+    ("audit", "verify"),
 )
 SOUND = "version: 1\nproviders: {demo: {}}\naliases: {fast: demo/echo}\n"
 WRONG = "version: 1\nproviders: {demo: {}}\naliases: {fast: dmo/echo}\nsever: {}\n"

@@ -11,6 +11,7 @@ from omniroute.api import (
     backups,
     clients,
     combo_metrics,
+    compliance,
     configuration,
     evals,
     explaining,
@@ -21,6 +22,7 @@ from omniroute.api import (
     resources,
     sync,
     trials,
+    views,
 )
 from omniroute.api.control import Control
 from omniroute.api.dispatch import application, applications
@@ -44,6 +46,8 @@ _MODULES = (
     combo_metrics,
     explaining,
     evals,
+    compliance,
+    views,
 )
 _ROWS: tuple[Endpoint, ...] = tuple(row for module in _MODULES for row in module.ENDPOINTS)
 

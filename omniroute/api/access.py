@@ -12,7 +12,7 @@ from hmac import compare_digest
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from omniroute.api.endpoint import READS, Access, Request, Visitor
+from omniroute.api.endpoint import READS, Access, Endpoint, Request, Visitor
 from omniroute.api.plane import Plane
 from omniroute.errors import BadRequest, Forbidden, Unauthenticated
 from omniroute.routing import credential
@@ -52,11 +52,13 @@ def _netloc(origin: str) -> str | None:
     return parts.netloc if origin.lower() == f"{parts.scheme}://{parts.netloc}" else None
 
 
-def identify(plane: Plane, request: Request) -> Visitor | None:
+def identify(plane: Plane, request: Request, row: Endpoint) -> Visitor | None:
     """Who asks; None where nothing was shown. A key that is sent but wrong raises Unauthenticated, a session that is
-    over is only not there any more, because a browser sends its cookie unasked."""
+    over is only not there any more, because a browser sends its cookie unasked. Where a row has a parameter `key`, that
+    names one and is none."""
     gateway = plane.control.live.current
-    key = credential.extract(request.scope["headers"], request.scope["query_string"])
+    query = b"" if row.asks_for("key") else request.scope["query_string"]
+    key = credential.extract(request.scope["headers"], query)
     if key is not None:
         principal = credential.owner(gateway, key, plane.control.state.clock.now())
         return Visitor(principal.name, principal.roles)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Literal
 
 from omniroute.api.endpoint import Request
 from omniroute.api.plane import Plane
-from omniroute.state.audit import Entry, Via
+from omniroute.state.audit import Entry, Outcome, Via
 
 
 async def record(
@@ -17,7 +16,7 @@ async def record(
     action: str,
     target: str = "",
     *,
-    outcome: Literal["done", "refused", "failed"] = "done",
+    outcome: Outcome = "done",
     diff: str = "",
     detail: Mapping[str, str] | None = None,
 ) -> None:

@@ -6,8 +6,8 @@ import asyncio
 
 import msgspec
 
-from omniroute.api import access, errors
-from omniroute.api.endpoint import Answer, Endpoint, Request
+from omniroute.api import access, audit, errors
+from omniroute.api.endpoint import Answer, Endpoint, Request, Visitor
 from omniroute.api.password import matches
 from omniroute.api.plane import Plane
 from omniroute.api.throttle import peer_name
@@ -30,12 +30,18 @@ async def login(plane: Plane, request: Request) -> Answer:
         return Answer({**refusal.content, "needsSetup": True}, 403)
     trusted = plane.control.live.current.server.trusted_proxies
     client = client_ip(request.peer, request.scope["headers"], trusted)
-    await _check(plane, peer_name(client), stored, typed)
+    try:
+        await _check(plane, peer_name(client), stored, typed)
+    except Unauthenticated:
+        await audit.record(plane, request, "auth.login", outcome="failed", detail={"peer": client})
+        raise
     previous = access.session_token(request)
     if previous is not None:
         plane.sessions.revoke(previous)
     ttl = plane.control.live.current.access.session_ttl
     token, session = plane.sessions.open(stored, ttl)
+    visitor = Visitor("session", access.ADMIN, session)
+    await audit.record(plane, msgspec.structs.replace(request, visitor=visitor), "auth.login", detail={"peer": client})
     return Answer({"success": True, "csrfToken": session.csrf}, headers=(cookie(request, token, int(ttl)),))
 
 
@@ -45,6 +51,8 @@ async def logout(plane: Plane, request: Request) -> Answer:
     token = access.session_token(request)
     if token is not None:
         plane.sessions.revoke(token)
+    if request.visitor is not None and request.visitor.session is not None:
+        await audit.record(plane, request, "auth.logout")
     return Answer({"success": True}, headers=(cookie(request, "", 0),))
 
 

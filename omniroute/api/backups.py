@@ -16,6 +16,7 @@ from omniroute.errors import BadRequest, CallError
 from omniroute.services import archive
 from omniroute.services.backup import pieces
 from omniroute.services.shelf import Backup, Made, Reason, Restored
+from omniroute.state.shape import Facts
 
 BODY = 4096
 UPLOAD_TIME = 3600.0
@@ -49,16 +50,18 @@ class Created(Listed, frozen=True, kw_only=True):
     rows: dict[str, int]
 
 
-class PutBack(msgspec.Struct, frozen=True, rename="camel"):
-    """What is in the database now. `before` is the backup of what was in it; `damage` says why that could not be read,
-    and is empty where it could."""
+class Acted(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
+    """What was done with a backup: one of `restored`, `created` and `verified` is there, with how many rows it has of each
+    table. `before` is the backup of what was in the database until then; `damage` says why that could not be read."""
 
     backup_id: str
     schema_version: int
     rows: dict[str, int]
-    before: Listed | None
-    damage: str
-    restored: Literal[True] = True
+    restored: bool = False
+    created: bool = False
+    verified: bool = False
+    before: Listed | None = None
+    damage: str = ""
 
 
 class Imported(msgspec.Struct, frozen=True, rename="camel"):
@@ -69,15 +72,6 @@ class Imported(msgspec.Struct, frozen=True, rename="camel"):
     before: Listed | None
     damage: str
     imported: Literal[True] = True
-
-
-class Verified(msgspec.Struct, frozen=True, rename="camel"):
-    """A backup that could be restored."""
-
-    backup_id: str
-    schema_version: int
-    rows: dict[str, int]
-    verified: Literal[True] = True
 
 
 class Wanted(msgspec.Struct, frozen=True, rename="camel"):
@@ -94,34 +88,39 @@ async def listed(plane: Plane, _request: Request) -> Answer:
 
 async def create(plane: Plane, request: Request) -> Answer:
     """Answers when the copy is written and verified."""
-    made = await plane.control.backups.create()
-    await audit.record(plane, request, "backups.create", made.backup.id)
-    return Answer(_created(made))
+    made = await _make(plane, request)
+    facts = made.facts
+    return Answer(Created(**_fields(made.backup), schema_version=facts.version, rows=dict(facts.rows)))
 
 
 async def act(plane: Plane, request: Request) -> Answer:
     """Whatever the body asks for."""
     wanted = request.json(Wanted)
     if wanted.action == "create":
-        return await create(plane, request)
+        made = await _make(plane, request)
+        return Answer(_acted(made.backup.id, made.facts, created=True))
     if not wanted.backup_id:
         raise BadRequest("The body names no `backupId`.", code="backup_id_missing", param="backupId")
     if wanted.action == "verify":
-        facts = await plane.control.backups.verify(wanted.backup_id)
-        return Answer(Verified(wanted.backup_id, facts.version, dict(facts.rows)))
-    return await restore(plane, request, wanted.backup_id)
+        return Answer(_acted(wanted.backup_id, await plane.control.backups.verify(wanted.backup_id), verified=True))
+    return await _restore(plane, request, wanted.backup_id)
 
 
-async def restore(plane: Plane, request: Request, ident: str) -> Answer:
+async def _make(plane: Plane, request: Request) -> Made:
+    made = await plane.control.backups.create()
+    await audit.record(plane, request, "backups.create", made.backup.id)
+    return made
+
+
+async def _restore(plane: Plane, request: Request, ident: str) -> Answer:
     """A refusal is written down as well: somebody wanted to change what was."""
     try:
-        restored = await plane.control.backups.restore(ident)
+        done = await plane.control.backups.restore(ident)
     except CallError as error:
         await audit.record(plane, request, "backups.restore", ident, outcome="failed", detail={"reason": str(error)})
         raise
-    await audit.record(plane, request, "backups.restore", ident, detail=_detail(restored))
-    facts = restored.facts
-    return Answer(PutBack(ident, facts.version, dict(facts.rows), _before(restored), restored.damage))
+    await audit.record(plane, request, "backups.restore", ident, detail=_detail(done))
+    return Answer(_acted(ident, done.facts, restored=True, before=_before(done), damage=done.damage))
 
 
 async def take(plane: Plane, request: Request) -> Answer:
@@ -178,8 +177,8 @@ def _listed(backup: Backup) -> Listed:
     return Listed(**_fields(backup))
 
 
-def _created(made: Made) -> Created:
-    return Created(**_fields(made.backup), schema_version=made.facts.version, rows=dict(made.facts.rows))
+def _acted(ident: str, facts: Facts, **told: Any) -> Acted:
+    return Acted(backup_id=ident, schema_version=facts.version, rows=dict(facts.rows), **told)
 
 
 def _fields(backup: Backup) -> dict[str, Any]:
@@ -230,7 +229,7 @@ ENDPOINTS = (
         summary="Restores the backup `backupId` without a stop, after a backup of what is there (`action: create` makes one, `verify` looks at one).",
         told=Told(
             body=Wanted,
-            answer=PutBack | Created | Verified,
+            answer=Acted,
             refuses=(404, 503),
             example={"action": "restore", "backupId": EXAMPLE},
         ),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from omniroute.api import errors
+from omniroute.api import audit, errors
 from omniroute.api.control import Control
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
@@ -51,14 +51,17 @@ async def status(plane: Plane, _request: Request) -> Answer:
     return Answer(status_of(plane.control))
 
 
-async def reload(plane: Plane, _request: Request) -> Answer:
+async def reload(plane: Plane, request: Request) -> Answer:
     """Answers when the files run, or with what is wrong with them."""
     control = plane.control
     before = control.live.current.revision
     problems = await control.reload()
     if problems:
+        said = f"{problems[0].code} {problems[0].message}"
+        await audit.record(plane, request, "config.reload", outcome="failed", detail={"problem": said})
         raise ConfigError(problems)
     changed = control.live.current.revision.digest != before.digest
+    await audit.record(plane, request, "config.reload", detail={"before": before.label})
     return Answer({"success": True, "changed": changed, **revision_of(control)})
 
 

@@ -23,6 +23,8 @@ from omniroute.api.plane import Plane
 from omniroute.errors import MethodNotAllowed
 from omniroute.routing import request_id
 
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
 
 class _Path(msgspec.Struct, frozen=True):
     guarded: bool
@@ -39,7 +41,7 @@ def application(plane: Plane, rows: Sequence[Endpoint]) -> ASGIApp:
         params = dict(scope.get("path_params", {}))
         try:
             answer = await _answer(plane, path, Request(scope=scope, request_id=name, params=params), receive)
-            content = answer.content if answer.media != JSON else msgspec.json.encode(answer.content)
+            content = answer.content if answer.media != JSON else _encode(answer.content)
         except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets an answer and the log the rest
             told = errors.refusal(error, name)
             answer = Answer(told.content, told.fault.status, tuple(told.headers))
@@ -115,7 +117,7 @@ async def _answer(plane: Plane, path: _Path, request: Request, receive: Receive)
     if path.guarded:
         if scope["method"] not in READS:
             access.check_origin(request)
-        visitor = access.identify(plane, request)
+        visitor = access.identify(plane, request, row)
         access.authorize(visitor, row.access, request)
     request = msgspec.structs.replace(request, visitor=visitor)
     if row.spooled is None:

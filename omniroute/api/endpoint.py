@@ -142,6 +142,10 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         """The names of the parts of the path that stand for something."""
         return _parameter.findall(self.path)
 
+    def asks_for(self, parameter: str) -> bool:
+        """Whether its query has a parameter of this name."""
+        return self.told.query is not None and parameter in self.told.query.__struct_encode_fields__
+
     @property
     def guarded(self) -> bool:
         """Whether host, origin and credentials are looked at. The paths of load balancers know no names and no keys."""

@@ -47,7 +47,6 @@ HINTS = {
     "history_unavailable": "Requests are served all the same. POST /api/db-backups restores a backup without a restart.",
     "ledger_unavailable": "Requests are served all the same. POST /api/db-backups restores a backup without a restart.",
     "disk_full": "Make room under `server.data_dir`; nothing has changed.",
-    "config_locked": "`mode: locked` leaves that to whoever runs the process: send it SIGTERM, or restart its unit.",
 }
 """What to do about it, by code."""
 

@@ -11,9 +11,8 @@ import msgspec
 from omniroute import __version__
 from omniroute.api import access, configuration
 from omniroute.api.control import Control
-from omniroute.api.endpoint import Answer, Endpoint, Request
+from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
-from omniroute.state.base import LedgerHealth
 from omniroute.state.health import Health, health
 
 Status = Literal["healthy", "degraded", "unhealthy"]
@@ -45,6 +44,63 @@ class Connection(msgspec.Struct, frozen=True, rename="camel"):
     remaining: list[Remaining] = []
 
 
+class Part(msgspec.Struct, frozen=True):
+    """Of what is written to the disk; `reason` says why it does not get there, or is not as it was left."""
+
+    ok: bool
+    reason: str
+
+
+class Storage(msgspec.Struct, frozen=True, kw_only=True):
+    """`reason` is that of the first part that is not well; the numbers are of the rows of the ledger."""
+
+    ok: bool
+    reason: str
+    pending: int
+    written: int
+    lost: int
+    ledger: Part
+    audit: Part
+    cache: Part
+    backups: Part
+
+
+class Breakers(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Connections by the state of their circuit breaker."""
+
+    open: int
+    half_open: int
+    closed: int
+    total: int
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Providers that exist, are configured, can be called now, and are watched because they have connections."""
+
+    catalog_count: int
+    configured_count: int
+    active_count: int
+    monitored_count: int
+
+
+class Monitoring(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How the gateway is. All but `status` is for administrators. `activeConnections` are calls of providers under way,
+    `waiting` requests that wait for a place, by key."""
+
+    status: Status
+    timestamp: datetime | msgspec.UnsetType = msgspec.UNSET
+    version: str | msgspec.UnsetType = msgspec.UNSET
+    draining: bool | msgspec.UnsetType = msgspec.UNSET
+    provider_summary: Summary | msgspec.UnsetType = msgspec.UNSET
+    provider_health: dict[str, Connection] | msgspec.UnsetType = msgspec.UNSET
+    circuit_breakers: Breakers | msgspec.UnsetType = msgspec.UNSET
+    active_connections: int | msgspec.UnsetType = msgspec.UNSET
+    waiting: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    sessions: int | msgspec.UnsetType = msgspec.UNSET
+    storage: Storage | msgspec.UnsetType = msgspec.UNSET
+    config: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+
+
 async def alive(_plane: Plane, _request: Request) -> Answer:
     """The loop turns."""
     return Answer({"status": "ok"})
@@ -61,28 +117,52 @@ async def ready(plane: Plane, _request: Request) -> Answer:
 async def monitoring(plane: Plane, request: Request) -> Answer:
     """One word for everybody, details for an administrator."""
     control = plane.control
-    ledger = await _ledger(control)
+    storage = await asyncio.to_thread(_storage, control)
     connections = _connections(control)
-    status = _judge(control, ledger, connections)
+    status = _judge(control, storage, connections)
     if not access.is_admin(request.visitor):
-        return Answer({"status": status})
+        return Answer(Monitoring(status=status))
     return Answer(
-        {
-            "status": status,
-            "timestamp": datetime.fromtimestamp(control.state.clock.now(), UTC),
-            "version": __version__,
-            "draining": control.draining,
-            "providerSummary": _summary(control, connections),
-            "providerHealth": connections,
-            "waiting": dict(control.state.line.by_key()),
-            "storage": {**msgspec.structs.asdict(ledger), "problem": control.backups.problem},
-            "config": configuration.status_of(control),
-        }
+        Monitoring(
+            status=status,
+            timestamp=datetime.fromtimestamp(control.state.clock.now(), UTC),
+            version=__version__,
+            draining=control.draining,
+            provider_summary=_summary(control, connections),
+            provider_health=connections,
+            circuit_breakers=_breakers(connections),
+            active_connections=sum(connection.in_flight for connection in connections.values()),
+            waiting=dict(control.state.line.by_key()),
+            sessions=len(control.state.roster.live(control.state.clock.now(), control.live.current.session_ttl)),
+            storage=storage,
+            config=configuration.status_of(control),
+        )
     )
 
 
-async def _ledger(control: Control) -> LedgerHealth:
-    return await asyncio.to_thread(control.state.ledger.health)
+def _breakers(connections: dict[str, Connection]) -> Breakers:
+    states = [connection.state for connection in connections.values()]
+    return Breakers(
+        open=states.count("open"), half_open=states.count("half-open"), closed=states.count("closed"), total=len(states)
+    )
+
+
+def _storage(control: Control) -> Storage:
+    """How everything fares that is written to the disk."""
+    state = control.state
+    ledger, audit, cache = state.ledger.health(), state.audit.health(), state.cache.health()
+    backups = control.backups.problem
+    return Storage(
+        ok=ledger.ok and not audit and not cache and not backups,
+        reason=ledger.reason or audit or cache or backups,
+        pending=ledger.pending,
+        written=ledger.written,
+        lost=ledger.lost,
+        ledger=Part(ledger.ok, ledger.reason),
+        audit=Part(not audit, audit),
+        cache=Part(not cache, cache),
+        backups=Part(not backups, backups),
+    )
 
 
 def _connections(control: Control) -> dict[str, Connection]:
@@ -129,28 +209,21 @@ def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _judge(control: Control, ledger: LedgerHealth, connections: dict[str, Connection]) -> Status:
+def _judge(control: Control, storage: Storage, connections: dict[str, Connection]) -> Status:
     available = [connection.available for connection in connections.values()]
     if available and not any(available):
         return "unhealthy"
-    fine = (
-        ledger.ok
-        and not control.backups.problem
-        and all(available)
-        and not control.draining
-        and not control.live.problems
-    )
+    fine = storage.ok and all(available) and not control.draining and not control.live.problems
     return "healthy" if fine else "degraded"
 
 
-def _summary(control: Control, connections: dict[str, Connection]) -> dict[str, Any]:
-    """Providers that exist, are configured, can be called now, and are watched because they have connections."""
-    return {
-        "catalogCount": control.catalogue_size,
-        "configuredCount": len(control.live.current.upstreams),
-        "activeCount": len({connection.provider for connection in connections.values() if connection.available}),
-        "monitoredCount": len({connection.provider for connection in connections.values()}),
-    }
+def _summary(control: Control, connections: dict[str, Connection]) -> Summary:
+    return Summary(
+        catalog_count=control.catalogue_size,
+        configured_count=len(control.live.current.upstreams),
+        active_count=len({connection.provider for connection in connections.values() if connection.available}),
+        monitored_count=len({connection.provider for connection in connections.values()}),
+    )
 
 
 ENDPOINTS = (
@@ -179,6 +252,7 @@ ENDPOINTS = (
         access="public",
         body_limit=0,
         serve=monitoring,
-        summary="`healthy`, `degraded` or `unhealthy`; to administrators also why: each connection, the ledger, the configuration.",
+        summary="`healthy`, `degraded` or `unhealthy`; to administrators also why: each connection, the disk, the configuration.",
+        told=Told(answer=Monitoring),
     ),
 )

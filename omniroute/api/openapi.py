@@ -49,6 +49,7 @@ def describe(rows: Sequence[Endpoint]) -> dict[str, Any]:
     """The OpenAPI 3.1 document of these rows."""
     kinds = [kind for row in rows for kind in (row.told.query, row.told.body, row.told.answer) if kind is not None]
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    schemas, components = _as_sent(schemas), _as_sent(components)
     of = dict(zip(map(id, kinds), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for row in rows:
@@ -65,6 +66,15 @@ def describe(rows: Sequence[Endpoint]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _as_sent(schema: Any) -> Any:
+    """With decimals as the numbers that they are sent as: msgspec tells of the texts that they would be by default."""
+    if isinstance(schema, dict):
+        if schema.get("format") == "decimal":
+            return {**schema, "type": "number"}
+        return {name: _as_sent(each) for name, each in schema.items()}
+    return list(map(_as_sent, schema)) if isinstance(schema, list | tuple) else schema
 
 
 def _operation(row: Endpoint, of: dict[int, dict[str, Any]], components: dict[str, Any]) -> dict[str, Any]:

@@ -185,6 +185,7 @@ async def _serve(call: Call, client: Client, question: Question, serve: Serve) -
         await _replay(call, near, SEMANTIC)
         return
     call.told = MISS
+    call.cache = "miss"
     call.recording = True
     route = call.route
     await serve()

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from secrets import token_bytes
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 Via = Literal["session", "key", "loopback", "file", "process"]
 """How an actor was known: by a login, a key, the loopback without a login; or what changed by itself."""
+Outcome = Literal["done", "refused", "failed"]
 FIRST = b"\0" * 32
 """Stands for the digest of the row before the first."""
 
@@ -29,7 +30,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     via: Via
     action: str
     target: str = ""
-    outcome: Literal["done", "refused", "failed"] = "done"
+    outcome: Outcome = "done"
     request_id: str = ""
     revision: str = ""
     diff: str = ""
@@ -79,16 +80,40 @@ class Audit(Protocol):
     def verify(self) -> Verdict: ...
 
     def health(self) -> str:
-        """Why entries do not reach the disk; empty where they do."""
+        """Why entries do not reach the disk, or what `verify` has last found; empty where all is well."""
+        ...
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Write down what is owed, and stop. False where that could not be done."""
         ...
 
 
-_encode = msgspec.json.Encoder(order="deterministic").encode
+_encoder = msgspec.json.Encoder(order="deterministic")
 
 
-def digest(key: bytes, before: bytes, number: int, entry: Entry) -> bytes:
-    """What binds a row to the one before it."""
-    return hmac.digest(key, b"%s%d\0%s" % (before, number, _encode(entry)), "sha256")
+def written(entry: Entry) -> bytes:
+    """The entry as it is kept, and as its digest is made of it: bytes stay what they are, whatever fields come later."""
+    try:
+        return _encoder.encode(entry)
+    except UnicodeEncodeError:  # a name from outside may hold halves of characters, which no text can
+        whole = {name: _whole(value) for name, value in msgspec.structs.asdict(entry).items()}
+        return _encoder.encode(msgspec.structs.replace(entry, **whole))
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_whole(name): _whole(one) for name, one in value.items()}
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def digest(key: bytes, before: bytes, number: int, entry: bytes) -> bytes:
+    """What binds a row to the one before it; the entry as it is `written`."""
+    return hmac.digest(key, b"%s%d\0%s" % (before, number, entry), "sha256")
+
+
+def seal(key: bytes, number: int, last: bytes) -> bytes:
+    """What says that a row is the last one: without it, rows could be cut off at the end."""
+    return hmac.digest(key, b"head%d\0%s" % (number, last), "sha256")
 
 
 def fits(entry: Entry, wanted: Wanted) -> bool:
@@ -111,7 +136,7 @@ class MemoryAudit:
     def append(self, entry: Entry) -> None:
         number = len(self._rows) + 1
         before = self._rows[-1].digest if self._rows else FIRST
-        self._rows.append(Row(number, entry, digest(self._key, before, number, entry)))
+        self._rows.append(Row(number, entry, digest(self._key, before, number, written(entry))))
 
     def page(self, wanted: Wanted) -> tuple[Sequence[Row], int]:
         found = [row for row in reversed(self._rows) if fits(row.entry, wanted)]
@@ -120,10 +145,13 @@ class MemoryAudit:
     def verify(self) -> Verdict:
         before = FIRST
         for number, row in enumerate(self._rows, 1):
-            if row.number != number or row.digest != digest(self._key, before, number, row.entry):
+            if row.number != number or row.digest != digest(self._key, before, number, written(row.entry)):
                 return Verdict(ok=False, rows=len(self._rows), broken_at=number, reason="the digest does not fit")
             before = row.digest
         return Verdict(ok=True, rows=len(self._rows))
 
     def health(self) -> str:
         return ""
+
+    def close(self, timeout: float = 5.0) -> bool:  # noqa: ARG002 - nothing here ever waits
+        return True

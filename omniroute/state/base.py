@@ -31,6 +31,7 @@ from omniroute.state.quotas import MemoryQuotas, Quotas
 from omniroute.state.roster import MemoryRoster, Roster
 from omniroute.state.scores import Scores
 from omniroute.state.sessions import Sessions
+from omniroute.state.usage import Dimension, Filter, Group, Page, Search, Timing
 
 if TYPE_CHECKING:
     from omniroute.state.route_use import RouteUse
@@ -121,6 +122,10 @@ class Breakers(Protocol):
         """All that is known against anything, by name."""
         ...
 
+    def forget(self, name: str) -> None:
+        """Nothing is known against it any more."""
+        ...
+
     def reset(self) -> int:
         """Forget all of it: circuits close, and pauses end. Gives how many there were."""
         ...
@@ -173,7 +178,7 @@ class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     known is None, never 0. `losses` are the codes of what translation dropped.
 
     Tokens are those of the answer, as its client is told them; `cost` is the sum of those of all `attempts`. `seconds` are of audio, `images` were drawn; `cache` says how
-    the answer was in the cache (empty where it was not), `idempotent` that it is another request's. `session` is the
+    the answer was in the cache (`hit`, `semantic`), or that it was looked for there (`miss`); it is empty where it was not, `idempotent` that it is another request's. `session` is the
     caller's own word for a conversation, `route` what the name led to, `policies` are those that applied. No address of a
     caller is kept.
     """
@@ -270,6 +275,20 @@ class Ledger(Protocol):
 
     def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
         """What the requests of these keys cost that began from `since` on and before `until` (UNIX times)."""
+        ...
+
+    def sums(self, wanted: Filter, by: Sequence[Dimension] = (), step: int = 0) -> Sequence[Group]:
+        """Sums by name, and by steps of so many seconds (0: no matter when). Groups of nothing are not told."""
+        ...
+
+    def page(self, search: Search) -> Page:
+        """Single requests, the newest first."""
+        ...
+
+    def find(self, ident: str) -> UsageRow | None: ...
+
+    def timings(self, most: int) -> Sequence[Timing]:
+        """How long the newest requests took."""
         ...
 
     def routes(self, names: Collection[str], since: float) -> Mapping[str, RouteUse]:

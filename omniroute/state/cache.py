@@ -102,6 +102,25 @@ class Cache(Protocol):
         """Write down what is owed. May block: call it from a thread."""
         ...
 
+    def __len__(self) -> int: ...
+
+    @property
+    def size(self) -> int:
+        """Bytes of all items."""
+        ...
+
+    def entries(self) -> list[Entry]:
+        """All that is kept, what was not asked for the longest first."""
+        ...
+
+    def stored(self) -> int:
+        """How many the next process would find. May block: call it from a thread."""
+        ...
+
+    def health(self) -> str:
+        """Why nothing would outlive the process though it should; empty where all is well."""
+        ...
+
 
 class MemoryCache:
     """Bounded in number, bytes and time; what was not asked for the longest goes first."""
@@ -200,3 +219,16 @@ class MemoryCache:
 
     def close(self, timeout: float = 5.0) -> None:
         """Nothing is owed to anybody here."""
+
+    @property
+    def size(self) -> int:
+        return self.bytes
+
+    def entries(self) -> list[Entry]:
+        return list(self._kept.values())
+
+    def stored(self) -> int:
+        return 0
+
+    def health(self) -> str:
+        return ""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omniroute.state.cache import Entry, Item, MemoryCache, Written
-from omniroute.state.database import OPENING, Replaced, Writer
+from omniroute.state.database import OPENING, Writer, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,9 @@ _PUT = "INSERT INTO cache (key, value, ends) VALUES (?, ?, ?) ON CONFLICT (key) 
 _DELETE = "DELETE FROM cache WHERE key = ?"
 _EXPIRE = "DELETE FROM cache WHERE ends <= ?"
 _READ = "SELECT key, value, ends FROM cache WHERE ends > ? ORDER BY ends"
+
+
+_COUNT = "SELECT count(*) FROM cache"
 
 
 class SqliteCache(Writer):
@@ -95,6 +98,20 @@ class SqliteCache(Writer):
             self._forget(gone + [entry.name for entry in entries if not entry.item.outline])
             self._now = now
         self._work.set()
+
+    @property
+    def size(self) -> int:
+        return self._memory.size
+
+    def entries(self) -> list[Entry]:
+        return self._memory.entries()
+
+    def stored(self) -> int:
+        with reading(self._path, "The cache's file", "cache_unavailable") as connection:
+            return 0 if connection is None else int(connection.execute(_COUNT).fetchone()[0])
+
+    def health(self) -> str:
+        return self._failing
 
     def close(self, timeout: float = 5.0) -> None:
         self._closing = True
@@ -156,14 +173,6 @@ class SqliteCache(Writer):
                 log.warning("the cache is in memory only, for its file cannot be written: %s", reason)
             self._failing = reason
             self._disconnect()
-
-    def _transaction(self) -> sqlite3.Connection:
-        connection = self._connect()
-        try:
-            self._begin(connection)
-        except Replaced:
-            return self._transaction()
-        return connection
 
     def _row(self, entry: Entry) -> tuple[bytes, bytes, float] | None:
         """The entry as a row; None where it is not worth one. What has been found out about it now is known for good."""

@@ -56,10 +56,7 @@ class Writer:
         self._identity = identity(self._path)  # before it is opened: what comes between is noticed by `_begin`
         connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None)
         try:
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA synchronous = FULL")
-            upgrade(connection)
+            self._prepare(connection)
         except BaseException:
             connection.close()
             raise
@@ -73,6 +70,23 @@ class Writer:
         if self._identity != identity(self._path):
             connection.execute("ROLLBACK")
             raise Replaced
+
+    def _transaction(self) -> sqlite3.Connection:
+        """The open file, or the one that was put in its place, with a transaction begun."""
+        while True:
+            connection = self._connect()
+            try:
+                self._begin(connection)
+            except Replaced:
+                continue
+            return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Makes a connection that was just opened ready for use."""
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        upgrade(connection)
 
     def _disconnect(self) -> None:
         """Also undoes a transaction that was not committed."""
@@ -171,9 +185,10 @@ class Scribe(Writer):
 
 
 @contextmanager
-def reading(path: Path, what: str, code: str) -> Iterator[sqlite3.Connection | None]:
+def reading(path: Path, what: str, code: str, least: int = VERSION) -> Iterator[sqlite3.Connection | None]:
     """The file, to be read only, as it is at this moment; None while there is nothing in it. For any thread. Raises
-    Unavailable where it cannot be read, `what` and `code` telling what was looked for."""
+    Unavailable where it cannot be read, or is not of the version yet that is `least`; `what` and `code` tell what was looked
+    for."""
     if not path.exists():
         yield None
         return
@@ -184,7 +199,7 @@ def reading(path: Path, what: str, code: str) -> Iterator[sqlite3.Connection | N
                 connection.execute("PRAGMA trusted_schema = OFF")
                 connection.execute("BEGIN")  # so that all that is asked is of one moment
                 (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if 0 < version < VERSION:
+            if 0 < version < least:
                 raise Unavailable(f"{what} is of an older version and not upgraded yet.", code=code)
             yield connection if version else None
     except sqlite3.Error as error:

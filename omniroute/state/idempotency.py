@@ -135,6 +135,10 @@ class Idempotency(Protocol):
         """The answer is none to give again."""
         ...
 
+    def __len__(self) -> int:
+        """How many there are, also of those whose window is over and that nobody has looked for since."""
+        ...
+
 
 class MemoryIdempotency:
     """In this process's memory, within bounds of number and bytes; what goes first is the oldest."""

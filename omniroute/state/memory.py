@@ -36,6 +36,7 @@ from omniroute.state.limits import MemoryLimits
 from omniroute.state.route_use import RouteUse, of_rows
 from omniroute.state.scores import MemoryScores
 from omniroute.state.sessions import MemorySessions
+from omniroute.state.usage import Dimension, Filter, Group, Page, Search, Timing, found, summed
 
 COOLING: frozenset[UpstreamKind] = frozenset({"rate_limited", "overloaded", "auth", "quota", "no_model"})
 """Failures after which the provider is left alone for a while, from the first one on."""
@@ -141,6 +142,9 @@ class MemoryBreakers:
     def known(self, now: float) -> Mapping[str, View]:
         views = ((name, self.view(name, now)) for name in self._scores)
         return {name: view for name, view in views if view is not None}
+
+    def forget(self, name: str) -> None:
+        self._scores.pop(name, None)
 
     def reset(self) -> int:
         count = len(self._scores)
@@ -286,6 +290,20 @@ class MemoryLedger:
     def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
         rows = [row for row in self._rows.values() if row.key in keys and since <= row.started < until]
         return sum((row.cost for row in rows if row.cost is not None), Decimal(0))
+
+    def sums(self, wanted: Filter, by: Sequence[Dimension] = (), step: int = 0) -> Sequence[Group]:
+        return summed(list(self._rows.values()), wanted, by, step)
+
+    def page(self, search: Search) -> Page:
+        rows = [row for row in self.recent(self._capacity) if found(row, search)]
+        return Page(rows[: search.limit], rows[search.limit - 1].id if len(rows) >= search.limit else "")
+
+    def find(self, ident: str) -> UsageRow | None:
+        return self._rows.get(ident)
+
+    def timings(self, most: int) -> Sequence[Timing]:
+        names = Timing.__struct_fields__
+        return [Timing(*(getattr(row, name) for name in names)) for row in self.recent(most)]
 
     def routes(self, names: Collection[str], since: float) -> Mapping[str, RouteUse]:
         return of_rows(sorted(self._rows.values(), key=lambda row: row.id), since, names)

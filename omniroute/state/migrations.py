@@ -10,6 +10,8 @@ import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
+from omniroute.state import rollups
+
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
@@ -78,6 +80,26 @@ def m003_cache(db: Database) -> None:
     db.execute("CREATE INDEX cache_ends ON cache (ends)")
 
 
+def m004_audit(db: Database) -> None:
+    """What was done by whom. An entry is kept as the bytes that its digest is made of; what it is looked for by stands
+    beside it once more. The head says which row is the last."""
+    db.execute("""
+        CREATE TABLE audit (
+            number INTEGER PRIMARY KEY NOT NULL,
+            entry TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            at REAL NOT NULL,
+            actor TEXT NOT NULL,
+            action TEXT NOT NULL
+        )
+    """)
+    db.execute("CREATE INDEX audit_actor ON audit (actor)")
+    db.execute("CREATE INDEX audit_action ON audit (action)")
+    db.execute(
+        "CREATE TABLE audit_head (only INTEGER PRIMARY KEY CHECK (only = 1), number INTEGER NOT NULL, seal BLOB NOT NULL)"
+    )
+
+
 def m005_evals(db: Database) -> None:
     """Runs of evals, and their cases in the order in which they were done. Costs are decimals, as text; the checks of a
     case are JSON."""
@@ -118,7 +140,15 @@ def m005_evals(db: Database) -> None:
     db.execute("CREATE INDEX eval_cases_run ON eval_cases (run)")
 
 
-STEPS = (m001_usage, m002_usage_details, m003_cache, m005_evals)
+def m006_usage_sums(db: Database) -> None:
+    """Sums of the requests by hour and day, also of those that are there already."""
+    db.execute(rollups.CREATE)
+    rollups.prepare(db.conn)
+    for statement in rollups.FILL:
+        db.execute(statement)
+
+
+STEPS = (m001_usage, m002_usage_details, m003_cache, m004_audit, m005_evals, m006_usage_sums)
 VERSION = len(STEPS)
 
 

@@ -76,6 +76,10 @@ class Quotas(Protocol):
         """All that is known and still so, by name."""
         ...
 
+    def forget(self, name: str) -> None:
+        """What was said is not to be held against it any more."""
+        ...
+
 
 class MemoryQuotas:
     """Names with a shortage stand apart, so that a request looks at nothing else."""
@@ -119,6 +123,10 @@ class MemoryQuotas:
     def known(self, now: float) -> Mapping[str, Sequence[Allowance]]:
         current = {name: [one for one in told if now < one.until] for name, told in self._known.items()}
         return {name: told for name, told in current.items() if told}
+
+    def forget(self, name: str) -> None:
+        self._known.pop(name, None)
+        self._short.pop(name, None)
 
 
 def _worst(allowances: Sequence[Allowance], now: float) -> Shortage | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import cache
 from itertools import chain
@@ -19,11 +20,12 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import Unavailable
-from omniroute.state import route_use
+from omniroute.state import requests, rollups, route_use
 from omniroute.state.base import LedgerHealth, Totals, UsageRow
-from omniroute.state.database import RETRY, Scribe, Writer, reading
+from omniroute.state.database import RETRY, Scribe, reading
+from omniroute.state.migrations import VERSION
+from omniroute.state.usage import Dimension, Filter, Group, Page, Search, Timing
 
-__all__ = ("SqliteLedger", "Writer")
 log = logging.getLogger(__name__)
 
 CAPACITY = 100_000
@@ -34,6 +36,8 @@ CHUNKS = (256, 16, 1)
 up to 5 ms: 256 at a time take 48 µs a row then, one at a time 470; alone it is 5 against 6."""
 GATHER = 0.25
 """Seconds that the writer lets rows gather, so that one sync to disk serves many."""
+ROWS = 2
+"""The version of the file from which on its rows are as they are now."""
 
 _COLUMNS = UsageRow.__struct_fields__
 _COST = _COLUMNS.index("cost")
@@ -41,6 +45,7 @@ _LISTS = ("attempts", "losses", "policies")
 """What stands in its column as JSON."""
 _PLACES = tuple(_COLUMNS.index(name) for name in _LISTS)
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM usage ORDER BY id DESC LIMIT ?"  # noqa: S608 - our own names only
+_FIND = f"SELECT {', '.join(_COLUMNS)} FROM usage WHERE id = ?"  # noqa: S608 - our own names only
 
 # total() and not sum(): a provider that reports absurd numbers must not make the sum overflow, which is an error.
 _SUMS = ("input", "output", "cached", "cache_write", "cache_write_1h", "reasoning")
@@ -56,9 +61,6 @@ _SPENT = """
     GROUP BY cost
 """
 _LATEST = 1e12
-_ID_SLACK = 3600.0
-"""Seconds by which an id, which is made a moment before its request is said to have begun, may be older, also where
-the clock was set meanwhile."""
 _BAD_ROW = (
     OverflowError,
     TypeError,
@@ -134,19 +136,52 @@ class SqliteLedger(Scribe):
     def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
         return spent(self._path, keys, since, until)
 
+    def sums(self, wanted: Filter, by: Sequence[Dimension] = (), step: int = 0) -> Sequence[Group]:
+        with self._reading() as connection:
+            return [] if connection is None else rollups.read(connection, wanted, by, step)
+
+    def page(self, search: Search) -> Page:
+        with self._reading() as connection:
+            if connection is None:
+                return Page((), "")
+            try:
+                return requests.page(connection, search, _COLUMNS, decode)
+            except BROKEN as error:
+                raise _broken(error) from None
+
+    def find(self, ident: str) -> UsageRow | None:
+        found = self._read(_FIND, ident)
+        try:
+            return decode(found[0]) if found else None
+        except BROKEN as error:
+            raise _broken(error) from None
+
+    def timings(self, most: int) -> Sequence[Timing]:
+        with self._reading() as connection:
+            return [] if connection is None else requests.timings(connection, most)
+
     def routes(self, names: Collection[str], since: float) -> Mapping[str, route_use.RouteUse]:
-        with reading(self._path, "The ledger", "ledger_unavailable") as connection:
-            return {} if connection is None else route_use.read(connection, _first_id(since), since, names)
+        with self._reading() as connection:
+            return {} if connection is None else route_use.read(connection, requests.first_id(since), since, names)
+
+    @contextmanager
+    def _reading(self, least: int = VERSION) -> Iterator[sqlite3.Connection | None]:
+        with reading(self._path, "The ledger", "ledger_unavailable", least) as connection:
+            if connection is not None:
+                rollups.prepare(connection)
+            yield connection
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """What is in the file; nothing while there is none. For any thread."""
-        with reading(self._path, "The ledger", "ledger_unavailable") as connection:
-            if connection is None:
-                return []
-            connection.create_aggregate("decimal_sum", 1, _DecimalSum)
-            return connection.execute(query, values).fetchall()
+        """What is in the file; nothing while there is none. For any thread. To bring a large file up to date takes seconds,
+        in which budgets have to know what is spent."""
+        with self._reading(ROWS) as connection:
+            return [] if connection is None else connection.execute(query, values).fetchall()
 
     # ------------------------------------------------------------------------------------------ the writer's thread
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        super()._prepare(connection)
+        rollups.prepare(connection)
 
     def _save(self, connection: sqlite3.Connection) -> None:
         due = self._accepted  # what comes meanwhile gathers for the next round
@@ -160,28 +195,39 @@ class SqliteLedger(Scribe):
         return bool(self._batch)
 
     def _write(self, connection: sqlite3.Connection) -> None:
-        rows = self._batch
-        before = connection.total_changes
+        rows: Sequence[UsageRow] = self._batch
+        fresh = rows
         self._begin(connection)
-        unwritable = 0
-        try:
-            _insert(connection, rows)
-        except _BAD_ROW:
-            unwritable = _insert_singly(connection, rows)
+        if not _insert(connection, rows):
+            connection.execute("ROLLBACK")
+            self._begin(connection)
+            fresh = self._insert_singly(connection, rows)
+        rollups.add(connection, fresh)
         connection.execute("COMMIT")
-        self._written += connection.total_changes - before
-        self._unwritable += unwritable
+        self._written += len(fresh)
         self._batch = []
         self._settle(len(rows))
+
+    def _insert_singly(self, connection: sqlite3.Connection, rows: Sequence[UsageRow]) -> list[UsageRow]:
+        """Those of the rows that were not there yet, without those that SQLite cannot hold."""
+        fresh = []
+        for row in rows:
+            try:
+                if connection.execute(_statement(1), _values(row)).rowcount:
+                    fresh.append(row)
+            except _BAD_ROW as error:
+                self._unwritable += 1
+                log.error("a row of the ledger cannot be written: %s", type(error).__name__)
+        return fresh
 
 
 def spent(path: Path, keys: Collection[str], since: float, until: float) -> Decimal:
     """`Ledger.spent` of any file."""
     places = ", ".join("?" * len(keys))
-    with reading(path, "The ledger", "ledger_unavailable") as connection:
+    with reading(path, "The ledger", "ledger_unavailable", ROWS) as connection:
         if connection is None:
             return Decimal(0)
-        rows = connection.execute(_SPENT.format(places), (_first_id(since), *keys, since, min(until, _LATEST)))
+        rows = connection.execute(_SPENT.format(places), (requests.first_id(since), *keys, since, min(until, _LATEST)))
         try:
             return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
         except BROKEN as error:
@@ -201,25 +247,18 @@ def _statement(rows: int) -> str:
     )
 
 
-def _insert(connection: sqlite3.Connection, rows: Sequence[UsageRow]) -> None:
-    start = 0
-    for size in CHUNKS:
-        while len(rows) - start >= size:
-            values = chain.from_iterable(map(_values, rows[start : start + size]))
-            connection.execute(_statement(size), tuple(values))
-            start += size
-
-
-def _insert_singly(connection: sqlite3.Connection, rows: Sequence[UsageRow]) -> int:
-    """The same rows without those that SQLite cannot hold; how many these are."""
-    unwritable = 0
-    for row in rows:
-        try:
-            connection.execute(_statement(1), _values(row))
-        except _BAD_ROW as error:
-            unwritable += 1
-            log.error("a row of the ledger cannot be written: %s", type(error).__name__)
-    return unwritable
+def _insert(connection: sqlite3.Connection, rows: Sequence[UsageRow]) -> bool:
+    """All of them; False where one of them is there already, or is none that SQLite can hold."""
+    before, start = connection.total_changes, 0
+    try:
+        for size in CHUNKS:
+            while len(rows) - start >= size:
+                values = chain.from_iterable(map(_values, rows[start : start + size]))
+                connection.execute(_statement(size), tuple(values))
+                start += size
+    except _BAD_ROW:
+        return False
+    return connection.total_changes - before == len(rows)
 
 
 def _values(row: UsageRow) -> list[Any]:
@@ -238,22 +277,3 @@ def decode(values: Sequence[Any]) -> UsageRow:
     for name in _LISTS:
         fields[name] = msgspec.json.decode(fields[name])
     return msgspec.convert(fields, UsageRow, strict=False)
-
-
-class _DecimalSum:
-    """SQLite has no decimals; this adds up texts exactly."""
-
-    def __init__(self) -> None:
-        self._sum = Decimal(0)
-
-    def step(self, value: Any) -> None:
-        if value is not None:
-            self._sum += Decimal(value)
-
-    def finalize(self) -> Any:
-        return format(self._sum, "f")
-
-
-def _first_id(since: float) -> str:
-    """A beginning that no id of a request since then comes before."""
-    return f"{max(0, int((since - _ID_SLACK) * 1000)):012x}"

@@ -32,7 +32,7 @@ ERROR_PATIENCE = 2.0
 LONGEST_MESSAGE = 2000
 LONGEST_WORD = 200
 LONGEST_WAIT = 86_400.0
-_word = re.compile(r"[!-~]+")
+_word = re.compile(rf"[!-~]{{1,{LONGEST_WORD}}}")
 
 KINDS: dict[int, UpstreamKind] = {
     401: "auth",

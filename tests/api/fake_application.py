@@ -200,6 +200,7 @@ class Application:
         self.sync = Sync(self.exchange, lambda: None, Path("/nowhere"), lambda: self.time.now)
         self.draining = False
         self.catalogue_size = 35
+        self.catalog = catalog.load()
         self.hash: str | None = HASH
         self.files: Gateway | Sequence[Problem] = self.live.current
         self.catalog = catalog.load()

@@ -47,7 +47,10 @@ def test_all_that_is_well_is_healthy(browser: Browser):
     }
     assert set(told["providerHealth"]) == {"openai.team", "openai.spare", "lab.main"}
     assert told["providerHealth"]["lab.main"]["available"] is True
-    assert told["storage"] == {"ok": True, "reason": "", "pending": 0, "written": 0, "lost": 0, "problem": ""}
+    well = {"ok": True, "reason": ""}
+    rows = {"pending": 0, "written": 0, "lost": 0}
+    assert told["storage"] == {**well, **rows, "ledger": well, "audit": well, "cache": well, "backups": well}
+    assert told["circuitBreakers"] == {"open": 0, "halfOpen": 0, "closed": 3, "total": 3}
     assert (told["config"]["revision"], told["config"]["status"]) == ("0123456789ab", "synced")
 
 
@@ -71,6 +74,16 @@ def test_a_ledger_that_cannot_write_degrades(application: Application, browser: 
     application.ledger.told = SICK
     told = browser("GET", "/api/monitoring/health", key="reader").json
     assert (told["status"], told["storage"]["lost"], told["storage"]["reason"]) == ("degraded", 1, SICK.reason)
+
+
+@pytest.mark.parametrize("part", ["audit", "cache"])
+def test_an_audit_log_or_a_cache_that_cannot_write_degrades(application: Application, browser: Browser, part: str):
+    kept = getattr(application.state, part)
+    kept.health = lambda: "no space left"
+    told = browser("GET", "/api/monitoring/health", key="reader").json
+    assert told["status"] == "degraded"
+    assert told["storage"][part] == {"ok": False, "reason": "no space left"}
+    assert (told["storage"]["ok"], told["storage"]["reason"]) == (False, "no space left")
 
 
 def test_files_that_do_not_run_degrade_and_are_shown(application: Application, browser: Browser):

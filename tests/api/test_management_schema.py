@@ -26,7 +26,6 @@ from omniroute.api import ENDPOINTS, openapi
 LEFT_OUT = {
     "/api/shutdown": "ends the process",
     "/api/restart": "ends the process",
-    "/api/init": "writes a configuration",
     "/api/auth/logout": "ends nothing here, for there is no session",
     "/api/cloud/bundle": "puts another configuration in the place of this one, without the key that asks",
     "/api/sync/cloud": "connects to where the body says",

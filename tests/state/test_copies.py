@@ -19,6 +19,7 @@ import pytest
 from omniroute.errors import Unavailable
 from omniroute.state import copies, shape
 from omniroute.state.base import Attempt, Keeping, UsageRow
+from omniroute.state.cache import Written
 from omniroute.state.cache_file import SqliteCache
 from omniroute.state.copies import Stopped, copy, exchange, rebuild
 from omniroute.state.migrations import STEPS, VERSION, upgrade
@@ -52,7 +53,7 @@ def written(path: Path, first: int = 0, count: int = ROWS) -> Path:
     book, kept = SqliteLedger(path, gather=0.001), SqliteCache(path, gather=0.001)
     for number in range(first, first + count):
         book.append(row(number, attempts=(Attempt("openai/gpt", "openai.team", "ok", 1.0),) if number % 7 else ()))
-    kept.put(b"key", SECRET * 100, 1.0, Keeping(ttl=1e9))
+    kept.put(b"key", Written(bytes(16), bytes(16), SECRET * 100), 1.0, Keeping(ttl=1e9))
     assert book.close()
     kept.close()
     return path
@@ -383,7 +384,7 @@ def test_no_row_is_lost_where_files_are_exchanged_while_it_is_written(path: Path
         nonlocal appended
         while not over.is_set():
             book.append(row(appended))
-            kept.put(b"%d" % appended, b"value", 1.0, Keeping())
+            kept.put(b"%d" % appended, Written(bytes(16), b"%016d" % appended, b"value"), 1.0, Keeping())
             appended += 1
             time.sleep(0.0005)
 

@@ -15,6 +15,7 @@ from omniroute.config.spec.oauth import OAuthClientSpec
 from omniroute.config.spec.providers import ConnectionSpec
 from omniroute.document import is_secret_name
 from omniroute.errors import BadRequest, Conflict, Unprocessable
+from omniroute.services.verdict import Verdict
 from omniroute.state.base import View as Known
 from omniroute.state.health import Health, health
 
@@ -71,7 +72,7 @@ class ConnectionShown(Shown, frozen=True, kw_only=True):
     rate_limit_protection: bool
     is_active: bool
     implicit: bool
-    test_status: Literal["unknown", "active", "unavailable", "error", "disabled"]
+    test_status: Literal["unknown", "active", "unavailable", "error", "credits_exhausted", "disabled"]
     last_error: str | None
     cooldown_until: datetime | None
     last_used_at: datetime | None
@@ -135,6 +136,7 @@ def shown(now: View, name: str) -> ConnectionShown:
     offset = state.clock.now() - state.clock.monotonic()
     known = QUIET if now.at_rest else health(state, [name], state.clock.monotonic())[name]
     used = state.used.get(name)
+    tested = None if now.at_rest or not written.enabled else _tested(now, name, known.view, used)
     return ConnectionShown(
         id=name,
         provider=provider,
@@ -151,8 +153,8 @@ def shown(now: View, name: str) -> ConnectionShown:
         rate_limit_protection=written.heed_limits,
         is_active=written.enabled,
         implicit=one is None,
-        test_status=_status(written, known.view, used),
-        last_error=known.view.reason if known.view else None,
+        test_status=tested.state if tested else _status(written, known.view, used),
+        last_error=(tested.error or None) if tested else known.view.reason if known.view else None,
         cooldown_until=_moment(known.view.until + offset) if known.view and known.view.until else None,
         last_used_at=_moment(used) if used is not None else None,
         limits=Limits(
@@ -188,6 +190,12 @@ def _auth_type(spec: ConnectionSpec) -> Literal["apikey", "oauth", "none"]:
     if spec.oauth is not None:
         return "oauth"
     return "apikey" if spec.api_key is not None or any(map(is_secret_name, spec.headers)) else "none"
+
+
+def _tested(now: View, name: str, known: Known | None, used: float | None) -> Verdict | None:
+    """What a test said, where nothing is known of it from requests since."""
+    last = now.control.bench.probes.last_test(name)
+    return last if last is not None and known is None and (used is None or used <= last.at) else None
 
 
 def _status(
