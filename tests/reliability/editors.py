@@ -15,6 +15,7 @@ import json
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ class Client:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self.waits: list[float] = []
+
+    def close(self) -> None:
+        self._connection.close()
 
     def ask(self, method: str, path: str, body: Any = None, tag: str = "") -> tuple[int, Any, str]:
         headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
@@ -119,6 +123,7 @@ def run(seconds: float = 60.0, clients: int = 50) -> Told:
                 else:
                     write_own(client, number, turn, told)
                 turn += 1
+            client.close()
             with told.lock:
                 told.waits += client.waits
 
@@ -130,7 +135,8 @@ def run(seconds: float = 60.0, clients: int = 50) -> Told:
             thread.join()
         over.set()
         watcher.join()
-        judge(Client(gateway.port), gateway.path, told)
+        with closing(Client(gateway.port)) as client:
+            judge(client, gateway.path, told)
     return told
 
 

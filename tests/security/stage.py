@@ -15,7 +15,6 @@ from contextlib import ExitStack, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
 
 from argon2 import PasswordHasher
 from support import speech
@@ -238,12 +237,15 @@ class Stage:
     def traces(self, declared: Mapping[str, frozenset[str]] | None = None) -> list[str]:
         """Every secret or phrase with the place that holds it, but for those places whose name begins with one of its
         declared ones."""
+        places = list(self.places())
+        everything = b"\0".join(content for _, content in places)
         needles = {name: list(_forms(value)) for name, value in (self.secret | self.phrases).items()}
+        somewhere = {name: forms for name, forms in needles.items() if any(form in everything for form in forms)}
         found = []
-        for place, content in self.places():
-            for name, forms in needles.items():
+        for place, content in places:
+            for name, forms in somewhere.items():
                 allowed = () if declared is None else declared.get(name, ())
-                if any(form in content for form in forms) and not place.startswith(tuple(allowed)):
+                if not place.startswith(tuple(allowed)) and any(form in content for form in forms):
                     found.append(f"{name}: {place}")
         return sorted(set(found))
 
@@ -288,7 +290,6 @@ def _forms(value: str) -> Iterator[bytes]:
     for shift in range(3):
         coded = b64encode(b"\0" * shift + middle)
         yield coded[4:-4]
-    yield quote(middle).encode()
 
 
 def path_of(template: str, names: Mapping[str, str]) -> str:
@@ -299,7 +300,3 @@ def path_of(template: str, names: Mapping[str, str]) -> str:
         parameter, _, after = rest.partition("}")
         path = before + names.get(before, names.get(parameter, "nothing")) + after
     return path
-
-
-def host_of(url: str) -> str:
-    return urlsplit(url).netloc

@@ -35,7 +35,16 @@ DECLARED = {
 
 
 IN_THE_FILE = frozenset(
-    {"configuration", "answer to GET", "answer to PUT", "answer to POST", "answer to PATCH", "data/sync/", "remote/"}
+    {
+        "configuration",
+        "answer to GET",
+        "answer to PUT",
+        "answer to POST",
+        "answer to PATCH",
+        "data/sync/",
+        "remote/",
+        "archive of GET",
+    }
 )
 """Where that goes which the author of the file has written into it himself, as the question of an eval."""
 
@@ -57,8 +66,10 @@ def test_no_secret_and_no_prompt_is_anywhere_but_where_it_is_declared_to_be(tmp_
         _spoil(stage)
         declared = DECLARED | dict.fromkeys(stage.phrases, ECHO) | {"prompt 0": ECHO | IN_THE_FILE}
         found = stage.traces(declared)
+        stage.answers, answers = [], stage.answers
         stage.gateway.stop()  # the log of the database is written back, and the last rows
         found += stage.traces(declared)
+        stage.answers = answers
         assert sorted(set(found)) == []
         assert len(stage.secret) >= 40
         _worked(stage)

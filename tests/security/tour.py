@@ -38,7 +38,7 @@ QUERIES = {
 """Of rows that name in the query what is meant."""
 ORDER = {"GET": 0, "POST": 1, "PATCH": 2, "PUT": 3, "DELETE": 4}
 MODELS = ("open/m", "anth/m", "gem/m", "olla/m", "signer/m", "coding")
-FEW = ("open/m", "signer/m", "coding")
+FEW = ("signer/m", "coding")
 MOODS = ("401", "500", "429", "400", "broken stream")
 
 
