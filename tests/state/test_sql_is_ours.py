@@ -18,7 +18,14 @@ CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*")
 OURS = {
     "audit_file": {"where": "of `_where`, which is constants joined", "conditions": "these constants"},
     "evals": {"len": "a number of question marks"},
-    "migrations": {"column": "of a tuple in the same function"},
+    "copies": {
+        "name": "of the tables of `shape`",
+        "table": "of the tables of `shape`",
+        "names": "columns of `shape`",
+        "schema": "a word of the same module",
+    },
+    "evals": {"len": "how often a question mark is repeated", "condition": "one of the constants of this module"},
+    "migrations": {"column": "of a tuple in the same function", "version": "a number"},
     "requests": {
         "columns": "the fields of UsageRow",
         "where": "of `_where`, which is names of DIMENSIONS and constants",
@@ -37,6 +44,12 @@ OURS = {
         "columns": "the two constants",
         "places": "question marks",
         "rows": "how often these are repeated",
+    },
+    "shape": {
+        "schema": "a word of `copies`",
+        "table": "of the tables of `shape`",
+        "pragma": "of a constant",
+        "fitting": "columns of `shape` and constants",
     },
     "sqlite": {"name": "of a constant", "places": "question marks", "rows": "how often these are repeated"},
 }
@@ -87,7 +100,8 @@ def test_what_is_executed_is_a_statement_of_the_same_module(file: Path) -> None:
             statement = node.args[0]
             known = ast.Constant | ast.JoinedStr | ast.Name | ast.Call | ast.Attribute
             assert isinstance(statement, known), ast.unparse(node)
-            assert not names(statement) & parameters - {"rows"}, f"{file.name}:{node.lineno} executes what it is given"
+            given = names(statement) & parameters - set(OURS.get(file.stem, ()))
+            assert not given, f"{file.name}:{node.lineno} executes what it is given"
 
 
 def test_the_list_of_names_is_no_longer_than_it_has_to_be() -> None:
