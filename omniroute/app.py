@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import groupby
@@ -30,11 +30,11 @@ from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.exchange import Files
 from omniroute.config.overrides import Overrides, overridden
-from omniroute.config.spec.words import reference
+from omniroute.config.spec.words import reference, seconds
 from omniroute.config.writer import Change as Written
 from omniroute.config.writer import Proposal, Writer
 from omniroute.document import Document, Edit
-from omniroute.errors import ConfigError, Problem, Unavailable
+from omniroute.errors import ConfigError, Conflict, Problem, Unavailable
 from omniroute.formats import tokens
 from omniroute.relay.asgi import Application, Receive, Scope, Send
 from omniroute.relay.ingress import ENDPOINTS, Gate, in_client_shape
@@ -44,12 +44,15 @@ from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
 from omniroute.secret import Secret
+from omniroute.services import archive
+from omniroute.services.backup import Backups, Sums
 from omniroute.services.bench import Bench
 from omniroute.services.clients.settings import Clients, Place
 from omniroute.services.drafts import Drafts
 from omniroute.services.evals.evals import Evals
 from omniroute.services.forge import Forge
 from omniroute.services.oauth import SignIns
+from omniroute.services.shelf import DATABASE
 from omniroute.services.sync import Sync
 from omniroute.services.tokens import Tokens
 from omniroute.state import audit_key
@@ -66,6 +69,7 @@ from omniroute.state.memory import MemoryAnswers, MemoryBreakers, MemoryCounters
 from omniroute.state.scores import MemoryScores
 from omniroute.state.sessions import MemorySessions
 from omniroute.state.sqlite import SqliteLedger
+from omniroute.state.sqlite import spent as spent_in
 from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
 from omniroute.upstream.dial import tls_context
@@ -104,7 +108,7 @@ class Service:
         self._started = self.bundle.spec.server
         self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
-        database = Path(self.bundle.spec.server.data_dir) / "omniroute.sqlite"
+        database = Path(self.bundle.spec.server.data_dir) / DATABASE
         self.state = State(
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),
@@ -129,7 +133,10 @@ class Service:
         transports: dict[str, Transport] = {"httptools": wire, "httpx": Fallback(tls=tls), "demo": Demo()}
         self.client = Client(transports, Fetcher(tls=tls), self.sign_ins.tokens)
         self.gate = Gate(self.live, self.state, self.client)
+        self.backups = Backups(database, lambda: self.bundle.spec.backups, clock.now, self)
         self.clients = Clients(self._home, database.parent / "cli-tools", clock.now)
+        self.leave: Callable[[bool], None] = _stay
+        """Tells the server that it is to end, and whether to begin again."""
         self.ask = Inside(self.live, self.state, self.client)
         self.bench = Bench(self.live, lambda: self.bundle, self.catalog, self.client, self.ask, tls, clock)
         self.evals = Evals(self.live, lambda: self.bundle.spec, self.ask, self.state.evals, clock)
@@ -306,6 +313,9 @@ class Service:
                 self.state.budgets.expect(change.budget, change.now)
         if changes and old is not None:
             await asyncio.to_thread(self.state.ledger.flush)
+        await self._learn(changes)
+
+    async def _learn(self, changes: Sequence[Change]) -> None:
         for change in changes:
             if not await self._ask_ledger(change):
                 task = asyncio.create_task(self._ask_ledger_again(change))
@@ -314,7 +324,7 @@ class Service:
 
     async def _ask_ledger(self, change: Change) -> bool:
         try:
-            spent = await asyncio.to_thread(spending.spent, self.state.ledger, change)
+            spent = await asyncio.to_thread(spending.spent, self.state.ledger.spent, change)
         except Unavailable as error:
             log.error("requests that count on the budget %s are refused: %s", change.budget.name, error)
             return False
@@ -328,6 +338,64 @@ class Service:
             if await self._ask_ledger(change):
                 log.info("what is spent of the budget %s is known again", change.budget.name)
                 return
+
+    async def packed(self) -> Iterator[bytes]:
+        """The archive of everything, piece by piece; it blocks between them."""
+        now, read, revision = self.state.clock.now(), self.bundle, self.live.current.revision.label
+        export = await self.backups.export()
+        return archive.packed(await asyncio.to_thread(archive.members, read, export, revision, now), now)
+
+    async def may_end(self, *, restart: bool) -> float:
+        """Raises Conflict where nobody may end the process over the network, and ConfigError where it could not begin
+        again; gives the seconds that requests under way would have."""
+        if getattr(self.bundle.spec, "mode", "local") == "locked":
+            raise Conflict(
+                "`mode: locked` lets nobody end or restart the gateway over the network.", code="config_locked"
+            )
+        if restart:
+            read = await asyncio.to_thread(self._read)
+            await asyncio.to_thread(self._compile, read, generation=1, now=self.state.clock.now())
+        return seconds(self._started.drain_timeout)
+
+    def end(self, *, restart: bool) -> None:
+        """Begins to, and returns at once."""
+        self.leave(restart)
+
+    # Memory that is derived from the database, as `services.backup.Books` has it.
+
+    def measure(self, database: Path) -> Sums:
+        """What is spent of each budget by what a file says."""
+        changes = spending.changes(None, self.live.current, self.state.clock.now())
+        read = partial(spent_in, database)
+        return {(each.budget.name, each.period.start): spending.spent(read, each) for each in changes}
+
+    async def rebase(self, before: Sums | None, after: Sums) -> None:
+        """Changes what is known of each budget by what the files differ. Where the old one could not be read, what memory
+        knows stays: that is more, if anything. What is not known is asked for."""
+        for task in self._asking:
+            task.cancel()
+        now = self.state.clock.now()
+        unknown = []
+        for change in spending.changes(None, self.live.current, now):
+            place = change.budget.name, change.period.start
+            if not self.state.budgets.balance(change.budget, now).known:
+                unknown.append(change)
+            elif before is not None and place in before and place in after:
+                self.state.budgets.restore(change.budget, now, after[place] - before[place])
+        await self._learn(unknown)
+
+    async def reread(self) -> None:
+        """Has each budget know what the file says now. What is settled while it is read may count twice, never not."""
+        await asyncio.to_thread(self.state.ledger.flush)
+        now, budgets = self.state.clock.now(), self.state.budgets
+        changes = spending.changes(None, self.live.current, now)
+        before = {(each.budget.name, each.period.start): budgets.balance(each.budget, now).spent for each in changes}
+        try:
+            after = await asyncio.to_thread(self.measure, self.backups.shelf.database)
+        except Unavailable as error:
+            log.error("what is spent of the budgets stays as it was known: %s", error)
+        else:
+            await self.rebase(before, after)
 
     def _watched(self) -> tuple[Path, ...]:
         """Where an edit may be made: in the files that run, and as long as they are refused also in those on disk."""
@@ -348,7 +416,8 @@ class Service:
         watching = asyncio.create_task(watch.watch(self._watched, by_file))
         looking = asyncio.create_task(self._look_at_audit())
         try:
-            yield
+            async with self.backups.running():
+                yield
         finally:
             self.draining = True
             for task in (watching, looking):
@@ -400,6 +469,11 @@ class Service:
             exception_handlers=api.exception_handlers(self, in_client_shape),
         )
         return _shortcut(cast("Application", router), clients, [path for path in clients if rows[path][0].mount])
+
+
+def _stay(_restart: bool) -> None:
+    """There is no server that could end."""
+    raise Unavailable("This gateway is part of another process.", code="not_a_server")
 
 
 def _shortcut(router: Application, clients: Mapping[str, Application], mounted: Sequence[str]) -> Application:

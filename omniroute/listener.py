@@ -32,6 +32,8 @@ HEAD_SECONDS = 10.0
 STALL_SECONDS = 300.0
 """For a client that takes nothing of what waits for it."""
 SWEEP_SECONDS = 1.0
+FAREWELL_SECONDS = 2.0
+"""For a client that had connected, or begun to ask, when the process began to end: it has not been told yet."""
 LINE_LIMIT = 8 * 1024
 HEAD_LIMIT = 32 * 1024
 FIELD_LIMIT = 100
@@ -100,6 +102,7 @@ class Listener(HttpToolsProtocol):
     _idle = 0.0
     _stalled = 0.0
     _in_head = True
+    _ending = False
     _head_bytes = 0
     _before = 0
     _data = b""
@@ -193,7 +196,7 @@ class Listener(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            keep_alive=version != "1.0" and parser.should_keep_alive() and not self._ending,
             on_response=self.on_response_complete,
         )
         if before.response_complete:
@@ -201,6 +204,14 @@ class Listener(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+
+    def shutdown(self) -> None:
+        """As uvicorn, which would close at once what has just been opened: its request may be on the way."""
+        if self._since and self._served.response_complete:
+            self._ending = True
+            self._since = min(self._since, self.loop.time() - HEAD_SECONDS + FAREWELL_SECONDS)
+            return
+        super().shutdown()
 
     def on_message_complete(self) -> None:
         self._since = 0.0

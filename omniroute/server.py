@@ -2,30 +2,59 @@
 
 SIGTERM stops accepting, lets what is under way finish within `server.drain_timeout`, then cancels it; after that the
 lifespan writes down what is owed.  SIGHUP reads the configuration again.
+
+A restart ends in the same way, and then runs the same command line in the same process: whoever watches over it, systemd
+or a container, sees nothing.  The sockets stay open meanwhile and are left to the new program, so that no connection is
+refused: those that come wait in the system's queue until it accepts them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from omniroute import __version__
 from omniroute.app import Service
 from omniroute.config.overrides import Overrides
+from omniroute.config.secrets import FIRST_SOCKET, handed_over, handing_over
 from omniroute.config.spec.words import seconds
 from omniroute.listener import Listener, sweep_forever
 
 log = logging.getLogger("omniroute")
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 BACKLOG = 2048
+CANNOT_RESTART = 71
+"""The exit code where the same command line cannot be run again: EX_OSERR of sysexits(3)."""
 KEEP_ALIVE = 30
 """Seconds that an idle client connection stays open."""
+
+
+class Lines(logging.Formatter):
+    """One event, one line: what strangers may have put into it (a name, a provider's words) can neither begin another
+    line nor tell a terminal anything. A traceback follows on lines that are set in."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        return escaped(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
+        return "\n".join(f"    {escaped(line)}" for line in super().formatException(ei).split("\n"))
+
+
+def escaped(text: str) -> str:
+    r"""The text with what is not printable written out: a line break as `\n`, an escape as `\x1b`."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 class Server(uvicorn.Server):
@@ -35,6 +64,10 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._service = service
         self._reloads: set[asyncio.Task[object]] = set()
+        self._restart = False
+        self.kept: list[socket.socket] = []
+        """The sockets that are left to the program that comes next, if one does."""
+        service.leave = self._leave
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -44,9 +77,16 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._service.draining = True
+        if self._restart:
+            self.kept = [each.dup() for each in sockets or ()]
         await self._service.evals.close()  # who follows a run would be waited for
-        self._sweep.cancel()
         await super().shutdown(sockets)
+        self._sweep.cancel()
+
+    def _leave(self, restart: bool) -> None:
+        """From within; the answer to whoever asked for it is under way and so is finished first."""
+        self._restart = restart
+        self.should_exit = True
 
     def _hup(self) -> None:
         task = asyncio.get_running_loop().create_task(self._service.reload_unasked("process", "SIGHUP"))
@@ -61,7 +101,9 @@ class CannotListen(Exception):
 def run(path: Path, overrides: Overrides, level: str) -> int:
     """Serves until a signal ends it. Raises ConfigError where the files do not make a gateway, or make one that would
     be open to strangers, and CannotListen where they make one that nobody could reach."""
-    logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines(LOG_FORMAT))
+    logging.basicConfig(level=level, handlers=[handler])
     service = Service(path, overrides)
     settings = service.bundle.spec.server
     sockets = _listening(settings.host, settings.port)
@@ -81,16 +123,52 @@ def run(path: Path, overrides: Overrides, level: str) -> int:
         timeout_graceful_shutdown=round(seconds(settings.drain_timeout)),
     )
     _greet(service, sockets[0].getsockname()[1])
-    Server(config, service).run(sockets)
-    return 0
+    server = Server(config, service)
+    server.run(sockets)
+    return _again(server.kept) if server.kept else 0
+
+
+def _again(sockets: list[socket.socket]) -> int:
+    """Runs the same command line in this process. Returns only where that fails."""
+    log.info("begins again")
+    try:
+        # Away from where they are to be, for one may stand where another one belongs.
+        apart = [fcntl.fcntl(each, fcntl.F_DUPFD, FIRST_SOCKET + len(sockets)) for each in sockets]
+        for number, descriptor in enumerate(apart):
+            os.dup2(descriptor, FIRST_SOCKET + number)
+            os.close(descriptor)
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], handing_over(len(sockets)))  # noqa: S606 - itself
+    except OSError as error:
+        log.error("cannot begin again: %s", error.strerror)
+    return CANNOT_RESTART
+
+
+def _inherited(places: Sequence[tuple[int, Any]]) -> list[socket.socket]:
+    """The sockets that were left to this process, if they listen where it is to listen, and else none."""
+    sockets = [socket.socket(fileno=descriptor) for descriptor in handed_over()]
+    for each in sockets:
+        each.set_inheritable(False)
+    if len(sockets) == len(places) and all(map(_listens, sockets, places)):
+        return sockets
+    for each in sockets:
+        each.close()
+    return []
+
+
+def _listens(there: socket.socket, place: tuple[int, Any]) -> bool:
+    family, (host, port, *_) = place
+    name = there.getsockname()
+    return there.family == family and name[0] == host and port in (0, name[1])
 
 
 def _listening(host: str, port: int) -> list[socket.socket]:
     """A socket for each address that the host has; opened here and not by uvicorn, which has no words for why not."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        places = dict.fromkeys((family, address) for family, _, _, _, address in found)
-        return [socket.create_server(address, family=family, backlog=BACKLOG) for family, address in places]
+        places = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+        return _inherited(places) or [
+            socket.create_server(address, family=family, backlog=BACKLOG) for family, address in places
+        ]
     except OSError as error:
         raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from None
 

@@ -29,6 +29,7 @@ VERBS = (
     ("explain", "model"),
     ("explain", "config"),
     ("test",),
+    ("eval",),
     ("audit", "verify"),
 )
 SOUND = "version: 1\nproviders: {demo: {}}\naliases: {fast: demo/echo}\n"
@@ -549,3 +550,47 @@ def test_a_reader_that_leaves_early_gets_no_traceback():
         cwd=ROOT,
     )
     assert ended.stderr == ""
+
+
+EVALS = """
+version: 1
+providers: {demo: {}}
+evals:
+  good: {model: demo/echo, cases: {said: {input: Paris, expect: {contains: paris}}}}
+  bad:
+    model: demo/echo
+    cases:
+      said: {input: Paris, expect: {contains: paris}}
+      unsaid: {input: "London\\u0007 calling", expect: {exact: Paris}}
+"""
+
+
+def test_eval_ends_with_what_became_of_the_cases(file, capsys):
+    config = file(EVALS)
+    assert cli.main(["eval", "good", "-c", config]) == 0
+    assert re.match(
+        r"passed   good: said \(demo/echo, \d+ ms\)\ngood: 1 of 1 passed, score 1, ", capsys.readouterr().out
+    )
+    assert cli.main(["eval", "-c", config]) == 1
+    said = capsys.readouterr().out
+    assert "failed   bad: unsaid (demo/echo, " in said
+    assert "\n         exact: the answer is another one\n         it said: You said: London  calling\n" in said
+    assert "bad: 1 of 2 passed, score 0.5, " in said
+    assert re.search(r"against [0-9a-f]+: score \+0\n", said)  # of `good`, which ran before
+    assert cli.main(["eval", "good", "--target", "demo/agent", "--json", "-c", config]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["run"]["target"], told["cases"][0]["model"]) == ("demo/agent", "demo/agent")
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "code", "words"),
+    [
+        (SOUND, (), 2, "there are no evals"),
+        (EVALS, ("other",), 2, "There is no eval suite `other` here."),
+        (EVALS, ("good", "--target", "nothing"), 2, "There is no model `nothing` here."),
+        (WRONG, (), 1, "OR101"),
+    ],
+)
+def test_evals_that_cannot_be_run_say_why(file, capsys, text, arguments, code, words):
+    assert cli.main(["eval", *arguments, "-c", file(text)]) == code
+    assert words in capsys.readouterr().err

@@ -8,6 +8,7 @@ from litestar.handlers import ASGIRouteHandler, asgi
 
 from omniroute.api import (
     auth,
+    backups,
     clients,
     combo_metrics,
     compliance,
@@ -15,6 +16,7 @@ from omniroute.api import (
     evals,
     explaining,
     health,
+    lifecycle,
     oauth,
     openapi,
     resources,
@@ -36,6 +38,8 @@ _MODULES = (
     configuration,
     resources,
     clients,
+    backups,
+    lifecycle,
     sync,
     oauth,
     trials,

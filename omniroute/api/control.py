@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from omniroute.catalog import Catalog
@@ -13,6 +13,7 @@ from omniroute.config.writer import Change
 from omniroute.document import Edit
 from omniroute.errors import Problem
 from omniroute.routing.live import Live
+from omniroute.services.backup import Backups
 from omniroute.services.bench import Bench
 from omniroute.services.clients.settings import Clients
 from omniroute.services.drafts import Drafts
@@ -44,6 +45,22 @@ class Control(Protocol):
     @property
     def clients(self) -> Clients:
         """The command-line tools of this machine's user."""
+        ...
+
+    @property
+    def backups(self) -> Backups: ...
+
+    async def packed(self) -> Iterator[bytes]:
+        """The archive of everything, piece by piece; it blocks between them."""
+        ...
+
+    async def may_end(self, *, restart: bool) -> float:
+        """Raises Conflict where nobody may end the process over the network, and ConfigError where it could not begin
+        again; gives the seconds that requests under way would have."""
+        ...
+
+    def end(self, *, restart: bool) -> None:
+        """Begin to, and return at once."""
         ...
 
     @property

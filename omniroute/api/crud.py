@@ -230,7 +230,7 @@ def _update(resource: Resource, method: Method) -> Serve:
         name = resource.named(body) if resource.by is not None else request.params["id"]
 
         def changes(draft: Draft) -> Changes:
-            now = View(draft.bundle, draft.control)
+            now = View(draft.bundle, draft.control, at_rest=True)
             there = name in resource.names(now)
             if not there and not (resource.upserts and method == "PUT"):
                 raise NotFound(f"There is no {resource.noun} `{name[:100]}`.", code=f"unknown_{resource.many}")
@@ -292,7 +292,7 @@ def _change(section: Section, method: Method) -> Serve:
         taken(section.body, given, section.told_only)
 
         def changes(draft: Draft) -> Changes:
-            shown = msgspec.to_builtins(section.shown(View(draft.bundle, draft.control)))
+            shown = msgspec.to_builtins(section.shown(View(draft.bundle, draft.control, at_rest=True)))
             what = reduced(section.body, given, shown, patch=method == "PATCH")
             return section.changes(draft, taken(section.body, what, section.told_only))
 
@@ -319,6 +319,8 @@ class Written(Shown, frozen=True, kw_only=True):
     rewritten: list[str]
     dry_run: bool = False
     diff: str = ""
+    commit: str = ""
+    """Of an edit that became a commit, and so does not run yet."""
 
 
 def after(kind: type[msgspec.Struct], name: str = "", **more: Any) -> type[msgspec.Struct]:

@@ -7,7 +7,6 @@ One application per path and not one per row, because only so a wrong method is 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -16,23 +15,15 @@ from urllib.parse import unquote
 import msgspec
 from litestar.enums import ScopeType
 from litestar.exceptions import NotFoundException
-from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
-from omniroute.api import access, errors
+from omniroute.api import access, body, errors
 from omniroute.api.endpoint import JSON, READS, Answer, Endpoint, Request
 from omniroute.api.plane import Plane
-from omniroute.errors import BadRequest, CallError, MethodNotAllowed, TooLarge, UnsupportedMedia
+from omniroute.errors import MethodNotAllowed
 from omniroute.routing import request_id
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-LONGEST_LENGTH = 12
-"""Digits of a Content-Length that is still looked at as a number."""
-
-
-class BodyTimeout(CallError):
-    """The one status that only reading a body can have."""
-
-    kind, status, code = "timeout", 408, "body_timeout"
 
 
 class _Path(msgspec.Struct, frozen=True):
@@ -50,19 +41,19 @@ def application(plane: Plane, rows: Sequence[Endpoint]) -> ASGIApp:
         params = dict(scope.get("path_params", {}))
         try:
             answer = await _answer(plane, path, Request(scope=scope, request_id=name, params=params), receive)
-            body = answer.content if answer.media != JSON else _encode(answer.content)
+            content = answer.content if answer.media != JSON else _encode(answer.content)
         except Exception as error:  # noqa: BLE001  # whatever it is, the caller gets an answer and the log the rest
             told = errors.refusal(error, name)
             answer = Answer(told.content, told.fault.status, tuple(told.headers))
-            body = msgspec.json.encode(told.content)
+            content = msgspec.json.encode(told.content)
         head = [*errors.common_headers(plane.control, name, answer.media), *answer.headers]
-        if isinstance(body, AsyncIterator):
-            await _stream(answer.status, head, body, send, silent=scope["method"] == "HEAD")
+        if isinstance(content, AsyncIterator):
+            await _stream(answer.status, head, content, send, silent=scope["method"] == "HEAD")
             return
-        head.append((b"content-length", b"%d" % len(body)))
+        head.append((b"content-length", b"%d" % len(content)))
         await send({"type": "http.response.start", "status": answer.status, "headers": head})
         silent = scope["method"] == "HEAD"
-        await send({"type": "http.response.body", "body": b"" if silent else body, "more_body": False})
+        await send({"type": "http.response.body", "body": b"" if silent else content, "more_body": False})
 
     return serve
 
@@ -128,45 +119,9 @@ async def _answer(plane: Plane, path: _Path, request: Request, receive: Receive)
             access.check_origin(request)
         visitor = access.identify(plane, request, row)
         access.authorize(visitor, row.access, request)
-    body = await _read(scope, receive, row)
-    return await row.serve(plane, msgspec.structs.replace(request, visitor=visitor, body=body))
-
-
-async def _read(scope: HTTPScope, receive: Receive, row: Endpoint) -> bytes:
-    """The body. Raises before reading what is announced too large, and as soon as what comes is."""
-    limit = row.body_limit
-    kind = ""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and (len(value) > LONGEST_LENGTH or (value.isdigit() and int(value) > limit)):
-            raise _too_large(limit)
-        if name == b"content-encoding" and value.lower() != b"identity":
-            raise UnsupportedMedia("Compressed bodies are not taken; send it as it is.")
-        if name == b"content-type":
-            kind = value.partition(b";")[0].strip().lower().decode("latin-1")
-    try:
-        async with asyncio.timeout(row.arrives_in):
-            body = await _receive(receive, limit)
-    except TimeoutError:
-        raise BodyTimeout("The body did not arrive in time.") from None
-    if body and kind != row.takes and not (row.takes == JSON and kind.endswith("+json")):
-        what = "The body must be JSON: send" if row.takes == JSON else "Send the body as it is, with"
-        raise UnsupportedMedia(f"{what} `Content-Type: {row.takes}`.")
-    return body
-
-
-async def _receive(receive: Receive, limit: int) -> bytes:
-    body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise BadRequest("The body broke off.", code="body_incomplete")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > limit:
-            raise _too_large(limit)
-    return bytes(body)
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body is larger than the {limit} bytes that are taken here.")
+    request = msgspec.structs.replace(request, visitor=visitor)
+    if row.spooled is None:
+        return await row.serve(plane, msgspec.structs.replace(request, body=await body.read(scope, receive, row)))
+    folder = plane.control.backups.uploads
+    async with body.spooled(scope, receive, row, row.spooled(plane.control), folder) as file:
+        return await row.serve(plane, msgspec.structs.replace(request, spool=file))

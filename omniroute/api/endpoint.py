@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
 from litestar.types import HTTPScope
 
+from omniroute.api.control import Control
 from omniroute.api.plane import Plane
 from omniroute.api.sessions import Session
 from omniroute.errors import BadRequest
@@ -43,6 +45,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     params: Mapping[str, str] = {}
     visitor: Visitor | None = None
     body: bytes = b""
+    spool: Path = Path()
+    """Where the body is, of a row that has it put into a file."""
 
     @property
     def peer(self) -> str:
@@ -118,7 +122,8 @@ Serve = Callable[[Plane, Request], Awaitable[Answer]]
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path, in which `{name}` stands for any one part. What guards it has no default: a row that
     forgets to say who may use it, or how much it reads, cannot be made. `body_limit` is in bytes, `takes` the type of
-    the body, `arrives_in` the seconds that it may take to come; `summary` is the line of the documentation."""
+    the body and `also` what else it may be called, `arrives_in` the seconds that it may take to come; `summary` is the
+    line of the documentation. `spooled` gives the limit of a body that is put into a file, since it is a setting."""
 
     method: Method
     path: str
@@ -128,6 +133,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     told: Told = Told()
     takes: str = JSON
+    also: tuple[str, ...] = ()
+    spooled: Callable[[Control], int] | None = None
     arrives_in: float = ARRIVES_IN
 
     @property

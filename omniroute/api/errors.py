@@ -42,6 +42,11 @@ HINTS = {
     "oauth_unreachable": "Try again; the tokens that are there were kept.",
     "sign_in_required": "Sign in with GET /api/oauth/{provider}/authorize or /device-code.",
     "config_invalid": "The running configuration goes on. Correct the files and reload, or run `omniroute validate`.",
+    "not_a_backup": "Nothing has changed. Hand in a file that `/api/db-backups/export` or `omniroute backup create` made.",
+    "unknown_backup": "GET /api/db-backups lists those that there are.",
+    "history_unavailable": "Requests are served all the same. POST /api/db-backups restores a backup without a restart.",
+    "ledger_unavailable": "Requests are served all the same. POST /api/db-backups restores a backup without a restart.",
+    "disk_full": "Make room under `server.data_dir`; nothing has changed.",
 }
 """What to do about it, by code."""
 

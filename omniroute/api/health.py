@@ -62,6 +62,7 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Part
     audit: Part
     cache: Part
+    backups: Part
 
 
 class Breakers(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -150,15 +151,17 @@ def _storage(control: Control) -> Storage:
     """How everything fares that is written to the disk."""
     state = control.state
     ledger, audit, cache = state.ledger.health(), state.audit.health(), state.cache.health()
+    backups = control.backups.problem
     return Storage(
-        ok=ledger.ok and not audit and not cache,
-        reason=ledger.reason or audit or cache,
+        ok=ledger.ok and not audit and not cache and not backups,
+        reason=ledger.reason or audit or cache or backups,
         pending=ledger.pending,
         written=ledger.written,
         lost=ledger.lost,
         ledger=Part(ledger.ok, ledger.reason),
         audit=Part(not audit, audit),
         cache=Part(not cache, cache),
+        backups=Part(not backups, backups),
     )
 
 

@@ -7,6 +7,7 @@ new snapshot runs.  What is wrong with it leaves everything as it was, also the 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
 from secrets import token_hex
 from typing import Any
@@ -35,13 +36,18 @@ from omniroute.errors import (
 
 Changes = Mapping[Steps, Any]
 """What is to stand where: data of the file by place, or GONE."""
+LONGEST_ABOUT = 100
+_unfit = re.compile(r"^[^A-Za-z0-9]|[^A-Za-z0-9_.-]")
+"""What the name of a secret cannot have."""
 
 
 class View(msgspec.Struct, frozen=True):
-    """What is shown from: the files that run, and the application that runs them."""
+    """What is shown from: the files that run, and the application that runs them. `at_rest` is for a look from another
+    thread than the event loop's, to which what changes while the gateway runs does not belong."""
 
     bundle: Bundle
     control: Control
+    at_rest: bool = False
 
 
 class Draft:
@@ -59,7 +65,7 @@ class Draft:
             return value
         if not value or not is_header_value(value):
             raise Unprocessable(f"The secret for {about} is not one line of printable ASCII.", code="invalid_secret")
-        name = f"{about}-{token_hex(4)}"
+        name = f"{_unfit.sub('-', about)[:LONGEST_ABOUT]}-{token_hex(4)}"  # a bad name is the file's to refuse
         self.plain[name] = value
         return f"${{secret:{name}}}"
 
@@ -125,6 +131,8 @@ async def write(plane: Plane, request: Request, one: Write, *, dry_run: bool) ->
         await handed.back()
         told |= {"dryRun": True, "diff": done.diff}
     else:
+        if done.commit:
+            told["commit"] = done.commit
         unused = before - secrets.kept(control.bundle)
         await asyncio.to_thread(control.vault.delete, *unused)
         await audit.record(plane, request, one.action, one.target, diff=done.diff)

@@ -20,7 +20,7 @@ from omniroute.config.bundle import Bundle, reason, regular
 from omniroute.config.spec.oauth import ENDPOINTS, addresses
 from omniroute.config.spec.settings import ProxySpec, proxies
 from omniroute.config.spec.words import Headers, is_address, is_proxy_address, reference
-from omniroute.config.vault import Vault, VaultError
+from omniroute.config.vault import TOKENS, Vault, VaultError
 from omniroute.document import Place, quoted
 from omniroute.errors import ConfigError, Problem
 from omniroute.secret import Secret
@@ -127,9 +127,15 @@ def missing(bundle: Bundle) -> list[Problem]:
 
 
 def kept(bundle: Bundle) -> frozenset[str]:
-    """The names of the kept secrets that a configuration refers to."""
+    """The names of the kept secrets that a configuration refers to, and of the tokens of its connections."""
     found = (reference(text) for _, text in _references(bundle))
-    return frozenset(each[1] for each in found if each is not None and each[0] == "secret")
+    tokens = (
+        f"{TOKENS}{name}.{each}"
+        for name, provider in bundle.spec.providers.items()
+        for each, connection in provider.connections.items()
+        if connection.oauth is not None
+    )
+    return frozenset((*(each[1] for each in found if each is not None and each[0] == "secret"), *tokens))
 
 
 def files(bundle: Bundle) -> tuple[Path, ...]:
@@ -291,3 +297,21 @@ def environment() -> Environment:
         log_level=level.upper() if level else None,
         secret_key=_secret_key(),
     )
+
+
+# ------------------------------------------------------------------------------- sockets that one program leaves another
+
+FIRST_SOCKET = 3
+"""The descriptor of the first, by the protocol of systemd, sd_listen_fds(3)."""
+
+
+def handed_over() -> range:
+    """The descriptors of sockets that listen already, and were left to this process."""
+    pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
+    ours = pid == str(os.getpid()) and count.isascii() and count.isdigit() and len(count) <= 2
+    return range(FIRST_SOCKET, FIRST_SOCKET + int(count) if ours else FIRST_SOCKET)
+
+
+def handing_over(count: int) -> dict[str, str]:
+    """The environment of the program that takes the place of this one in the same process, and so many sockets."""
+    return {**os.environ, "LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(count)}

@@ -28,6 +28,8 @@ from omniroute.secret import Secret
 FILE = "secrets"
 """Its name below `server.data_dir`."""
 LOCK = "secrets.lock"
+TOKENS = "oauth."
+"""What the names of the tokens of connections that sign in begin with; the connection's id follows."""
 NONCE = 12
 SALT = 16
 COST = 1 << 14

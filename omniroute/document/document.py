@@ -23,6 +23,9 @@ from omniroute.document.shown import (
 )
 from omniroute.errors import ConfigError, Problem, Severity
 
+REMOVED = '"${env:REMOVED}"'
+"""Stands where a literal secret stood."""
+
 
 class Document:
     """A parsed file: `data` is plain dicts and lists, `text` the file as it is."""
@@ -116,6 +119,14 @@ class Document:
             if start.line <= line - 1 <= end.line:
                 shown = shown[:first] + "*" * (last - first) + shown[last:]
         return masked(shown)
+
+    def without_secrets(self) -> str:
+        """The text to be given away: each literal secret became a reference that leads nowhere, and what only looks like
+        one is blacked out."""
+        text = self.text
+        for start, end in sorted({(start.index, end.index) for start, end in self._secrets()}, reverse=True):
+            text = text[:start] + REMOVED + text[end:]
+        return masked(text)
 
     # ------------------------------------------------------------------------------------------------------- parsing
 

@@ -93,7 +93,10 @@ class Question:
         try:
             chat = decode()
             self._key = None if cacheable.why_not(chat) else cacheable.digest(self.around, chat)
-        except (BadRequest, RecursionError):  # an upstream of its own format may understand it, and will say so if not
+        except (
+            BadRequest,
+            *cacheable.UNREADABLE,
+        ):  # an upstream of its own format may understand it, and will say so if not
             self._key = None
         self._known = True
         return self._key
@@ -279,7 +282,7 @@ class Record:
             return None
         try:
             said = read(self._codec, b"".join(self._parts), tagged=self._tagged, streamed=self._streamed)
-        except ValueError:
+        except cacheable.UNREADABLE:
             return None
         return said if self._redactor is None else fold(self._redactor(unfold(said)))
 

@@ -14,8 +14,9 @@ from secrets import token_urlsafe
 
 from msgspec.structs import replace
 
-from omniroute.relay.asgi import Message, Receive, Scope
+from omniroute.relay.asgi import Application, Message, Receive, Scope
 from omniroute.relay.call import Call
+from omniroute.relay.guard import KEY, Guard
 from omniroute.relay.ingress import ENDPOINTS, Endpoint, Gate
 from omniroute.routing.inquiry import Answered, Inquiry
 from omniroute.routing.live import Live
@@ -47,10 +48,7 @@ class Inside:
         began = state.clock.monotonic()
         row = ROWS[inquiry.path]
         app = Gate(Live(gateway), state, self._client).app(watched(row, seen))
-        await app(_scope(inquiry.path, key), received(inquiry.body), told.send)
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():  # the gate answers a client even then, and nobody waits for that
-            raise asyncio.CancelledError
+        await _asked(app, _scope(inquiry.path, key), inquiry.body, told)
         ms = (state.clock.monotonic() - began) * 1e3
         return _answered(told, seen[0] if seen else None, ms)
 
@@ -59,6 +57,23 @@ class Inside:
             return self._state
         apart = replace(memory_state(), clock=self._state.clock)
         return replace(apart, breakers=Looking(self._state.breakers)) if inquiry.standing == "tried" else apart
+
+
+async def _asked(app: Application, scope: Scope, body: bytes, told: _Told) -> None:
+    """Has it served in a task of its own, so that who gives up is a client that leaves, to the ledger as to the
+    provider."""
+    guards: list[Guard] = []
+    scope[KEY] = guards
+    task = asyncio.ensure_future(app(scope, received(body), told.send))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        for guard in guards:
+            guard.trip("client_gone")
+        if not guards and not told.status:  # it has not begun
+            task.cancel()
+        await asyncio.wait([task])
+        raise
 
 
 def watched(row: Endpoint, seen: list[Call]) -> Endpoint:

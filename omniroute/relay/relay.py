@@ -306,7 +306,7 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
 def _attempt(call: Call, candidate: Candidate, outcome: Outcome, failure: UpstreamError | None, ms: float) -> Attempt:
     target, connection = candidate.target.id, candidate.connection.id
     if call.lost:
-        return Attempt(target, connection, outcome, ms=ms, message="another target was faster", cost=call.cost)
+        return Attempt(target, connection, outcome, ms=ms, message=meter.FASTER, cost=call.cost)
     status = failure.fault.status if failure else 200 if outcome == "success" else None
     message = failure.fault.message[:500] if failure else ""
     usage = call.usage

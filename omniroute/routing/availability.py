@@ -39,7 +39,7 @@ def obstacle(target: Target, connection: Connection, state: State, now: float) -
         health = state.breakers.view(on(connection.id, target.model), now)
         if health is not None and health.blocked:
             return Obstacle(f"`{target.model}` {health.reason}", health.until, health.kind)
-    if state.quotas.any_short():
+    if connection.heed_limits and state.quotas.any_short():
         for name in (connection.id, on(connection.id, target.model)):
             shortage = state.quotas.short(name, now)
             if shortage is not None and now < shortage.empty_until:
@@ -81,6 +81,8 @@ def plentiful_first(
 
 def few_left(target: Target, connection: Connection, state: State, now: float) -> str:
     """What the provider says there is little left of for the target on the connection; empty where there is enough."""
+    if not connection.heed_limits:
+        return ""
     for name in (connection.id, on(connection.id, target.model)):
         shortage = state.quotas.short(name, now)
         if shortage is not None:

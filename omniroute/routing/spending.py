@@ -3,13 +3,16 @@ another period or other keys."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from decimal import Decimal
 
 import msgspec
 
 from omniroute.routing.tables import Gateway
-from omniroute.state.base import Ledger
 from omniroute.state.budgets import Balance, Budget, Budgets, Span, same_periods, span
+
+Spent = Callable[[Collection[str], float, float], Decimal]
+"""`Ledger.spent`, of whichever ledger."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -47,14 +50,14 @@ def changes(old: Gateway | None, new: Gateway, now: float) -> list[Change]:
     return found
 
 
-def spent(ledger: Ledger, change: Change) -> Decimal:
+def spent(read: Spent, change: Change) -> Decimal:
     """What the change adds to the budget's account; negative where it takes away. For a thread: it asks the disk."""
     period = change.period
     total = Decimal(0)
     if change.joined:
-        total += ledger.spent(change.joined, period.start, period.end)
+        total += read(change.joined, period.start, period.end)
     if change.left:
-        total -= ledger.spent(change.left, period.start, period.end)
+        total -= read(change.left, period.start, period.end)
     return total
 
 

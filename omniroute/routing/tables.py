@@ -57,13 +57,15 @@ class Revision(Table, frozen=True):
 class Auth(Table, frozen=True):
     """How a connection shows who it is: `scheme` names a function of `upstream/auth.py`. One with `oauth` has no secret of
     its own: who sends asks for its token, and is given such an `Auth` as there is now, with the `headers` that say whose
-    account it is, and with the `former` token, which a provider may still quote."""
+    account it is, and with the `former` token, which a provider may still quote; as it may the `besides`, the secrets in
+    other headers of its requests."""
 
     scheme: str
     secret: Secret | None
     oauth: OAuth | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     former: Secret | None = None
+    besides: tuple[Secret, ...] = ()
 
 
 class Proxy(Table, frozen=True):
@@ -121,7 +123,7 @@ class OAuth(Table, frozen=True):
 
 class Connection(Table, frozen=True):
     """One account or key at a provider. `id` (`openai.team`) is the key of its health and its counters; `siblings` are
-    the ids of those that have the same quota."""
+    the ids of those that have the same quota; `heed_limits` says whether what its provider tells of its limits counts."""
 
     id: str
     name: str
@@ -133,6 +135,7 @@ class Connection(Table, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...]
     proxy: Proxy | None = None
     siblings: tuple[str, ...] = ()
+    heed_limits: bool = True
 
 
 DEFAULT_PORTS = {"http": 80, "https": 443}

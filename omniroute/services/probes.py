@@ -152,4 +152,5 @@ def find(live: Live, ident: str) -> tuple[Upstream, Connection]:
     for connection in upstream.connections if upstream is not None else ():
         if upstream is not None and connection.id == ident:
             return upstream, connection
-    raise NotFound(f"There is no connection `{ident[:160]}` here.", code="connection_not_found")
+    what = f"There is no connection `{ident[:160]}` here, or it is switched off."
+    raise NotFound(what, code="connection_not_found")

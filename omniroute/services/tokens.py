@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from omniroute.config.vault import TOKENS
 from omniroute.errors import Fault, OmniRouteError, UpstreamError
 from omniroute.routing.tables import Auth, Connection, OAuth
 from omniroute.secret import Secret
@@ -41,8 +42,6 @@ AT_END = 10.0
 """Seconds that the end of the process waits for renewals."""
 DEAD = frozenset({"invalid_grant", "invalid_client", "unauthorized_client"})
 """The refusals that asking again does not change: somebody has to sign in, or to correct the configuration."""
-NAME = "oauth."
-"""What the names of tokens in the secret store begin with."""
 
 State = Literal["signed_out", "signed_in", "expired", "refused"]
 
@@ -211,7 +210,7 @@ class Tokens:
                 if not anyway and error.fault.code != "invalid_token":
                     raise
         async with self._lock(connection.id):
-            await asyncio.to_thread(self._vault.delete, NAME + connection.id)
+            await asyncio.to_thread(self._vault.delete, TOKENS + connection.id)
             self._held.pop(connection.id, None)
         return revoked
 
@@ -293,7 +292,7 @@ class Tokens:
             raise _no_token(connection, "the secret store cannot be read") from error
 
     async def _load(self, ident: str, oauth: OAuth) -> _Held | None:
-        stored = await asyncio.to_thread(self._vault.get, NAME + ident)
+        stored = await asyncio.to_thread(self._vault.get, TOKENS + ident)
         if stored is None:
             return None
         try:
@@ -319,7 +318,7 @@ class Tokens:
 
     async def _save(self, ident: str, grant: Grant) -> bool:
         try:
-            await asyncio.to_thread(self._vault.put, NAME + ident, pack(grant))
+            await asyncio.to_thread(self._vault.put, TOKENS + ident, pack(grant))
         except OmniRouteError as error:
             log.error("the tokens of `%s` cannot be saved, and are in memory alone: %s", ident, error)
             return False

@@ -37,7 +37,8 @@ TYPES: Mapping[str, Type] = {
     "truncated": "upstream_error",
 }
 """By how a call ended (`errors.py: UpstreamKind`)."""
-STATES: Mapping[str, str] = {"success": "active", "quota": "credits_exhausted", "auth": "error"}
+State = Literal["active", "unavailable", "error", "credits_exhausted"]
+STATES: Mapping[str, State] = {"success": "active", "quota": "credits_exhausted", "auth": "error"}
 """The state of a connection by how its trial ended; of any other end `unavailable`."""
 UNSAID = frozenset({"connect", "timeout", "truncated", "malformed"})
 """Ends of a call whose status is our word for it, and not the provider's."""
@@ -71,7 +72,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return "" if self.valid else self.diagnosis.message
 
     @property
-    def state(self) -> str:
+    def state(self) -> State:
         """In the words of `testStatus`."""
         return STATES.get(self.diagnosis.code, "unavailable" if self.diagnosis.code else "error")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omniroute.state.cache import Entry, Item, MemoryCache, Written
-from omniroute.state.database import Writer, reading
+from omniroute.state.database import OPENING, Writer, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +132,7 @@ class SqliteCache(Writer):
             return []
         try:
             uri = f"{self._path.absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(uri, uri=True)) as connection:
+            with OPENING, closing(sqlite3.connect(uri, uri=True)) as connection:
                 connection.execute("PRAGMA trusted_schema = OFF")
                 if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'cache'").fetchone():
                     return []
@@ -162,8 +162,7 @@ class SqliteCache(Writer):
         gone = [key for name, entry in changes.items() if entry is None and (key := self._rows.pop(name, None))]
         rows = [row for entry in changes.values() if entry is not None and (row := self._row(entry))]
         try:
-            connection = self._connect()
-            connection.execute("BEGIN IMMEDIATE")
+            connection = self._transaction()
             connection.executemany(_DELETE, [(key,) for key in gone])
             connection.executemany(_PUT, rows)
             connection.execute(_EXPIRE, (now,))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -23,6 +24,13 @@ log = logging.getLogger(__name__)
 BUSY_TIMEOUT = 5.0
 RETRY = 1.0
 """Seconds after which a file that did not work is tried again."""
+OPENING = threading.RLock()
+"""Held while the file is opened, and while another one is put in its place: a file and the log beside it (`-wal`) are
+found by their names, one after the other, and must not be of two."""
+
+
+class Replaced(Exception):
+    """Another file stands where the open one did."""
 
 
 class Writer:
@@ -36,11 +44,16 @@ class Writer:
     def _connect(self) -> sqlite3.Connection:
         """The open file; opened anew if somebody has put another one, or none, in its place. Raises OSError or
         sqlite3.Error."""
-        if self._connection is not None and self._identity == _identity(self._path):
+        if self._connection is not None and self._identity == identity(self._path):
             return self._connection
         self._disconnect()
+        with OPENING:
+            return self._open()
+
+    def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_private(self._path)
+        make_private(self._path)
+        self._identity = identity(self._path)  # before it is opened: what comes between is noticed by `_begin`
         connection = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None)
         try:
             self._prepare(connection)
@@ -48,8 +61,25 @@ class Writer:
             connection.close()
             raise
         self._connection = connection
-        self._identity = _identity(self._path)
         return connection
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Begin to write, alone until the end. Raises Replaced where another file was put in place of the open one
+        while this waited for its turn: what would be written there would be lost."""
+        connection.execute("BEGIN IMMEDIATE")
+        if self._identity != identity(self._path):
+            connection.execute("ROLLBACK")
+            raise Replaced
+
+    def _transaction(self) -> sqlite3.Connection:
+        """The open file, or the one that was put in its place, with a transaction begun."""
+        while True:
+            connection = self._connect()
+            try:
+                self._begin(connection)
+            except Replaced:
+                continue
+            return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Makes a connection that was just opened ready for use."""
@@ -140,6 +170,8 @@ class Scribe(Writer):
         """Write what is waiting. False if the file does not work; it goes on waiting then."""
         try:
             self._save(self._connect())
+        except Replaced:
+            return self._drain()
         except Exception as error:  # noqa: BLE001 - whatever it is, the one writer must survive it
             if self._reason != (reason := str(error) or type(error).__name__):
                 log.error("%s cannot be written: %s", self.what, reason)
@@ -163,9 +195,10 @@ def reading(path: Path, what: str, code: str, least: int = VERSION) -> Iterator[
     try:
         uri = f"{path.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("BEGIN")  # so that all that is asked is of one moment
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            with OPENING:
+                connection.execute("PRAGMA trusted_schema = OFF")
+                connection.execute("BEGIN")  # so that all that is asked is of one moment
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
             if 0 < version < least:
                 raise Unavailable(f"{what} is of an older version and not upgraded yet.", code=code)
             yield connection if version else None
@@ -173,16 +206,19 @@ def reading(path: Path, what: str, code: str, least: int = VERSION) -> Iterator[
         raise Unavailable(f"{what} cannot be read: {error}.", code=code) from None
 
 
-def _make_private(path: Path) -> None:
-    """Make the file if there is none, and let nobody else read it; SQLite gives its other files the same mode."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def make_private(path: Path) -> None:
+    """Make the file if there is none, and let nobody else read it; SQLite gives its other files the same mode. A file that
+    is there is not opened for that: closing it again would take away the locks that this process holds on it, and with
+    them what keeps another process from removing the log (`-wal`) that is still written."""
     try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if stat.S_IMODE(path.stat().st_mode) != 0o600:
+            path.chmod(0o600)
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def identity(path: Path) -> tuple[int, int]:
+    """What tells one file from another of the same name; zeros where there is none."""
     try:
         there = path.stat()
     except FileNotFoundError:

@@ -199,9 +199,8 @@ class SqliteEvals(Writer):
         """A transaction. Opened for each anew, for they are rare, and a file may be exchanged in between."""
         with self._lock:
             try:
-                with closing(self._connect()) as connection:
+                with closing(self._transaction()) as connection:
                     self._connection = None
-                    connection.execute("BEGIN IMMEDIATE")
                     yield connection
                     connection.execute("COMMIT")
             except (OSError, sqlite3.Error) as error:

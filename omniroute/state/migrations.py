@@ -160,24 +160,24 @@ _one_at_a_time = threading.Lock()
 """Several writers of one process open the file, and the first of them brings it up to date."""
 
 
-def upgrade(connection: sqlite3.Connection) -> None:
-    """Bring the file to `VERSION`; every step is a transaction of its own. A new file is made one that is written ahead:
+def upgrade(connection: sqlite3.Connection, version: int = VERSION) -> None:
+    """Bring the file to a version; every step is a transaction of its own. A new file is made one that is written ahead:
     two that do so at once refuse each other."""
     with _one_at_a_time:
         connection.execute("PRAGMA journal_mode = WAL")
-        _upgrade(connection)
+        _upgrade(connection, version)
 
 
-def _upgrade(connection: sqlite3.Connection) -> None:
+def _upgrade(connection: sqlite3.Connection, version: int) -> None:
     (there,) = connection.execute("PRAGMA user_version").fetchone()
     if there > VERSION:
         raise TooNew(f"the file has schema version {there}, this program knows {VERSION}")
-    if there == VERSION:
+    if there >= version:
         return
     from sqlite_utils import Database, Migrations  # noqa: PLC0415 - 120 ms, and needed once per release
 
     migrations = Migrations("omniroute")
-    for step in STEPS:
+    for step in STEPS[:version]:
         migrations()(step)
     migrations.apply(Database(connection, execute_plugins=False))
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute(f"PRAGMA user_version = {version}")

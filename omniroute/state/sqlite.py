@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from omniroute.errors import Unavailable
 from omniroute.state import requests, rollups, route_use
 from omniroute.state.base import LedgerHealth, Totals, UsageRow
 from omniroute.state.database import RETRY, Scribe, reading
@@ -73,6 +74,9 @@ _BAD_ROW = (
 )
 """What a row that SQLite cannot hold raises, as opposed to a file that cannot be written."""
 
+BROKEN = (ArithmeticError, RecursionError, TypeError, ValueError)
+"""What comes of values that no row was written with: a damaged page may hold any."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -117,18 +121,22 @@ class SqliteLedger(Scribe):
         )
 
     def recent(self, limit: int) -> Sequence[UsageRow]:
-        return [_row(values) for values in self._read(_SELECT, limit)]
+        try:
+            return [decode(values) for values in self._read(_SELECT, limit)]
+        except BROKEN as error:
+            raise _broken(error) from None
 
     def totals(self) -> Totals:
         rows = self._read(_TOTALS)
         if not rows:
             return Totals()
-        return msgspec.convert(dict(zip(Totals.__struct_fields__, rows[0], strict=True)), Totals, strict=False)
+        try:
+            return msgspec.convert(dict(zip(Totals.__struct_fields__, rows[0], strict=True)), Totals, strict=False)
+        except BROKEN as error:
+            raise _broken(error) from None
 
     def spent(self, keys: Collection[str], since: float, until: float) -> Decimal:
-        places = ", ".join("?" * len(keys))
-        rows = self._read(_SPENT.format(places), requests.first_id(since, SET_BACK), *keys, since, min(until, _LATEST))
-        return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
+        return spent(self._path, keys, since, until)
 
     def sums(self, wanted: Filter, by: Sequence[Dimension] = (), step: int = 0) -> Sequence[Group]:
         with self._reading() as connection:
@@ -136,11 +144,19 @@ class SqliteLedger(Scribe):
 
     def page(self, search: Search) -> Page:
         with self._reading() as connection:
-            return Page((), "") if connection is None else requests.page(connection, search, _COLUMNS, _row)
+            if connection is None:
+                return Page((), "")
+            try:
+                return requests.page(connection, search, _COLUMNS, decode)
+            except BROKEN as error:
+                raise _broken(error) from None
 
     def find(self, ident: str) -> UsageRow | None:
         found = self._read(_FIND, ident)
-        return _row(found[0]) if found else None
+        try:
+            return decode(found[0]) if found else None
+        except BROKEN as error:
+            raise _broken(error) from None
 
     def timings(self, most: int) -> Sequence[Timing]:
         with self._reading() as connection:
@@ -187,10 +203,10 @@ class SqliteLedger(Scribe):
     def _write(self, connection: sqlite3.Connection) -> None:
         rows: Sequence[UsageRow] = self._batch
         fresh = rows
-        connection.execute("BEGIN IMMEDIATE")
+        self._begin(connection)
         if not _insert(connection, rows):
             connection.execute("ROLLBACK")
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection)
             fresh = self._insert_singly(connection, rows)
         rollups.add(connection, fresh)
         connection.execute("COMMIT")
@@ -209,6 +225,25 @@ class SqliteLedger(Scribe):
                 self._unwritable += 1
                 log.error("a row of the ledger cannot be written: %s", type(error).__name__)
         return fresh
+
+
+def spent(path: Path, keys: Collection[str], since: float, until: float) -> Decimal:
+    """`Ledger.spent` of any file."""
+    places = ", ".join("?" * len(keys))
+    with reading(path, "The ledger", "ledger_unavailable", ROWS) as connection:
+        if connection is None:
+            return Decimal(0)
+        rows = connection.execute(
+            _SPENT.format(places), (requests.first_id(since, SET_BACK), *keys, since, min(until, _LATEST))
+        )
+        try:
+            return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
+        except BROKEN as error:
+            raise _broken(error) from None
+
+
+def _broken(error: Exception) -> Unavailable:
+    return Unavailable(f"The ledger holds a row that cannot be read: {error}.", code="ledger_unavailable")
 
 
 @cache
@@ -244,7 +279,8 @@ def _values(row: UsageRow) -> list[Any]:
     return values
 
 
-def _row(values: Sequence[Any]) -> UsageRow:
+def decode(values: Sequence[Any]) -> UsageRow:
+    """The row that was written with these values. Raises one of `BROKEN` where none was."""
     fields = dict(zip(_COLUMNS, values, strict=True))
     for name in _LISTS:
         fields[name] = msgspec.json.decode(fields[name])

@@ -7,6 +7,10 @@ from collections.abc import Callable
 from omniroute.routing.tables import Auth, Proxy
 from omniroute.upstream.transport import Headers
 
+CONCEALED = "<secret>"
+TELLING = 8
+"""Characters at the beginning of a secret that say more than of what kind it is."""
+
 
 def _header(name: bytes, prefix: str = "") -> Callable[[str], Headers]:
     return lambda key: ((name, f"{prefix}{key}".encode("latin-1")),)
@@ -24,11 +28,19 @@ SCHEMES: dict[str, Callable[[str], Headers]] = {
 
 
 def conceal(auth: Auth, text: str) -> str:
-    """The text without the credential: some providers quote what they were sent."""
-    for secret in (auth.secret, auth.former):
+    """The text without the credential: some providers quote what they were sent. The text may have been cut off within
+    one, so the beginning of one at its end is taken out too."""
+    for secret in (auth.secret, auth.former, *auth.besides):
         if secret is not None:
-            text = text.replace(secret.reveal(), "<secret>")
+            text = _without(secret.reveal(), text)
     return text
+
+
+def _without(value: str, text: str) -> str:
+    text = text.replace(value, CONCEALED)
+    most = min(len(value) - 1, len(text))
+    cut = next((size for size in range(most, TELLING - 1, -1) if text.endswith(value[:size])), 0)
+    return text[:-cut] + CONCEALED if cut else text
 
 
 def sign(auth: Auth) -> Headers:

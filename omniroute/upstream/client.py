@@ -6,6 +6,7 @@ The one place that turns statuses into kinds: everything behind it looks at `Ups
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
@@ -31,6 +32,7 @@ ERROR_PATIENCE = 2.0
 LONGEST_MESSAGE = 2000
 LONGEST_WORD = 200
 LONGEST_WAIT = 86_400.0
+_word = re.compile(rf"[!-~]{{1,{LONGEST_WORD}}}")
 
 KINDS: dict[int, UpstreamKind] = {
     401: "auth",
@@ -110,9 +112,11 @@ class Client:
 
     def auth(self, connection: Connection) -> Auth:
         """How requests of a connection show who they are, so that no text says it."""
-        return (
-            connection.auth if connection.auth.oauth is None or self._tokens is None else self._tokens.last(connection)
-        )
+        if connection.auth.oauth is None or self._tokens is None:
+            return connection.auth
+        last = self._tokens.last(connection)
+        besides = connection.auth.besides
+        return msgspec.structs.replace(last, besides=besides) if besides else last
 
     async def close(self) -> None:
         self.images.close()
@@ -200,19 +204,23 @@ def classify(fault: Fault, provider: str, wait: float | None = None) -> Upstream
 
 def retold(fault: Fault, provider: str, auth: Auth | None = None) -> Fault:
     """What a provider said, in words that can be handed on: they say who spoke, control characters are dropped, length
-    is bounded and our credential is taken out, for the words are a stranger's. To tell it again changes nothing."""
+    is bounded and our credential is taken out, for the words are a stranger's. A type or code of several words is none,
+    and is dropped: it would be kept in the ledger, where nothing of a prompt may be. To tell it again changes nothing."""
 
     def clean(text: str, limit: int) -> str:
         kept = "".join(char for char in text if char.isprintable() or char in "\n\t")[:limit]
         return kept if auth is None else conceal(auth, kept)
+
+    def word(text: str) -> str:
+        return clean(text, LONGEST_WORD) if _word.fullmatch(text) is not None else ""
 
     name = f"[{provider}] "
     words = clean(fault.message.removeprefix(name), LONGEST_MESSAGE) or f"answered with status {fault.status}"
     return msgspec.structs.replace(
         fault,
         message=name + words,
-        type=clean(fault.type, LONGEST_WORD),
-        code=fault.code and clean(fault.code, LONGEST_WORD),
+        type=word(fault.type),
+        code=(fault.code and word(fault.code)) or None,
         param=fault.param and clean(fault.param, LONGEST_WORD),
     )
 

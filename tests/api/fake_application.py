@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from omniroute.api.endpoint import Endpoint
 from omniroute.config import bundle
 from omniroute.config.bundle import Bundle
 from omniroute.config.exchange import Files
-from omniroute.errors import Fault, OmniRouteError, Problem
+from omniroute.config.spec.backups import BackupsSpec
+from omniroute.errors import ConfigError, Conflict, Fault, OmniRouteError, Problem
 from omniroute.formats.patch import Quirks
 from omniroute.routing.live import Live
 from omniroute.routing.policies import Policies
@@ -34,6 +35,7 @@ from omniroute.routing.tables import (
     Server,
     Upstream,
 )
+from omniroute.services.backup import Backups, Sums
 from omniroute.services.clients.settings import Clients, Place
 from omniroute.services.oauth import SignIns
 from omniroute.services.sync import Sync
@@ -145,6 +147,19 @@ def gateway(digest: str = "0123456789abcdef", generation: int = 1, **access: Any
     )
 
 
+class NoBooks:
+    """No memory that is derived from a database."""
+
+    def measure(self, _database: Path) -> Sums:
+        return {}
+
+    async def rebase(self, before: Sums | None, after: Sums) -> None:
+        pass
+
+    async def reread(self) -> None:
+        pass
+
+
 def no_files() -> Bundle:
     raise AssertionError("this application has no files")
 
@@ -175,6 +190,9 @@ class Application:
             clock=Clock(now=lambda: self.time.now, monotonic=lambda: self.time.monotonic),
             random=random.Random(1),
         )
+        self.backups = Backups(Path("/nowhere/x.sqlite"), BackupsSpec, lambda: self.time.now, NoBooks())
+        self.ended: list[bool] = []
+        self.locked = False
         self.exchange = Files(no_files, lambda _main: None, self.reload, asyncio.Lock())
         servers = AuthorizationServers(Demo(), self.state.clock.now)
         self.sign_ins = SignIns(servers, Tokens(NoSecrets(), servers, self.state.clock), self.state.clock)
@@ -193,6 +211,19 @@ class Application:
     def allow(self, **access: Any) -> None:
         """Changes the rules of access, now and for the files."""
         self.live.current = self.files = gateway(**access)
+
+    async def packed(self) -> Iterator[bytes]:
+        return iter([b"packed"])
+
+    async def may_end(self, *, restart: bool) -> float:
+        if self.locked:
+            raise Conflict("Locked.", code="config_locked")
+        if restart and not isinstance(self.files, Gateway):
+            raise ConfigError(self.files)
+        return 30.0
+
+    def end(self, *, restart: bool) -> None:
+        self.ended.append(restart)
 
     async def reload(self) -> Sequence[Problem]:
         if isinstance(self.files, Gateway):

@@ -11,8 +11,10 @@ from editing import Editor
 from support.edited import KEY
 
 from omniroute.errors import Fault, UpstreamError
+from omniroute.routing.availability import obstacle
 from omniroute.state.audit import Wanted
 from omniroute.state.base import Profile
+from omniroute.state.quotas import Allowance
 
 CANARY = "gsk_canary0123456789abcdef"
 
@@ -109,6 +111,21 @@ def test_the_credential_of_a_header_is_kept_apart_too(editor: Editor):
     assert CANARY not in editor.text
 
 
+def test_a_connection_that_signs_in_leaves_no_token_behind(editor: Editor):
+    oauth = {"clientId": "app", "clientSecret": CANARY}
+    reply = editor.do("POST", "/api/providers", {"provider": "codex", "name": "me", "oauth": oauth})
+    assert reply.status == 201, reply.body
+    shown = reply.json["connection"]
+    assert (shown["authType"], shown["oauth"]["clientId"]) == ("oauth", "app")
+    assert shown["oauth"]["clientSecret"].startswith("${secret:codex.me.client-")
+    assert CANARY not in editor.text
+    editor.service.vault.put("oauth.codex.me", "a token of a login")
+    assert editor.do("PATCH", "/api/providers/codex.me", {"priority": 2}).status == 200
+    assert "oauth.codex.me" in editor.secrets
+    assert editor.do("DELETE", "/api/providers/codex.me").status == 200
+    assert editor.secrets == []
+
+
 # ----------------------------------------------------------------------------------------------------------- providers
 
 
@@ -131,6 +148,26 @@ def test_a_connection_that_is_switched_off_is_not_called(editor: Editor):
     assert editor.do("GET", "/api/providers/lab.spare").json["connection"]["testStatus"] == "disabled"
     assert editor.do("PATCH", "/api/providers/lab.spare", {"isActive": True}).status == 200
     assert "enabled: true" not in editor.text
+
+
+def test_what_providers_tell_of_their_limits_counts_or_not(editor: Editor):
+    state, now = editor.service.state, editor.service.state.clock.monotonic()
+    state.quotas.learn("lab.spare", [Allowance("requests", 0, 10, now + 60, now + 60)], now)
+    gateway = editor.service.live.current
+    target = gateway.routes["lab/qwen3-32b"].steps[0]
+
+    def held() -> bool:
+        (spare,) = (one for one in editor.service.live.current.upstreams["lab"].connections if one.name == "spare")
+        return obstacle(target, spare, state, now) is not None
+
+    assert held()
+    before = editor.text
+    for path, enabled in (("/api/rate-limits", False), ("/api/rate-limit", True)):
+        reply = editor.do("POST", path, {"connectionId": "lab.spare", "enabled": enabled})
+        assert (reply.status, reply.json["enabled"]) == (200, enabled), reply.body
+        assert held() is enabled
+    assert editor.text == before
+    assert editor.do("POST", "/api/rate-limits", {"connectionId": "lab.none", "enabled": True}).status == 404
 
 
 def test_a_connection_tells_how_it_is(editor: Editor):
@@ -375,6 +412,25 @@ def test_the_filter_of_addresses_takes_both_spellings(editor: Editor):
     )
     spec = editor.service.bundle.spec.settings.ip_filter
     assert (spec.mode, spec.block) == ("off", ("203.0.113.10",))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"profiles": {"oauth": {"failureThreshold": 4, "resetTimeoutMs": 9000, "cooldownMs": 700}}},
+        {"profiles": {"oauth": {"circuitBreakerThreshold": 4, "circuitBreakerReset": 9000, "transientCooldown": 700}}},
+        {
+            "providerBreaker": {"oauth": {"failureThreshold": 4, "resetTimeoutMs": 9000}},
+            "connectionCooldown": {"oauth": {"baseCooldownMs": 700}},
+        },
+    ],
+)
+def test_profiles_may_be_said_as_other_gateways_say_them(editor: Editor, body: dict[str, Any]):
+    assert editor.do("PATCH", "/api/resilience", body).status == 200
+    spec = editor.service.bundle.spec.resilience.profiles.oauth
+    assert (spec.failure_threshold, spec.reset_timeout, spec.cooldown) == (4, "9s", "700ms")
+    both = {"requestQueue": {"concurrent": 3, "concurrentRequests": 4}}
+    assert editor.do("PUT", "/api/resilience", both).status == 400
 
 
 def test_anybody_may_ask_whether_a_login_is_needed(editor: Editor):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from fake_application import PROBLEM, Application, Browser, Reply
 from litestar import Litestar
 
 from omniroute import api
-from omniroute.api import ENDPOINTS, dispatch
+from omniroute.api import ENDPOINTS, body
 
 
 def assert_canonical(reply: Reply) -> None:
@@ -107,14 +108,14 @@ def test_a_body_that_breaks_off_or_stays_away_is_refused(browser: Browser, monke
     reply = asyncio.run(browser.raw("POST", "/api/auth/login", headers, parts=()))
     assert (reply.status, reply.code) == (400, "body_incomplete")
 
-    async def never(_receive: object, _limit: int) -> bytes:
+    async def never(_receive: object, _limit: int) -> AsyncIterator[bytes]:
         await asyncio.Event().wait()
-        return b""
+        yield b""
 
     login = next(row for row in ENDPOINTS if row.path == "/api/auth/login")
     hasty = [msgspec.structs.replace(login, arrives_in=0.01)]
     browser.asgi = Litestar(api.routes(browser.application, hasty), openapi_config=None, logging_config=None)
-    monkeypatch.setattr(dispatch, "_receive", never)
+    monkeypatch.setattr(body, "_pieces", never)
     reply = browser("POST", "/api/auth/login", b"{}")
     assert (reply.status, reply.code) == (408, "body_timeout")
 

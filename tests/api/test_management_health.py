@@ -49,7 +49,7 @@ def test_all_that_is_well_is_healthy(browser: Browser):
     assert told["providerHealth"]["lab.main"]["available"] is True
     well = {"ok": True, "reason": ""}
     rows = {"pending": 0, "written": 0, "lost": 0}
-    assert told["storage"] == {**well, **rows, "ledger": well, "audit": well, "cache": well}
+    assert told["storage"] == {**well, **rows, "ledger": well, "audit": well, "cache": well, "backups": well}
     assert told["circuitBreakers"] == {"open": 0, "halfOpen": 0, "closed": 3, "total": 3}
     assert (told["config"]["revision"], told["config"]["status"]) == ("0123456789ab", "synced")
 

@@ -35,7 +35,8 @@ async def nothing(_plane: Any, _request: Any) -> Answer:
 
 PATHS = sorted({row.path for row in ENDPOINTS})
 GUARDS = [
-    row if row.path.startswith("/api/auth/") else msgspec.structs.replace(row, serve=nothing) for row in ENDPOINTS
+    row if row.path.startswith("/api/auth/") else msgspec.structs.replace(row, serve=nothing, spooled=None)
+    for row in ENDPOINTS
 ]
 """The rows as they stand, with nothing behind them: what they guard must not be done a thousand times."""
 BODIES = {"/api/auth/login": msgspec.json.encode({"password": PASSWORD})}

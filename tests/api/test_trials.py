@@ -98,9 +98,10 @@ def test_a_connection_that_works_is_told_so_and_the_cheapest_model_is_asked_with
         assert told.json["diagnosis"] == {"type": "ok", "source": "upstream", "message": "", "code": "success"}
         assert upstream.asked[0].json["model"] == "cheap"
         assert [message["role"] for message in upstream.asked[0].json["messages"]] == ["user"]
-        last = one.service.bench.probes.last_test("lab.main")
-        assert last is not None
-        assert last.state == "active"
+        shown = (await one("GET", "/api/providers/lab.main")).json["connection"]
+        assert (shown["testStatus"], shown["lastError"]) == ("active", None)
+        spare = (await one("GET", "/api/providers/lab.spare")).json["connection"]
+        assert spare["testStatus"] == "unknown"
         assert untouched(one)
 
     within(tmp_path, upstream, test)
@@ -112,7 +113,8 @@ def test_a_wrong_key_is_the_accounts_fault_and_never_shown(tmp_path, upstream):
         assert (told["valid"], told["statusCode"], told["model"]) == (False, 401, "dear")
         assert (told["diagnosis"]["type"], told["diagnosis"]["source"]) == ("upstream_auth_error", "upstream")
         assert told["error"] == "[lab] Incorrect API key provided: <secret>"
-        assert one.service.bench.probes.last_test("lab.spare").state == "error"
+        shown = (await one("GET", "/api/providers/lab.spare")).json["connection"]
+        assert (shown["testStatus"], shown["lastError"]) == ("error", told["error"])
         assert untouched(one)
 
     within(tmp_path, upstream, test)

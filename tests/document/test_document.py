@@ -299,3 +299,23 @@ def test_names_of_credential_fields_are_known(name, secret):
 )
 def test_ordinary_text_is_not_masked(text):
     assert masked(text) == text
+
+
+def test_a_text_that_is_given_away_has_no_secret_and_is_else_as_it_was():
+    text = """version: 1
+auth: {password_hash: "$argon2id$v=19$m=1", session_ttl: 1h}   # é: sk-abcdefgh12345678
+providers:
+  p:
+    api_key: ${env:KEY}
+    headers: {authorization: 'Bearer abcdefghij', x-team: a}
+"""
+    assert (
+        Document.parse(text, "x").without_secrets()
+        == """version: 1
+auth: {password_hash: "${env:REMOVED}", session_ttl: 1h}   # é: *******************
+providers:
+  p:
+    api_key: ${env:KEY}
+    headers: {authorization: "${env:REMOVED}", x-team: a}
+"""
+    )

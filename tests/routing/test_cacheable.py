@@ -239,3 +239,8 @@ def test_nothing_that_is_plain_keeps_an_answer_from_being_given_again(spoken, na
         except BadRequest:
             continue
         assert cacheable.why_not(asked) == ""
+
+
+@pytest.mark.parametrize("body", [rb'{"x": "\ud800 and more of it, until it is long"}', b'{"\\u": ' + b"[" * 100_000])
+def test_what_cannot_be_read_has_an_outline_too(body):
+    assert cacheable.outline(b"around", body) == cacheable.outline(b"around", body)

@@ -490,3 +490,21 @@ def test_a_row_costs_the_request_and_the_writer_little(path: Path) -> None:
     book.close()
     assert appended < 6e-6  # three times the 2 µs it may take
     assert written < 24e-6  # three times the 8 µs it may take, of which the sums are 3
+
+
+def test_opening_the_file_again_takes_no_lock_from_who_has_it_open(path: Path) -> None:
+    """POSIX locks of a process are gone once it closes any descriptor of the file: with them, another process that opens
+    and closes the database would take itself for the last one and remove the log that is still being written."""
+    book = ledger(path)
+    book.append(row(1))
+    assert book.flush()
+    second = ledger(path)
+    assert second.flush()
+    other = f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute('SELECT 1 FROM usage'); c.close()"
+    subprocess.run([sys.executable, "-c", other], check=True, timeout=20)
+    assert path.with_name("omniroute.sqlite-wal").exists()
+    book.append(row(2))
+    assert book.flush()
+    assert len(second.recent(5)) == 2
+    assert book.close()
+    assert second.close()

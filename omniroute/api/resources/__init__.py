@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omniroute.api.crud import Resource, Section, endpoints, section_endpoints
 from omniroute.api.endpoint import Endpoint
-from omniroute.api.resources import budgets, keys, login, policies, pricing, proxies, resilience, settings
+from omniroute.api.resources import budgets, keys, login, policies, pricing, proxies, rate_limits, resilience, settings
 from omniroute.api.resources.combos import COMBOS
 from omniroute.api.resources.keys import KEYS
 from omniroute.api.resources.models import ALIASES, MODELS
@@ -24,6 +24,7 @@ _OWN: tuple[Endpoint, ...] = (
     *login.ENDPOINTS,
     *proxies.ENDPOINTS,
     *resilience.ENDPOINTS,
+    *rate_limits.ENDPOINTS,
 )
 """What no row can say: a key that is shown once, peers beside policies, prices of many models at once."""
 _TAKEN = {(row.method, row.path) for row in _OWN}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from omniroute.api.write import Changes, Draft, Trial, View, Write, write
 from omniroute.catalog import Catalog, Model
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile.facts import model_facts
-from omniroute.config.spec.providers import ModelSpec
+from omniroute.config.spec.providers import ModelSpec, ProviderSpec
 from omniroute.errors import BadRequest, NotFound
 
 Prices = dict[str, dict[str, PriceShown]]
@@ -96,14 +97,17 @@ def overlay(now: View) -> Prices:
 async def show(plane: Plane, request: Request) -> Answer:
     now = view(plane)
     query = request.query(Which)
-    return Answer(effective(now, query.provider), headers=((b"etag", etag_of_all(now.bundle).encode()),))
+    prices = await asyncio.to_thread(effective, now, query.provider)
+    return Answer(prices, headers=((b"etag", etag_of_all(now.bundle).encode()),))
 
 
 async def defaults(plane: Plane, request: Request) -> Answer:
-    only, catalog = request.query(Which).provider, plane.control.catalog
-    return Answer(
-        {name: prices for name in catalog.providers if only in ("", name) and (prices := _known(catalog, name))}
-    )
+    return Answer(await asyncio.to_thread(_defaults, plane.control.catalog, request.query(Which).provider))
+
+
+def _defaults(catalog: Catalog, only: str) -> Prices:
+    known = {name: _known(catalog, name) for name in catalog.providers if only in ("", name)}
+    return {name: prices for name, prices in known.items() if prices}
 
 
 def _known(catalog: Catalog, provider: str) -> dict[str, PriceShown]:
@@ -111,34 +115,33 @@ def _known(catalog: Catalog, provider: str) -> dict[str, PriceShown]:
 
 
 async def models(plane: Plane, request: Request) -> Answer:
-    only, now = request.query(Which).provider, view(plane)
+    return Answer(await asyncio.to_thread(_providers, view(plane), request.query(Which).provider))
+
+
+def _providers(now: View, only: str) -> dict[str, Provider]:
     spec, catalog = now.bundle.spec, now.control.catalog
-    short = {name: alias for alias, name in catalog.provider_aliases.items()}
-    told = {}
-    for name in dict.fromkeys((*spec.providers, *catalog.providers)):
-        if only not in ("", name):
-            continue
-        own = spec.providers.get(name)
-        row = catalog.providers.get(own.type if own is not None and own.type else name)
-        listed = [Listed(model, model, custom=False) for model in (catalog.models(row.id) if row else ())]
-        known = {each.id for each in listed}
-        if own is not None:
-            listed += [
-                Listed(model, each.title or model, custom=True)
-                for model, each in own.models.items()
-                if model not in known
-            ]
-        title = (own.title if own else None) or (row.title if row else name)
-        told[name] = Provider(
-            id=name,
-            alias=short.get(name, name),
-            name=title,
-            auth_type="none" if row is not None and not row.key_required else "apikey",
-            format=next(iter((own.formats if own else None) or (row.formats if row else ())), ""),
-            models=listed,
-            model_count=len(listed),
-        )
-    return Answer(told)
+    short = {name: alias for alias, name in reversed(list(catalog.provider_aliases.items()))}
+    names = dict.fromkeys((*spec.providers, *catalog.providers))
+    return {name: _provider(now, name, short.get(name, name)) for name in names if only in ("", name)}
+
+
+def _provider(now: View, name: str, alias: str) -> Provider:
+    catalog, own = now.control.catalog, now.bundle.spec.providers.get(name, ProviderSpec())
+    row = catalog.providers.get(own.type or name)
+    known = catalog.models(row.id) if row is not None else {}
+    listed = [Listed(model, model, custom=False) for model in known]
+    listed += [
+        Listed(model, each.title or model, custom=True) for model, each in own.models.items() if model not in known
+    ]
+    return Provider(
+        id=name,
+        alias=alias,
+        name=own.title or (row.title if row is not None else name),
+        auth_type="none" if row is not None and not row.key_required else "apikey",
+        format=next(iter(own.formats or (row.formats if row is not None else ())), ""),
+        models=listed,
+        model_count=len(listed),
+    )
 
 
 async def change(plane: Plane, request: Request) -> Answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -12,15 +11,20 @@ from omniroute.api.crud import Body, Resource, Shown
 from omniroute.api.leaves import GONE, found
 from omniroute.api.resources.fields import Maybe, applied, changed
 from omniroute.api.write import Changes, Draft, View
+from omniroute.config.spec.oauth import OAuthClientSpec
 from omniroute.config.spec.providers import ConnectionSpec
 from omniroute.document import is_secret_name
 from omniroute.errors import BadRequest, Conflict, Unprocessable
-from omniroute.routing.tables import Connection
+from omniroute.services.verdict import Verdict
 from omniroute.state.base import View as Known
-from omniroute.state.health import health
+from omniroute.state.health import Health, health
 
 IMPLICIT = "default"
 """The connection of a provider that needs no key and has none in the files."""
+
+
+QUIET = Health(None, {}, {}, 0)
+"""Of a connection of which nothing is known."""
 
 
 class Left(Shown, frozen=True, kw_only=True):
@@ -41,6 +45,15 @@ class Limits(Shown, frozen=True, kw_only=True):
     remaining: list[Left]
 
 
+class OAuthShown(Shown, frozen=True, kw_only=True):
+    """The application that signs in. `clientSecret` is where that is."""
+
+    client_id: str
+    client_secret: str | None
+    scopes: list[str] | None
+    redirect_uri: str | None
+
+
 class ConnectionShown(Shown, frozen=True, kw_only=True):
     """A connection: what the file says of it, and how it is. `apiKey` is where the key is, never the key."""
 
@@ -49,19 +62,30 @@ class ConnectionShown(Shown, frozen=True, kw_only=True):
     name: str
     auth_type: Literal["apikey", "oauth", "none"]
     api_key: str | None
+    oauth: OAuthShown | None
     priority: int
     weight: int
     max_concurrent: int | None
     quota_group: str | None
     headers: dict[str, str]
     base_url: str | None
+    rate_limit_protection: bool
     is_active: bool
     implicit: bool
-    test_status: Literal["unknown", "active", "unavailable", "error", "disabled"]
+    test_status: Literal["unknown", "active", "unavailable", "error", "credits_exhausted", "disabled"]
     last_error: str | None
     cooldown_until: datetime | None
     last_used_at: datetime | None
     limits: Limits
+
+
+class OAuthBody(Body, frozen=True, kw_only=True):
+    """The application that signs in, or what is to change of it. Its secret is kept, and not written into the file."""
+
+    client_id: str | UnsetType = UNSET
+    client_secret: str | Maybe = UNSET
+    scopes: list[str] | Maybe = UNSET
+    redirect_uri: str | Maybe = UNSET
 
 
 class ConnectionBody(Body, frozen=True, kw_only=True):
@@ -71,12 +95,14 @@ class ConnectionBody(Body, frozen=True, kw_only=True):
     provider: str | UnsetType = UNSET
     name: str | UnsetType = UNSET
     api_key: str | Maybe = UNSET
+    oauth: OAuthBody | Maybe = UNSET
     priority: int | Maybe = UNSET
     weight: int | Maybe = UNSET
     max_concurrent: int | Maybe = UNSET
     quota_group: str | Maybe = UNSET
     headers: dict[str, str] | Maybe = UNSET
     is_active: bool | UnsetType = UNSET
+    rate_limit_protection: bool | UnsetType = UNSET
     base_url: str | Maybe = UNSET
 
 
@@ -108,24 +134,27 @@ def shown(now: View, name: str) -> ConnectionShown:
     written = one or ConnectionSpec()
     state = now.control.state
     offset = state.clock.now() - state.clock.monotonic()
-    known = health(state, [name], state.clock.monotonic())[name]
+    known = QUIET if now.at_rest else health(state, [name], state.clock.monotonic())[name]
     used = state.used.get(name)
+    tested = None if now.at_rest or not written.enabled else _tested(now, name, known.view, used)
     return ConnectionShown(
         id=name,
         provider=provider,
         name=connection,
-        auth_type=_auth_type(now, name, written),
+        auth_type=_auth_type(written),
         api_key=written.api_key,
+        oauth=_oauth_shown(written.oauth),
         priority=written.priority,
         weight=written.weight,
         max_concurrent=written.max_concurrent,
         quota_group=written.quota_group,
         headers=dict(written.headers),
         base_url=spec.base_url,
+        rate_limit_protection=written.heed_limits,
         is_active=written.enabled,
         implicit=one is None,
-        test_status=_status(written, known.view, used),
-        last_error=known.view.reason if known.view else None,
+        test_status=tested.state if tested else _status(written, known.view, used),
+        last_error=(tested.error or None) if tested else known.view.reason if known.view else None,
         cooldown_until=_moment(known.view.until + offset) if known.view and known.view.until else None,
         last_used_at=_moment(used) if used is not None else None,
         limits=Limits(
@@ -146,16 +175,27 @@ def shown(now: View, name: str) -> ConnectionShown:
     )
 
 
-def _auth_type(now: View, name: str, spec: ConnectionSpec) -> Literal["apikey", "oauth", "none"]:
-    running = _running(now).get(name)
-    if running is not None and running.auth.scheme == "oauth":
+def _oauth_shown(spec: OAuthClientSpec | None) -> OAuthShown | None:
+    if spec is None:
+        return None
+    return OAuthShown(
+        client_id=spec.client_id,
+        client_secret=spec.client_secret,
+        scopes=None if spec.scopes is None else list(spec.scopes),
+        redirect_uri=spec.redirect_uri,
+    )
+
+
+def _auth_type(spec: ConnectionSpec) -> Literal["apikey", "oauth", "none"]:
+    if spec.oauth is not None:
         return "oauth"
     return "apikey" if spec.api_key is not None or any(map(is_secret_name, spec.headers)) else "none"
 
 
-def _running(now: View) -> Mapping[str, Connection]:
-    upstreams = now.control.live.current.upstreams.values()
-    return {connection.id: connection for upstream in upstreams for connection in upstream.connections}
+def _tested(now: View, name: str, known: Known | None, used: float | None) -> Verdict | None:
+    """What a test said, where nothing is known of it from requests since."""
+    last = now.control.bench.probes.last_test(name)
+    return last if last is not None and known is None and (used is None or used <= last.at) else None
 
 
 def _status(
@@ -187,9 +227,20 @@ def changes(draft: Draft, name: str, body: ConnectionBody | None) -> Changes:
         headers = {
             header: draft.secret(value, name) if is_secret_name(header) else value for header, value in headers.items()
         }
-    enabled: Any = body.is_active if body.is_active is UNSET or not body.is_active else None
-    data = changed(data, {"api_key": api_key, "enabled": enabled, "headers": headers})
+    switches = {"enabled": body.is_active, "heed_limits": body.rate_limit_protection}
+    off: Any = {name: on if on is UNSET or not on else None for name, on in switches.items()}
+    oauth = _oauth(draft, name, data.get("oauth"), body.oauth)
+    data = changed(data, {"api_key": api_key, "oauth": oauth, "headers": headers, **off})
     return {**_address(draft, provider, body), place: data}
+
+
+def _oauth(draft: Draft, name: str, old: Any, body: Any) -> Any:
+    if not isinstance(body, OAuthBody):
+        return body
+    secret: Any = body.client_secret
+    if isinstance(secret, str):
+        secret = draft.secret(secret, f"{name}.client")
+    return changed(applied(old, body, "client_id", "scopes", "redirect_uri"), {"client_secret": secret})
 
 
 def _address(draft: Draft, provider: str, body: ConnectionBody) -> Changes:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from omniroute.api import audit
@@ -16,6 +14,7 @@ from omniroute.api.plane import Plane
 from omniroute.api.resources.fields import changed, duration, milliseconds
 from omniroute.api.write import Changes, Draft, View
 from omniroute.config.spec.resilience import ProfileSpec
+from omniroute.errors import BadRequest
 
 ROOT: Steps = ("resilience",)
 
@@ -63,13 +62,18 @@ class ResilienceShown(Shown, frozen=True, kw_only=True):
 
 
 class ProfileBody(Body, frozen=True, kw_only=True):
-    """What is to change of a profile."""
+    """What is to change of a profile. The last four are what other gateways call the same."""
 
     failure_threshold: int | UnsetType = UNSET
     reset_timeout_ms: float | UnsetType = UNSET
     cooldown_ms: float | UnsetType = UNSET
     max_cooldown_ms: float | UnsetType = UNSET
     honour_retry_after: bool | UnsetType = UNSET
+    circuit_breaker_threshold: int | UnsetType = UNSET
+    circuit_breaker_reset: float | UnsetType = UNSET
+    transient_cooldown: float | UnsetType = UNSET
+    base_cooldown_ms: float | UnsetType = UNSET
+    use_upstream_retry_hints: bool | UnsetType = UNSET
 
 
 class ProfilesBody(Body, frozen=True, kw_only=True):
@@ -84,13 +88,17 @@ class QueueBody(Body, frozen=True, kw_only=True):
 
     max_wait_ms: float | UnsetType = UNSET
     concurrent: int | UnsetType = UNSET
+    concurrent_requests: int | UnsetType = UNSET
 
 
 class ResilienceBody(Body, frozen=True, kw_only=True):
-    """What is to change."""
+    """What is to change. The last three are where other gateways have the same."""
 
     profiles: ProfilesBody | UnsetType = UNSET
     queue: QueueBody | UnsetType = UNSET
+    request_queue: QueueBody | UnsetType = UNSET
+    connection_cooldown: ProfilesBody | UnsetType = UNSET
+    provider_breaker: ProfilesBody | UnsetType = UNSET
 
 
 class Reset(Shown, frozen=True, kw_only=True):
@@ -115,7 +123,7 @@ def _shown(now: View) -> ResilienceShown:
                 reason=known.reason,
                 remaining_ms=max(0, round((known.until - moment) * 1000)),
             )
-            for name, known in state.breakers.known(moment).items()
+            for name, known in ({} if now.at_rest else state.breakers.known(moment)).items()
         ],
     )
 
@@ -130,30 +138,49 @@ def _profile(spec: ProfileSpec) -> ProfileShown:
     )
 
 
+OTHER = {
+    "failure_threshold": "circuit_breaker_threshold",
+    "reset_timeout_ms": "circuit_breaker_reset",
+    "cooldown_ms": "transient_cooldown",
+    "honour_retry_after": "use_upstream_retry_hints",
+    "concurrent": "concurrent_requests",
+}
+"""Fields by what other gateways call them."""
+
+
 def _changes(draft: Draft, body: ResilienceBody) -> Changes:
     made: dict[Steps, Any] = {}
-    profiles: Mapping[str, Any] = msgspec.structs.asdict(body.profiles) if isinstance(body.profiles, Body) else {}
-    for name, key in (("apikey", "api_key"), ("oauth", "oauth")):
-        one = profiles.get(name, UNSET)
-        if isinstance(one, ProfileBody):
-            place = (*ROOT, "profiles", key)
-            made[place] = changed(
-                found(draft.bundle, place),
-                {
-                    "failure_threshold": one.failure_threshold,
-                    "reset_timeout": duration(one.reset_timeout_ms),
-                    "cooldown": duration(one.cooldown_ms),
-                    "max_cooldown": duration(one.max_cooldown_ms),
-                    "honour_retry_after": one.honour_retry_after,
-                },
-            )
-    if isinstance(body.queue, QueueBody):
-        place = (*ROOT, "queue")
-        made[place] = changed(
-            found(draft.bundle, place),
-            {"max_wait": duration(body.queue.max_wait_ms), "concurrent": body.queue.concurrent},
-        )
+    for part in (body.profiles, body.connection_cooldown, body.provider_breaker):
+        for name, key in (("apikey", "api_key"), ("oauth", "oauth")):
+            one = getattr(part, name, UNSET)
+            if isinstance(one, ProfileBody):
+                place = (*ROOT, "profiles", key)
+                made[place] = changed(made.get(place, found(draft.bundle, place)), _profile_data(one))
+    for queue in (body.queue, body.request_queue):
+        if isinstance(queue, QueueBody):
+            place = (*ROOT, "queue")
+            data = {"max_wait": duration(queue.max_wait_ms), "concurrent": _said(queue, "concurrent")}
+            made[place] = changed(made.get(place, found(draft.bundle, place)), data)
     return made
+
+
+def _profile_data(body: ProfileBody) -> dict[str, Any]:
+    cooldown = _said(body, "cooldown_ms") if body.base_cooldown_ms is UNSET else body.base_cooldown_ms
+    return {
+        "failure_threshold": _said(body, "failure_threshold"),
+        "reset_timeout": duration(_said(body, "reset_timeout_ms")),
+        "cooldown": duration(cooldown),
+        "max_cooldown": duration(body.max_cooldown_ms),
+        "honour_retry_after": _said(body, "honour_retry_after"),
+    }
+
+
+def _said(body: Any, name: str) -> Any:
+    """A field under either of its names; BadRequest where they differ."""
+    one, other = getattr(body, name), getattr(body, OTHER[name])
+    if one is not UNSET and other is not UNSET and one != other:
+        raise BadRequest("A field is there under two names, and they differ.", code="invalid_body")
+    return other if one is UNSET else one
 
 
 RESILIENCE = Section(

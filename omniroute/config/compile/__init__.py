@@ -6,7 +6,7 @@ string is looked up twice when a request comes.  Secrets are handed through as t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
@@ -28,7 +28,7 @@ from omniroute.config.spec import Spec
 from omniroute.config.spec.combos import TargetSpec
 from omniroute.config.spec.providers import ConnectionSpec, ModelSpec, ProviderSpec
 from omniroute.config.spec.server import FetchImagesSpec
-from omniroute.config.spec.words import seconds, size
+from omniroute.config.spec.words import reference, seconds, size
 from omniroute.config.vault import Vault
 from omniroute.document import Place, collector_paused
 from omniroute.formats import CHAT
@@ -72,6 +72,8 @@ OWN_NODES: Mapping[str, tuple[str, str, Mapping[Operation, Offer]]] = {
     "ollama-compatible": ("ollama", "bearer", {"embeddings": Offer("ollama")}),
 }
 """What an own node speaks, how it takes its key, and what it does besides chat in which format, by its `type`."""
+SHORTEST_SECRET = 8
+"""Characters of a header's value that is taken for a secret where a provider quotes it."""
 
 
 @collector_paused()
@@ -99,8 +101,20 @@ def compile_trial(bundle: Bundle, catalog: Catalog, name: str, spec: ProviderSpe
     upstream = _Compiler(bundle, catalog, resolver).upstream(name, alone)
     resolver.check()
     (connection,) = upstream.connections
-    auth = Auth(scheme=connection.auth.scheme, secret=None if key is None else Secret(key))
+    auth = msgspec.structs.replace(connection.auth, secret=None if key is None else Secret(key))
     return msgspec.structs.replace(upstream, connections=(msgspec.structs.replace(connection, auth=auth),))
+
+
+def _referred(written: Mapping[str, str], headers: Sequence[tuple[bytes, bytes]]) -> tuple[Secret, ...]:
+    """The headers that are secrets, since the file has references in their place; of `Bearer …`, what follows too. A
+    short value tells nothing, and would be found in texts where it was not meant."""
+    values = [
+        value.decode("latin-1")
+        for text, (_, value) in zip(written.values(), headers, strict=True)
+        if reference(text) is not None
+    ]
+    parts = dict.fromkeys(part for value in values for part in (value, value.rpartition(" ")[2]))
+    return tuple(Secret(part) for part in parts if len(part) >= SHORTEST_SECRET)
 
 
 class _Compiler:
@@ -175,12 +189,17 @@ class _Compiler:
         if not spec.connections and (row is None or not row.key_required):
             connections = {"default": ConnectionSpec()}
         signs_in = OAuths(row.oauth if row else None, spec.oauth, ("providers", name), self.resolver, self.endpoint)
+        written = {**(row.headers if row else {}), **spec.headers}
+        headers = self.headers(written, ("providers", name, "headers"))
+        besides = _referred(written, headers)
         return Upstream(
             name=name,
             endpoints=MappingProxyType(self.endpoints(name, spec, row)),
-            connections=tuple(self.connection(name, each, one, scheme, signs_in) for each, one in connections.items()),
+            connections=tuple(
+                self.connection(name, each, one, scheme, signs_in, besides) for each, one in connections.items()
+            ),
             selection=spec.selection,
-            headers=self.headers({**(row.headers if row else {}), **spec.headers}, ("providers", name, "headers")),
+            headers=headers,
             deadlines=deadlines(spec.timeouts),
             quirks=quirks_of(row, spec.quirks),
             operations=MappingProxyType(self.operations(name, spec, row)),
@@ -227,16 +246,27 @@ class _Compiler:
         origin = Origin(parts.scheme, host, port)
         return Endpoint(origin=origin, base_path=parts.path.rstrip("/"), direct=self.proxies.passes(host))
 
-    def connection(self, provider: str, name: str, spec: ConnectionSpec, scheme: str, signs_in: OAuths) -> Connection:
+    def connection(
+        self,
+        provider: str,
+        name: str,
+        spec: ConnectionSpec,
+        scheme: str,
+        signs_in: OAuths,
+        besides: tuple[Secret, ...],
+    ) -> Connection:
         at = ("providers", provider, "connections", name)
         key = self.resolver.secret(spec.api_key, (*at, "api_key")) if spec.api_key is not None else None
         headers = self.headers(spec.headers, (*at, "headers"))
         proxy = self.proxies.connection(f"{provider}.{name}")
-        auth = Auth(scheme=scheme, secret=key)
+        besides = (*besides, *_referred(spec.headers, headers))
+        auth = Auth(scheme=scheme, secret=key, besides=besides)
         if spec.oauth is not None:
             oauth = signs_in.of(name, spec.oauth, proxy or self.proxies.provider(provider))
-            auth = Auth(scheme="oauth", secret=None, oauth=oauth)
-            headers = (*self.headers(signs_in.headers, ("providers", provider, "oauth", "headers")), *headers)
+            common = self.headers(signs_in.headers, ("providers", provider, "oauth", "headers"))
+            besides = (*besides, *_referred(signs_in.headers, common))
+            auth = Auth(scheme="oauth", secret=None, oauth=oauth, besides=besides)
+            headers = (*common, *headers)
         return Connection(
             id=f"{provider}.{name}",
             name=name,
@@ -248,6 +278,7 @@ class _Compiler:
             headers=headers,
             proxy=proxy,
             siblings=self.siblings(provider, name, spec.quota_group),
+            heed_limits=spec.heed_limits,
         )
 
     def siblings(self, provider: str, name: str, group: str | None) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
+from socket import inet_aton
 from typing import TYPE_CHECKING, get_args
 from urllib.parse import urlsplit
 
@@ -44,6 +45,19 @@ RESERVED = frozenset(
 
 
 PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")
+
+
+METADATA = frozenset(
+    {
+        "169.254.169.254",  # most of them
+        "169.254.170.2",  # AWS, for containers
+        "fd00:ec2::254",  # AWS
+        "100.100.100.200",  # Alibaba
+        "192.0.0.192",  # Oracle
+        "168.63.129.16",  # Azure
+        "metadata.google.internal",
+    }
+)
 
 
 _variable = re.compile(r"\{([^{}]*)\}")
@@ -118,7 +132,24 @@ def why_unusable(url: str) -> str:
         return "the host or the port is not a possible one"
     if port == 0 or not host.strip("."):
         return "the host or the port is not a possible one"
+    if is_metadata(host):
+        return "that is where a cloud tells its machines their credentials, and no provider"
     return "" if url.isascii() else "an address is written in ASCII; a host name with other letters as `xn--…`"
+
+
+def is_metadata(host: str) -> bool:
+    """Whether this is the metadata service of a cloud, however its address is written. Nobody has a provider there, and
+    what answers would hand out the machine's own credentials."""
+    name = host.rstrip(".").lower()
+    try:
+        address = ip_address(name)
+    except ValueError:
+        try:
+            address = ip_address(inet_aton(name))  # as the system reads `2852039166` and `0xa9fea9fe`
+        except (OSError, UnicodeError):
+            return name in METADATA
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address) in METADATA
 
 
 def plain_http(subject: Subject) -> Iterator[Problem]:

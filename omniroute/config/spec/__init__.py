@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from omniroute.config.spec.backups import BackupsSpec
 from omniroute.config.spec.cache import CacheSpec, IdempotencySpec
 from omniroute.config.spec.cli_tools import CliToolsSpec
 from omniroute.config.spec.combos import ComboSpec
@@ -78,6 +79,7 @@ class Spec(Node, frozen=True, kw_only=True):
     idempotency: Annotated[IdempotencySpec, Meta(description="The same request again gets the same answer.")] = (
         IdempotencySpec()
     )
+    backups: Annotated[BackupsSpec, Meta(description="Copies of the history.")] = BackupsSpec()
     pricing: Annotated[
         Mapping[QualifiedModel, PriceSpec],
         Meta(

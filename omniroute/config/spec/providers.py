@@ -50,6 +50,13 @@ class ConnectionSpec(Node, frozen=True, kw_only=True):
         ]
         | None
     ) = None
+    heed_limits: Annotated[
+        bool,
+        Meta(
+            description="Whether it is left alone once its provider says that nothing is left of its limits, and not only "
+            "once it refuses; and comes last where there is little left."
+        ),
+    ] = True
     headers: Headers = {}  # noqa: RUF012 - a Mapping, as everywhere here
 
 
