@@ -233,7 +233,9 @@ def spent(path: Path, keys: Collection[str], since: float, until: float) -> Deci
     with reading(path, "The ledger", "ledger_unavailable", ROWS) as connection:
         if connection is None:
             return Decimal(0)
-        rows = connection.execute(_SPENT.format(places), (requests.first_id(since, SET_BACK), *keys, since, min(until, _LATEST)))
+        rows = connection.execute(
+            _SPENT.format(places), (requests.first_id(since, SET_BACK), *keys, since, min(until, _LATEST))
+        )
         try:
             return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
         except BROKEN as error:
