@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from omniroute.errors import Unavailable
+from omniroute.state import rollups
 from omniroute.state.base import UsageRow
 from omniroute.state.database import BUSY_TIMEOUT, OPENING, identity, make_private
 from omniroute.state.migrations import VERSION, upgrade
@@ -85,6 +86,8 @@ def rebuild(source: Path, target: Path, *, ours: bool) -> Facts:
                 connection.execute("COMMIT")
                 connection.execute("DETACH given")
                 upgrade(connection)
+                if not ours:
+                    _sum_up(connection)
             if not ours:
                 _read_all(fresh)
         except sqlite3.Error as error:
@@ -229,6 +232,16 @@ def _take(connection: sqlite3.Connection, table: str, schema: str) -> None:
     there = {column.name for column in columns(connection, table, schema)}
     names = ", ".join(column.name for column in columns(connection, table) if column.name in there)
     connection.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM {schema}.{table}")  # noqa: S608 - our own names only
+
+
+def _sum_up(connection: sqlite3.Connection) -> None:
+    """Sums are made of the rows, whatever the file said of them."""
+    rollups.prepare(connection)
+    connection.execute("BEGIN")
+    connection.execute("DELETE FROM usage_sums")
+    for statement in rollups.FILL:
+        connection.execute(statement)
+    connection.execute("COMMIT")
 
 
 def _read_all(path: Path) -> None:

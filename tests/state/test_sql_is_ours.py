@@ -17,7 +17,14 @@ SQL = re.compile(
 CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*")
 OURS = {
     "audit_file": {"where": "of `_where`, which is constants joined", "conditions": "these constants"},
-    "migrations": {"column": "of a tuple in the same function"},
+    "copies": {
+        "name": "of the shape of a version, or of CHAINED",
+        "names": "the columns that this shape has, or the fields of UsageRow",
+        "schema": "`given` or `old`, a constant of the caller",
+        "table": "of the shape of a version",
+    },
+    "evals": {"len": "a number"},
+    "migrations": {"column": "of a tuple in the same function", "len": "a number", "steps": "whose number it is"},
     "requests": {
         "columns": "the fields of UsageRow",
         "where": "of `_where`, which is names of DIMENSIONS and constants",
@@ -37,6 +44,7 @@ OURS = {
         "places": "question marks",
         "rows": "how often these are repeated",
     },
+    "shape": {"fitting": "columns of the shape of a version", "table": "of that shape"},
     "sqlite": {"name": "of a constant", "places": "question marks", "rows": "how often these are repeated"},
 }
 """What else may stand in a statement, by module, and where it comes from. A new name is a decision to be looked at."""
