@@ -24,7 +24,7 @@ OURS = {
         "schema": "`given` or `old`",
     },
     "evals": {"len": "a number of question marks"},
-    "migrations": {"column": "of a tuple in the same function", "version": "a number of STEPS"},
+    "migrations": {"column": "of a tuple in the same function", "len": "a number", "steps": "whose number it is"},
     "requests": {
         "columns": "the fields of UsageRow",
         "where": "of `_where`, which is names of DIMENSIONS and constants",
