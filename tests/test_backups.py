@@ -182,7 +182,7 @@ def test_a_restore_brings_back_rows_and_money_and_keeps_what_there_was(api: Api)
     there = made["rows"]["usage"]
     assert made["created"] is True
     api.ask(5)
-    status, put = api("POST", "/api/db-backups", {"backupId": made["id"]})
+    status, put = api("POST", "/api/db-backups", {"backupId": made["backupId"]})
     assert (status, put["restored"], put.get("damage"), put["rows"]["usage"]) == (200, True, None, there)
     assert put["before"]["reason"] == "pre-restore"
     assert there < balanced(api) <= there + 6  # those that were not written yet are in the new one

@@ -31,6 +31,10 @@ VERBS = (
     ("test",),
     ("eval",),
     ("audit", "verify"),
+    ("backup", "create"),
+    ("backup", "list"),
+    ("backup", "verify"),
+    ("backup", "restore"),
 )
 SOUND = "version: 1\nproviders: {demo: {}}\naliases: {fast: demo/echo}\n"
 WRONG = "version: 1\nproviders: {demo: {}}\naliases: {fast: dmo/echo}\nsever: {}\n"

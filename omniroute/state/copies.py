@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from omniroute.errors import Unavailable
+from omniroute.state import rollups
 from omniroute.state.base import UsageRow
 from omniroute.state.database import BUSY_TIMEOUT, OPENING, identity, make_private
 from omniroute.state.migrations import VERSION, upgrade
@@ -85,6 +86,8 @@ def rebuild(source: Path, target: Path, *, ours: bool) -> Facts:
                 connection.execute("COMMIT")
                 connection.execute("DETACH given")
                 upgrade(connection)
+                if not ours:
+                    rollups.refill(connection)
             if not ours:
                 _read_all(fresh)
         except sqlite3.Error as error:

@@ -22,9 +22,8 @@ SLICE = 5_000
 """Rows that are looked at in one go."""
 ENOUGH = 0.15
 """Seconds after which a page is given as it is."""
-SLACK = 3600.0
-"""Seconds by which an id, which is made a moment before its request is said to have begun, may be older or newer, also
-where the clock was set meanwhile."""
+SLACK = 60.0
+"""Seconds by which an id, which is made microseconds before its request is said to have begun, may be older or newer."""
 LATEST = 1e12
 """Stands for a time that never comes: a number that every comparison takes."""
 _FURTHER = ("requested", "session", "request_id", "operation")
@@ -35,9 +34,9 @@ _BEYOND = "g"
 """Comes after every id, which is hexadecimal."""
 
 
-def first_id(since: float) -> str:
+def first_id(since: float, slack: float = SLACK) -> str:
     """A beginning that no id of a request since then comes before."""
-    return _beginning(since - SLACK)
+    return _beginning(since - slack)
 
 
 def beyond_id(until: float) -> str:

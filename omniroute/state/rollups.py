@@ -130,6 +130,16 @@ def add(connection: sqlite3.Connection, rows: Iterable[UsageRow]) -> None:
             done += size
 
 
+def refill(connection: sqlite3.Connection) -> None:
+    """Makes all sums anew, of the rows that are there: for a file whose sums somebody else has written."""
+    prepare(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("DELETE FROM usage_sums")
+    for statement in FILL:
+        connection.execute(statement)
+    connection.execute("COMMIT")
+
+
 @cache
 def _statement(rows: int) -> str:
     columns = (*_PLACE, *_VALUES)

@@ -61,6 +61,8 @@ _SPENT = """
     GROUP BY cost
 """
 _LATEST = 1e12
+SET_BACK = 3600.0
+"""Seconds that are looked at besides, where money depends on it, in case that a clock was set while a request began."""
 _BAD_ROW = (
     OverflowError,
     TypeError,
@@ -162,7 +164,11 @@ class SqliteLedger(Scribe):
 
     def routes(self, names: Collection[str], since: float) -> Mapping[str, route_use.RouteUse]:
         with self._reading() as connection:
-            return {} if connection is None else route_use.read(connection, requests.first_id(since), since, names)
+            return (
+                {}
+                if connection is None
+                else route_use.read(connection, requests.first_id(since, SET_BACK), since, names)
+            )
 
     @contextmanager
     def _reading(self, least: int = VERSION) -> Iterator[sqlite3.Connection | None]:
@@ -227,7 +233,9 @@ def spent(path: Path, keys: Collection[str], since: float, until: float) -> Deci
     with reading(path, "The ledger", "ledger_unavailable", ROWS) as connection:
         if connection is None:
             return Decimal(0)
-        rows = connection.execute(_SPENT.format(places), (requests.first_id(since), *keys, since, min(until, _LATEST)))
+        rows = connection.execute(
+            _SPENT.format(places), (requests.first_id(since, SET_BACK), *keys, since, min(until, _LATEST))
+        )
         try:
             return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
         except BROKEN as error:

@@ -489,7 +489,7 @@ def test_a_row_costs_the_request_and_the_writer_little(path: Path) -> None:
     written = (time.process_time() - cpu) / len(rows)
     book.close()
     assert appended < 6e-6  # three times the 2 µs it may take
-    assert written < 15e-6  # three times the 5 µs it may take
+    assert written < 24e-6  # three times the 8 µs it may take, of which the sums are 3
 
 
 def test_opening_the_file_again_takes_no_lock_from_who_has_it_open(path: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from omniroute.state import rollups
 from omniroute.state.base import Attempt, Ledger, UsageRow
+from omniroute.state.copies import rebuild
 from omniroute.state.memory import MemoryLedger
 from omniroute.state.migrations import upgrade
 from omniroute.state.sqlite import SqliteLedger
@@ -265,3 +266,16 @@ def test_sums_are_those_of_the_rows_after_every_kill(tmp_path: Path) -> None:
         assert rows
         assert book.close()
         assert kept(path) == true(rows)
+
+
+def test_a_file_from_elsewhere_gets_sums_of_its_rows_whatever_it_says(tmp_path: Path) -> None:
+    given, fresh = tmp_path / "given.sqlite", tmp_path / "fresh.sqlite"
+    book = SqliteLedger(given, gather=0.0)
+    for one in ROWS[:50]:
+        book.append(one)
+    assert book.close()
+    with closing(sqlite3.connect(given, isolation_level=None)) as database:
+        database.execute("UPDATE usage_sums SET requests = 99, cost = '0'")
+        database.execute("PRAGMA journal_mode = DELETE")
+    rebuild(given, fresh, ours=False)
+    assert kept(fresh) == true(ROWS[:50])
