@@ -132,6 +132,7 @@ def under_load(gateway: Gateway, told: Told, seconds: float, connections: int, r
     thread.start()
     body = json.dumps({"model": "lab/qwen3-32b", "messages": [{"role": "user", "content": "Hi"}]}).encode()
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    load.PATIENCE = seconds + 20
     try:
         began = time.monotonic()
         tally = asyncio.run(
