@@ -18,7 +18,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from litestar import Litestar, asgi
@@ -50,7 +50,6 @@ from omniroute.services.bench import Bench
 from omniroute.services.clients.settings import Clients, Place
 from omniroute.services.drafts import Drafts
 from omniroute.services.evals.evals import Evals
-from omniroute.services.forge import Forge
 from omniroute.services.oauth import SignIns
 from omniroute.services.shelf import DATABASE
 from omniroute.services.sync import Sync
@@ -74,13 +73,15 @@ from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
 from omniroute.upstream.dial import tls_context
 from omniroute.upstream.fallback import Fallback
-from omniroute.upstream.git import GitRemote
 from omniroute.upstream.image import Fetcher
 from omniroute.upstream.instance import InstanceRemote
 from omniroute.upstream.oauth import AuthorizationServers
 from omniroute.upstream.remote import Remote
 from omniroute.upstream.transport import Transport
 from omniroute.upstream.wire import Wire
+
+if TYPE_CHECKING:
+    from omniroute.upstream.git import GitRemote
 
 log = logging.getLogger("omniroute")
 AT_START = ("host", "port", "data_dir", "drain_timeout", "preload_tokenizers")
@@ -145,7 +146,6 @@ class Service:
         self._asking: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._refused: tuple[Path, ...] = ()
-        self.forge = Forge(self.path, self._repository, clock.now)
         self.writer = Writer(
             self.path, read=self._read, check=self._next, swap=self._take, lock=self._reloading, commit=self._propose
         )
@@ -170,6 +170,8 @@ class Service:
         told = self.bundle.spec.sync
         if told.remote is None:
             return None
+        from omniroute.upstream.git import GitRemote  # noqa: PLC0415 - 4 MB, for those who have a repository
+
         return GitRemote(told.remote, told.branch, told.username, self._token(), told.path, self.state.clock.now)
 
     def _remote(self) -> Remote | None:
@@ -188,7 +190,10 @@ class Service:
         return token
 
     async def _propose(self, proposal: Proposal) -> str:
-        made = asyncio.to_thread(self.forge.propose, proposal.files, proposal.author, proposal.reason, proposal.diff)
+        from omniroute.services.forge import Forge  # noqa: PLC0415 - as above
+
+        forge = Forge(self.path, self._repository, self.state.clock.now)
+        made = asyncio.to_thread(forge.propose, proposal.files, proposal.author, proposal.reason, proposal.diff)
         return await made
 
     def _home(self) -> Place:

@@ -10,17 +10,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import json5.loader
 import msgspec
 import tomlkit
 import tomlkit.exceptions
-from json5.model import JSONArray, JSONObject
 
 from omniroute.document import Delete, Document, Set, apply
 from omniroute.errors import ConfigError, Conflict, EditRefused
 from omniroute.services.clients.tools import Format, Item, Path, Setting
+
+if TYPE_CHECKING:
+    from json5.model import JSONArray, JSONObject
 
 ABSENT = object()
 """Stands for a value that is not there, or is to be taken away."""
@@ -165,12 +166,16 @@ def _first_line(error: Exception) -> str:
 
 
 def _json_read(text: str) -> Any:
+    import json5  # noqa: PLC0415 - 3 MB, for those who have such tools
+
     return json5.loads(text) if text.strip() else {}
 
 
 def _json_edit(text: str, data: Any, places: Places, value: Any) -> str:
     if not text.strip():
         return f"{_json(_nested(places, value), '')}\n"
+    import json5.loader  # noqa: PLC0415 - as above
+
     node: Any = json5.loader.loads(text, loader=json5.loader.ModelLoader()).value
     depth = _split(data, places)
     if value is ABSENT:
@@ -212,7 +217,7 @@ def _json_with(text: str, node: JSONObject | JSONArray, step: str | int, value: 
         outer = _indent(text, start)
         inner = f"{outer}  "
         return f"{text[: start + 1]}\n{inner}{key}{_json(value, inner)}\n{outer}{text[end - 1 :]}"
-    first = node.keys[0] if isinstance(node, JSONObject) else node.values[0]
+    first = node.keys[0] if hasattr(node, "keys") else node.values[0]
     lead = text[start + 1 : _span(first)[0]]
     own_line = "\n" in lead
     indent = _indent(text, _span(first)[0]) if own_line else _indent(text, start)
@@ -227,7 +232,7 @@ def _json_with(text: str, node: JSONObject | JSONArray, step: str | int, value: 
 def _json_without(text: str, node: JSONObject | JSONArray, step: str | int) -> str:
     """The text without one entry: with the comma before it, or, of the first, with the one after it."""
     index = step if isinstance(step, int) else [_name(key) for key in node.keys].index(step)  # type: ignore[union-attr]
-    heads = node.keys if isinstance(node, JSONObject) else node.values
+    heads = node.keys if hasattr(node, "keys") else node.values
     start, end = _span(heads[index])[0], _span(node.values[index])[1]
     if index > 0:
         return text[: _span(node.values[index - 1])[1]] + text[end:]
