@@ -111,7 +111,7 @@ class SqliteAudit(Scribe):
             due, lost = list(self._waiting), self._lost
         if not due:
             return
-        connection.execute("BEGIN IMMEDIATE")
+        self._begin(connection)
         self._last = _append(connection, self._key, [*self._remarks(connection, self._key, lost), *due])
         connection.execute("COMMIT")
         self._lost_told = lost

@@ -177,7 +177,8 @@ def _upgrade(connection: sqlite3.Connection, version: int) -> None:
     from sqlite_utils import Database, Migrations  # noqa: PLC0415 - 120 ms, and needed once per release
 
     migrations = Migrations("omniroute")
-    for step in STEPS[:version]:
+    steps = STEPS[:version]
+    for step in steps:
         migrations()(step)
     migrations.apply(Database(connection, execute_plugins=False))
-    connection.execute(f"PRAGMA user_version = {version}")
+    connection.execute(f"PRAGMA user_version = {len(steps)}")

@@ -48,7 +48,7 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
 _FUNCTIONS = frozenset({"coalesce", "count", "typeof", "json_extract"})
-_PRAGMAS = frozenset({"quick_check", "user_version", "table_info", "page_count", "page_size"})
+_PRAGMAS = frozenset({"quick_check", "user_version", "page_count", "page_size"})
 _own_words = re.compile(r"CREATE TABLE [\"'\[`]?\w+[\"'\]`]?\s*\([^()]*\)", re.ASCII)
 """Of what SQLite and its tools keep for themselves: columns, and no expression of any kind."""
 _KEPT = ("_sqlite_migrations", "sqlite_sequence", "sqlite_stat1", "sqlite_stat4")
@@ -93,10 +93,10 @@ def shape(version: int) -> Shape:
         return Shape(objects, {name: columns(connection, name) for name in tables})
 
 
-def columns(connection: sqlite3.Connection, table: str, schema: str = "main") -> tuple[Column, ...]:
-    """Those of a table in which something can be stored."""
-    found = connection.execute(f"PRAGMA {schema}.table_info({table})")
-    return tuple(Column(name, kind, bool(required)) for _, name, kind, required, _, _ in found)
+def columns(connection: sqlite3.Connection, named: str, schema: str = "main") -> tuple[Column, ...]:
+    """Those of the table of this name in which something can be stored."""
+    found = connection.execute('SELECT name, type, "notnull" FROM pragma_table_info(?, ?)', (named, schema))
+    return tuple(Column(name, kind, bool(required)) for name, kind, required in found)
 
 
 def inspect(path: Path) -> Facts:
@@ -136,14 +136,11 @@ def guard(connection: sqlite3.Connection, size: int) -> None:
     """Limits for all that a file of this size can ask of SQLite."""
     for limit, value in _LIMITS.items():
         connection.setlimit(limit, value)
-    for pragma in (
-        "trusted_schema = OFF",
-        "cell_size_check = ON",
-        "mmap_size = 0",
-        f"cache_size = -{MEMORY}",
-        "temp_store = FILE",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    connection.execute("PRAGMA mmap_size = 0")
+    connection.execute("PRAGMA temp_store = FILE")
+    connection.execute(f"PRAGMA cache_size = -{MEMORY}")
     connection.set_progress_handler(_overdue(LEAST + size / SLOWEST), STEPS)
 
 

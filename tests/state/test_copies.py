@@ -18,6 +18,8 @@ import pytest
 
 from omniroute.errors import Unavailable
 from omniroute.state import copies, shape
+from omniroute.state.audit import Entry, Wanted
+from omniroute.state.audit_file import SqliteAudit
 from omniroute.state.base import Attempt, Keeping, UsageRow
 from omniroute.state.cache import Written
 from omniroute.state.cache_file import SqliteCache
@@ -488,3 +490,48 @@ def test_no_damaged_page_makes_a_ledger_hang_or_fail_in_an_unknown_way(path: Pat
         found += bool(copies.check(path))
         book.close()
     assert found > 50
+
+
+def test_sums_are_made_of_the_rows_whatever_a_file_says_of_them(given: Path, tmp_path: Path):
+    change("UPDATE usage_sums SET requests = 999999, cost = '999999'")(given)
+    fresh = tmp_path / "fresh.sqlite"
+    rebuild(given, fresh, ours=False)
+    with closing(sqlite3.connect(fresh)) as there:
+        told = there.execute("SELECT span, sum(requests), sum(cost) FROM usage_sums GROUP BY span").fetchall()
+    assert told == [(3600, ROWS, 0.25 * ROWS), (86400, ROWS, 0.25 * ROWS)]
+
+
+def noted(path: Path, *actions: str) -> None:
+    log = SqliteAudit(path, path.with_name("audit.key"))
+    for number, action in enumerate(actions):
+        log.append(Entry(at=float(number), actor="a", via="key", action=action))
+    assert log.close()
+
+
+def test_no_copy_takes_back_what_was_done(path: Path, target: Path):
+    noted(path, "keys.create")
+    copy(path, target)
+    noted(path, "keys.delete", "keys.create")
+    for ours in (True, False):
+        fresh = path.with_name("fresh")
+        rebuild(target, fresh, ours=ours)
+        exchange(path, fresh, path.with_name(f"aside-{ours}"))
+        noted(path, "backups.restore")
+    log = SqliteAudit(path, path.with_name("audit.key"))
+    rows, total = log.page(Wanted())
+    told = [each.entry.action for each in reversed(rows)]
+    assert told == ["keys.create", "keys.delete", "keys.create", "backups.restore", "backups.restore"]
+    assert (total, log.verify().ok) == (5, True)
+    assert log.close()
+
+
+def test_where_nothing_can_be_read_the_record_of_a_copy_counts_and_never_that_of_a_file(path: Path, target: Path):
+    noted(path, "keys.create")
+    copy(path, target)
+    for ours, expected in ((True, 1), (False, 0)):
+        path.write_bytes(b"no database " * 1000)
+        fresh = path.with_name("fresh")
+        rebuild(target, fresh, ours=ours)
+        assert exchange(path, fresh, path.with_name(f"aside-{ours}")) != ""
+        with closing(sqlite3.connect(path)) as there:
+            assert there.execute("SELECT count(*) FROM audit").fetchone() == (expected,)

@@ -24,7 +24,7 @@ OURS = {
         "schema": "`given` or `old`",
     },
     "evals": {"len": "a number of question marks"},
-    "migrations": {"column": "of a tuple in the same function", "version": "a number of STEPS"},
+    "migrations": {"column": "of a tuple in the same function", "len": "a number", "steps": "whose number it is"},
     "requests": {
         "columns": "the fields of UsageRow",
         "where": "of `_where`, which is names of DIMENSIONS and constants",
@@ -44,12 +44,7 @@ OURS = {
         "places": "question marks",
         "rows": "how often these are repeated",
     },
-    "shape": {
-        "schema": "`main`, `given` or `old`",
-        "table": "of the tables of our own schema",
-        "pragma": "of a tuple in the same function",
-        "fitting": "columns and types of our own schema",
-    },
+    "shape": {"table": "of the tables of our own schema", "fitting": "columns and types of our own schema"},
     "sqlite": {"name": "of a constant", "places": "question marks", "rows": "how often these are repeated"},
 }
 """What else may stand in a statement, by module, and where it comes from. A new name is a decision to be looked at."""
