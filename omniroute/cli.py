@@ -408,7 +408,8 @@ def _report(problems: Sequence[Problem], arguments: argparse.Namespace) -> None:
 def _print_json(value: object) -> None:
     import msgspec
 
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+    encode = msgspec.json.Encoder(decimal_format="number").encode  # as the management API does it
+    sys.stdout.buffer.write(msgspec.json.format(encode(value), indent=2) + b"\n")
     sys.stdout.flush()
 
 
