@@ -271,6 +271,9 @@ class Service:
     async def _look_at_audit(self) -> None:
         """Whether the audit log is as it was left. It may be long, so nobody waits for this."""
         await self._note("process.start", "process", "omniroute", version=__version__)
+        await self._verify_audit()
+
+    async def _verify_audit(self) -> None:
         try:
             verdict = await asyncio.to_thread(self.state.audit.verify)
         except Unavailable as error:
@@ -388,6 +391,7 @@ class Service:
             elif before is not None and place in before and place in after:
                 self.state.budgets.restore(change.budget, now, after[place] - before[place])
         await self._learn(unknown)
+        await self._verify_audit()
 
     async def reread(self) -> None:
         """Has each budget know what the file says now. What is settled while it is read may count twice, never not."""
