@@ -427,7 +427,7 @@ def test_an_explanation_tells_money_limits_prices_and_losses(file, capsys):
     assert cli.main(["explain", "model", *asked, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [(limit["limit"], limit["remaining"]) for limit in told["limits"]] == [("fair", 60)]
-    assert [(budget["name"], budget["remaining"]) for budget in told["budgets"]] == [("small", "5.0")]
+    assert [(budget["name"], budget["remaining"]) for budget in told["budgets"]] == [("small", 5.0)]
     assert told["steps"][0]["losses"] == ["cache_control"]
     assert told["steps"][0]["usd_per_million"]["input"] == 2.5
     assert cli.main(["explain", "model", *asked]) == 0

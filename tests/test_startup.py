@@ -74,10 +74,10 @@ def refused(*arguments: object, cwd: Path, **said: str) -> str:
     return ended.stderr
 
 
-def get(url: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+def get(url: str, body: Any = None, method: str | None = None, **headers: str) -> tuple[int, Any]:
     """Status and JSON; status 0 where nobody answers."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"content-type": "application/json"} | headers)
+    request = urllib.request.Request(url, data, {"content-type": "application/json"} | headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status, json.load(answer)
@@ -141,8 +141,7 @@ def test_a_process_of_this_machine_has_no_rights_by_being_here():
         guarded = [row for row in api.ENDPOINTS if row.access != "public"]
         assert guarded
         for row in guarded:
-            body = {} if row.method == "POST" else None
-            assert get(gateway.url + row.path, body)[0] == 401
+            assert get(gateway.url + row.path, {} if row.body_limit else None, row.method)[0] == 401, row.path
 
 
 def test_an_option_opens_no_door_that_the_file_keeps_shut(tmp_path):

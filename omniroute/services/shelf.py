@@ -132,10 +132,11 @@ class Shelf:
         return self._put(upload, "pre-import", now, between, ours=False)
 
     def restored(self) -> int:
-        """When something was last put in place, as a number that tells one time from another."""
+        """When something was last put in place, as a number that tells one time from another; 0 where nothing was, or
+        where there is no folder in which that could be seen."""
         try:
             return self._mark.stat().st_mtime_ns
-        except FileNotFoundError:
+        except OSError:
             return 0
 
     def path(self, backup: Backup) -> Path:
