@@ -70,6 +70,10 @@ class Draft:
         return f"${{secret:{name}}}"
 
 
+PROPOSED = 202
+"""The status of a write that has become a commit: nothing runs yet that did not before."""
+
+
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """The query of every write."""
 
@@ -138,7 +142,8 @@ async def write(plane: Plane, request: Request, one: Write, *, dry_run: bool) ->
         await audit.record(plane, request, one.action, one.target, diff=done.diff)
     view = View(done.bundle, control)
     tag = (one.answered or one.etag_of)(done.bundle).encode()
-    return Answer({**one.shown(view), **one.also, **told}, 200 if dry_run else one.status, ((b"etag", tag),))
+    status = 200 if dry_run else PROPOSED if done.commit else one.status
+    return Answer({**one.shown(view), **one.also, **told}, status, ((b"etag", tag),))
 
 
 class _Handed:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from support.gateway import Gateway
-from support.git_server import TOKEN, GitServer
+from support.git_server import TOKEN, GitServer, git
 
 ADMIN = "or-admin-key-of-this-test"
 CONFIG = """\
@@ -115,3 +115,18 @@ def test_instances_are_told_what_is_here_and_no_secret(one: Gateway):
     assert (status, told["connections"][0]["provider"]) == (200, "demo")
     assert call(one, "POST", "/api/cloud/model/resolve", {"alias": "demo/echo"})[1]["model"] == "echo"
     assert call(one, "POST", "/api/cloud/model/resolve", {"alias": "nothing"})[0] == 404
+
+
+def test_in_git_mode_an_edit_is_a_commit_on_a_branch():
+    with Gateway(f"mode: git\n{CONFIG}") as gateway:
+        git(gateway.folder, "init", "--quiet", "--initial-branch=main")
+        (gateway.folder / ".gitignore").write_text("data\nlog\n.omniroute.yaml.lock\n")
+        git(gateway.folder, "add", "--all")
+        git(gateway.folder, "commit", "--quiet", "-m", "First")
+        before = gateway.path.read_text()
+        status, told = call(gateway, "PUT", "/api/models/alias", {"alias": "quick", "model": "demo/echo"})
+        assert status == 202, told
+        branch = told["commit"]
+        assert "quick: demo/echo" in git(gateway.folder, "show", f"{branch}:omniroute.yaml")
+        assert gateway.path.read_text() == before
+        assert "admin" in git(gateway.folder, "log", "-1", "--format=%an", branch)
