@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omniroute.state.cache import Entry, Item, MemoryCache, Written
-from omniroute.state.database import OPENING, Writer, reading
+from omniroute.state.database import OPENING, UNREADABLE, Writer, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +137,7 @@ class SqliteCache(Writer):
                 if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'cache'").fetchone():
                     return []
                 return [_entry(*row) for row in connection.execute(_READ, (now,))]
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             log.warning("the cache begins empty, for its file cannot be read: %s", error)
             return []
 
@@ -168,7 +168,7 @@ class SqliteCache(Writer):
             connection.execute(_EXPIRE, (now,))
             connection.execute("COMMIT")
             self._failing = ""
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *UNREADABLE) as error:
             if self._failing != (reason := str(error)):
                 log.warning("the cache is in memory only, for its file cannot be written: %s", reason)
             self._failing = reason

@@ -25,9 +25,9 @@ import msgspec
 from omniroute.errors import Unavailable
 from omniroute.state import rollups
 from omniroute.state.base import UsageRow
-from omniroute.state.database import BUSY_TIMEOUT, OPENING, identity, make_private
-from omniroute.state.migrations import VERSION, upgrade
-from omniroute.state.shape import LEFT_OUT, Facts, Unfit, columns, guard, inspect, shape
+from omniroute.state.database import BUSY_TIMEOUT, OPENING, UNREADABLE, identity, make_private
+from omniroute.state.migrations import upgrade
+from omniroute.state.shape import LEFT_OUT, Facts, Unfit, check_types, columns, guard, inspect, shape
 from omniroute.state.sqlite import BROKEN, decode
 
 PAGES = 256
@@ -37,6 +37,10 @@ CHAINED = frozenset({"audit", "audit_head"})
 TRIES = 20
 """How often a moment is looked for in which the log is empty: a writer comes a few times a second."""
 PAUSE = 0.05
+_AGREED = """
+    SELECT coalesce(max(number), 0) FROM main.audit AS ours JOIN old.audit AS theirs USING (number)
+    WHERE ours.digest = theirs.digest
+"""
 MARGIN = 16 << 20
 """Bytes that stay free on the disk."""
 ROWS = 256
@@ -57,7 +61,7 @@ def copy(source: Path, target: Path, stopped: Callable[[], bool] = lambda: False
             counted = _copy_pages(source, raw, stopped)
             made = _history_alone(raw, compact)
             facts = inspect(made)
-        except (sqlite3.Error, OSError, Unfit) as error:
+        except (*UNREADABLE, OSError, Unfit) as error:
             raise Unavailable(
                 f"The history cannot be copied: {str(error).rstrip('.')}.", code="backup_failed"
             ) from None
@@ -90,7 +94,7 @@ def rebuild(source: Path, target: Path, *, ours: bool) -> Facts:
                     rollups.refill(connection)
             if not ours:
                 _read_all(fresh)
-        except sqlite3.Error as error:
+        except UNREADABLE as error:
             raise Unfit(f"The rows of the database cannot be taken over: {error}.") from None
         publish(fresh, target)
     return facts
@@ -126,7 +130,7 @@ def check(path: Path) -> str:
                 connection.execute("PRAGMA user_version").fetchone()
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             return "" if verdict == "ok" else str(verdict).replace("\n", " ")
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         return "" if _is_busy(error) else str(error)
 
 
@@ -248,23 +252,39 @@ def _read_all(path: Path) -> None:
 
 
 def _carry_over(path: Path, fresh: Path) -> str:
-    """What was done, from the old database to the new, which may be older. Gives why it cannot be read, if so."""
+    """What was done, from the old database to the new. Gives why it cannot be read, if so; then the new one keeps its
+    own."""
     if not path.exists():
         return ""
     with closing(sqlite3.connect(fresh, isolation_level=None, uri=True)) as connection:
         try:
             connection.execute("ATTACH ? AS old", (f"{path.absolute().as_uri()}?mode=ro",))
             there = {name for (name,) in connection.execute("SELECT name FROM old.sqlite_master WHERE type = 'table'")}
-            tables = CHAINED & there & shape(VERSION).tables.keys()
-            if any(connection.execute(f"SELECT 1 FROM old.{name} LIMIT 1").fetchone() for name in tables):  # noqa: S608
+            if there >= CHAINED:
                 connection.execute("BEGIN")
-                for name in tables:
-                    connection.execute(f"DELETE FROM main.{name}")  # noqa: S608 - our own names only
-                    _take(connection, name, "old")
+                _go_on(connection)
+                for name in CHAINED:
+                    check_types(connection, name, columns(connection, name))
                 connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (*UNREADABLE, Unfit) as error:
             return str(error)
     return ""
+
+
+def _go_on(connection: sqlite3.Connection) -> None:
+    """Lets the new record end as the old one does. A digest is over all rows before it, so up to the last row of which
+    both have the same, they tell the same, and those of the copy cannot have been damaged since."""
+    if connection.execute("SELECT 1 FROM old.audit LIMIT 1").fetchone() is None:
+        return
+    (last,) = connection.execute(_AGREED).fetchone()
+    connection.execute("DELETE FROM main.audit WHERE number > ?", (last,))
+    names = ", ".join(column.name for column in columns(connection, "audit"))
+    connection.execute(
+        f"INSERT INTO main.audit ({names}) SELECT {names} FROM old.audit WHERE number > ?",  # noqa: S608 - our own names only
+        (last,),
+    )
+    connection.execute("DELETE FROM main.audit_head")
+    _take(connection, "audit_head", "old")
 
 
 # ----------------------------------------------------------------------------------------------------------- exchanging
@@ -292,7 +312,7 @@ def _held(path: Path) -> Iterator[_State]:
             state.damage = _folded(connection)
             connection.execute("BEGIN IMMEDIATE")
             state.ready = before == identity(path) and (bool(state.damage) or not _written_ahead(path))
-        except (sqlite3.Error, OSError) as error:
+        except (*UNREADABLE, OSError) as error:
             state = _State(ready=not _is_busy(error), damage=str(error))
         yield state
     finally:
@@ -305,7 +325,7 @@ def _folded(connection: sqlite3.Connection) -> str:
     try:
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         return "" if _is_busy(error) else str(error)
     return ""
 

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 BUSY_TIMEOUT = 5.0
 RETRY = 1.0
 """Seconds after which a file that did not work is tried again."""
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
+"""What comes of a file that SQLite cannot read: its own error, or what becomes of that where a damaged page gave it words
+that are no text."""
 OPENING = threading.RLock()
 """Held while the file is opened, and while another one is put in its place: a file and the log beside it (`-wal`) are
 found by their names, one after the other, and must not be of two."""
@@ -202,7 +205,7 @@ def reading(path: Path, what: str, code: str, least: int = VERSION) -> Iterator[
             if 0 < version < least:
                 raise Unavailable(f"{what} is of an older version and not upgraded yet.", code=code)
             yield connection if version else None
-    except sqlite3.Error as error:
+    except UNREADABLE as error:
         raise Unavailable(f"{what} cannot be read: {error}.", code=code) from None
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from omniroute.errors import Unavailable
-from omniroute.state.database import Writer, reading
+from omniroute.state.database import UNREADABLE, Writer, reading
 
 RunStatus = Literal["running", "done", "cancelled", "interrupted"]
 CaseStatus = Literal["passed", "failed", "error", "skipped"]
@@ -203,7 +203,7 @@ class SqliteEvals(Writer):
                     self._connection = None
                     yield connection
                     connection.execute("COMMIT")
-            except (OSError, sqlite3.Error) as error:
+            except (OSError, *UNREADABLE) as error:
                 what = f"The history of evals cannot be written: {error}."
                 raise Unavailable(what, code="evals_unavailable") from None
 

@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from omniroute.errors import BadRequest
+from omniroute.state.database import UNREADABLE
 from omniroute.state.migrations import VERSION, upgrade
 
 LEFT_OUT = frozenset({"cache"})
@@ -111,7 +112,7 @@ def inspect(path: Path) -> Facts:
         if _one(connection, "PRAGMA quick_check(1)") != "ok":
             raise Unfit("The database is damaged.")
         for table, names in expected.tables.items():
-            _check_types(connection, table, names)
+            check_types(connection, table, names)
         rows = {name: _count(connection, name) for name in expected.tables}
         return Facts(version, rows, path.stat().st_size)
 
@@ -126,7 +127,7 @@ def untrusted(path: Path) -> Iterator[sqlite3.Connection]:
             guard(connection, path.stat().st_size)
             connection.set_authorizer(_may)
             yield connection
-    except (sqlite3.Error, OverflowError, UnicodeDecodeError) as error:
+    except (*UNREADABLE, OverflowError) as error:
         raise Unfit(f"The database cannot be read: {error}.") from None
     except OSError as error:
         raise Unfit(f"The file cannot be read: {error.strerror}.") from None
@@ -214,8 +215,8 @@ _FITS = {
 }
 
 
-def _check_types(connection: sqlite3.Connection, table: str, names: tuple[Column, ...]) -> None:
-    """SQLite stores any value in any column; a reader of ours would stumble over it later."""
+def check_types(connection: sqlite3.Connection, table: str, names: tuple[Column, ...]) -> None:
+    """Raises Unfit for a value that does not fit its column: SQLite stores any, and a reader of ours would stumble."""
     for start in range(0, len(names), 16):  # an expression may not be too deep
         fitting = " AND ".join(map(_fits, names[start : start + 16]))
         if connection.execute(f"SELECT 1 FROM {table} WHERE NOT ({fitting}) LIMIT 1").fetchone():  # noqa: S608 - our own names only

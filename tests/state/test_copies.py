@@ -19,7 +19,7 @@ import pytest
 from omniroute.errors import Unavailable
 from omniroute.state import copies, shape
 from omniroute.state.audit import Entry, Wanted
-from omniroute.state.audit_file import SqliteAudit
+from omniroute.state.audit_file import SqliteAudit, verify
 from omniroute.state.base import Attempt, Keeping, UsageRow
 from omniroute.state.cache import Written
 from omniroute.state.cache_file import SqliteCache
@@ -535,3 +535,56 @@ def test_where_nothing_can_be_read_the_record_of_a_copy_counts_and_never_that_of
         assert exchange(path, fresh, path.with_name(f"aside-{ours}")) != ""
         with closing(sqlite3.connect(path)) as there:
             assert there.execute("SELECT count(*) FROM audit").fetchone() == (expected,)
+
+
+def test_what_was_done_is_mended_as_far_as_a_copy_knows_it(path: Path, target: Path):
+    noted(path, "keys.create", "keys.update")
+    copy(path, target)
+    noted(path, "keys.delete")
+    change("UPDATE audit SET entry = '{}', action = 'x' WHERE number = 1")(path)
+    fresh = path.with_name("fresh")
+    rebuild(target, fresh, ours=True)
+    assert exchange(path, fresh, path.with_name("aside")) == ""
+    assert verify(path, path.with_name("audit.key")).ok
+    change("UPDATE audit SET entry = '{}', action = 'x' WHERE number = 3")(path)
+    rebuild(target, fresh, ours=True)
+    exchange(path, fresh, path.with_name("aside-2"))
+    assert verify(path, path.with_name("audit.key")).broken_at == 3  # no copy has it, so it stays told
+
+
+def test_a_record_whose_values_are_of_other_types_is_damaged(path: Path, target: Path):
+    noted(path, "keys.create")
+    copy(path, target)
+    noted(path, "keys.delete")
+    change("UPDATE audit SET entry = x'00' WHERE number = 2")(path)
+    fresh = path.with_name("fresh")
+    rebuild(target, fresh, ours=True)
+    assert "a type" in exchange(path, fresh, path.with_name("aside"))
+    assert inspect(copy_of(path)).rows["audit"] == 1
+
+
+def copy_of(path: Path) -> Path:
+    target = path.with_name("another.sqlite")
+    copy(path, target)
+    return target
+
+
+def test_words_that_are_no_text_are_a_damage_like_any_other(path: Path, target: Path):
+    copy(path, target)
+    change(
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_master SET name = CAST(x'a5a5' AS TEXT), sql = CAST(x'435245415445205441424c4520' AS TEXT)",
+    )(path)
+    with pytest.raises(UnicodeDecodeError), closing(sqlite3.connect(path)) as there:
+        there.execute("SELECT * FROM usage")
+    with pytest.raises(Unfit):
+        inspect(path)
+    with pytest.raises(Unavailable):
+        copy(path, path.with_name("other.sqlite"))
+    with pytest.raises(Unavailable):
+        spent(path, ["team-a"], 0, 10)
+    assert copies.check(path)
+    fresh = path.with_name("fresh")
+    rebuild(target, fresh, ours=True)
+    assert exchange(path, fresh, path.with_name("aside"))
+    assert len(numbers(path)) == ROWS
