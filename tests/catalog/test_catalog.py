@@ -179,7 +179,7 @@ def test_where_one_signs_in_is_told_in_full_and_over_tls() -> None:
             oauth.revocation_endpoint,
             exchange,
         )
-        assert all(place is None or re.fullmatch(r"https://[a-z.]+/[^?#]*[^?#/]", place) for place in places)
+        assert all(place is None or re.fullmatch(r"https://[a-z0-9.]+/[^?#]*[^?#/]", place) for place in places)
         assert oauth.scopes
         assert oauth.redirect_uri.startswith(("https://", "http://localhost:"))
 

@@ -205,7 +205,7 @@ def test_a_credential_that_a_provider_quotes_reaches_neither_client_nor_ledger(s
     assert "wrong key in" in answer.text
     assert SECRET not in answer.text
     told = row(gateway, answer)
-    assert "wrong key in" in told["attempts"]
+    assert "wrong key in" not in told["attempts"]  # a provider's sentence may quote anything
     assert SECRET not in json.dumps(told)
 
 
