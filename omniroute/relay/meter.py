@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from omniroute.catalog.price import by_second, cost
 from omniroute.formats.ir import Usage
 from omniroute.relay import estimate
@@ -11,7 +13,12 @@ from omniroute.relay.call import Call
 from omniroute.relay.headers import losses
 from omniroute.relay.session import remember
 from omniroute.routing.tables import Target
-from omniroute.state.base import UsageRow
+from omniroute.state.base import Attempt, UsageRow
+
+FASTER = "another target was faster"
+"""Why a try was given up."""
+OURS = frozenset({"skipped", "timeout", "connect", "truncated"})
+"""Outcomes that are told in words of our own."""
 
 
 def price(target: Target, usage: Usage) -> Decimal | None:
@@ -66,6 +73,12 @@ def forgone(call: Call, target: Target) -> Decimal | None:
     return price(target, usage)
 
 
+def _wordless(attempt: Attempt) -> Attempt:
+    """A try as it is kept: a provider's words may quote the prompt, or be anything else, so only ours stay."""
+    ours = attempt.outcome in OURS or attempt.message == FASTER
+    return attempt if ours else msgspec.structs.replace(attempt, message="")
+
+
 def settle(call: Call) -> None:
     """Writes the request down, once, whatever became of it."""
     remember(call)
@@ -100,7 +113,7 @@ def settle(call: Call) -> None:
             upstream_ms=call.upstream_time * 1e3,
             gateway_ms=(total - call.upstream_time) * 1e3,
             ttft_ms=None if call.first_byte is None else (call.first_byte - call.started) * 1e3,
-            attempts=tuple(call.attempts),
+            attempts=tuple([_wordless(one) if one.message else one for one in call.attempts]),
             losses=losses(call.losses) if call.losses else (),
             revision=call.gateway.revision.digest,
             audio_input=usage.audio_input,

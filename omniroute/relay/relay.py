@@ -303,23 +303,12 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     return failure if not call.committed else None
 
 
-OURS = frozenset({"timeout", "connect", "truncated"})
-"""Failures that are told in words of our own."""
-
-
-def _why(failure: UpstreamError) -> str:
-    """What is kept of a failure. A provider's sentence may quote the prompt, or be anything else: of what it says only the
-    word stays by which it calls the error."""
-    fault = failure.fault
-    return fault.message[:500] if failure.kind in OURS else fault.code or fault.type
-
-
 def _attempt(call: Call, candidate: Candidate, outcome: Outcome, failure: UpstreamError | None, ms: float) -> Attempt:
     target, connection = candidate.target.id, candidate.connection.id
     if call.lost:
-        return Attempt(target, connection, outcome, ms=ms, message="another target was faster", cost=call.cost)
+        return Attempt(target, connection, outcome, ms=ms, message=meter.FASTER, cost=call.cost)
     status = failure.fault.status if failure else 200 if outcome == "success" else None
-    message = _why(failure) if failure else ""
+    message = failure.fault.message[:500] if failure else ""
     usage = call.usage
     if usage is None:
         return Attempt(target, connection, outcome, status, ms, message, cost=call.cost)

@@ -156,8 +156,8 @@ class Counters(Protocol):
 
 class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One try on one connection. `outcome` is `success`, an upstream kind, or `skipped` where it was not called.
-    `message` says why, in our words or in the one word by which a provider calls its error: its sentences may quote the
-    prompt. `input`, `output` and `cost` (USD) are what is known that it took, also of one that failed after its provider had begun to charge, and of one
+    `message` says why, in the ledger in our words only: a provider's own may quote the prompt. `input`, `output` and
+    `cost` (USD) are what is known that it took, also of one that failed after its provider had begun to charge, and of one
     that was given up because another one answered first."""
 
     target: str

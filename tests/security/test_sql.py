@@ -147,6 +147,7 @@ REVIEWED = {
     "state/copies.py: f'SELECT count(*) FROM {name}'": OF_THE_SCHEMA,
     "state/copies.py: f'DELETE FROM {table}'": OF_THE_SCHEMA,
     "state/copies.py: f'INSERT INTO main.{table} ({names}) SELECT {names} FROM {schema}.{table}'": OF_THE_SCHEMA,
+    "state/copies.py: f'INSERT INTO main.audit ({names}) SELECT {names} FROM old.audit WHERE number > ?'": OF_THE_SCHEMA,
     "state/copies.py: f'DELETE FROM main.{name}'": OF_THE_SCHEMA,
     "state/copies.py: f'SELECT 1 FROM old.{name} LIMIT 1'": OF_THE_SCHEMA,
     "state/shape.py: f'PRAGMA {schema}.table_info({table})'": OF_THE_SCHEMA,
