@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 from litestar.handlers import ASGIRouteHandler, asgi
 
@@ -56,7 +58,13 @@ _ROWS: tuple[Endpoint, ...] = tuple(row for module in _MODULES for row in module
 
 async def schema(_plane: Plane, _request: Request) -> Answer:
     """What all rows take and give."""
-    return Answer(openapi.describe(ENDPOINTS))
+    return Answer(_described())
+
+
+@cache
+def _described() -> dict[str, Any]:
+    """Made once: it takes 80 ms, in which the event loop would stand still, and anybody may ask for it."""
+    return openapi.describe(ENDPOINTS)
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
