@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from omniroute.api import audit
+from omniroute.api import audit, times
 from omniroute.api.control import Control
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
@@ -168,7 +168,7 @@ async def _nothing() -> AsyncIterator[bytes]:
 
 
 def _attachment(control: Control, ending: str) -> tuple[tuple[bytes, bytes], ...]:
-    moment = datetime.fromtimestamp(control.state.clock.now(), UTC)
+    moment = times.told(control.state.clock.now())
     name = f"omniroute-backup-{moment:%Y-%m-%dT%H-%M-%SZ}.{ending}"
     return ((b"content-disposition", f'attachment; filename="{name}"'.encode()),)
 
@@ -182,7 +182,7 @@ def _acted(ident: str, facts: Facts, **told: Any) -> Acted:
 
 
 def _fields(backup: Backup) -> dict[str, Any]:
-    created = datetime.fromtimestamp(backup.created, UTC)
+    created = times.told(backup.created)
     return {
         "id": backup.id,
         "filename": backup.id,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from omniroute.api import audit
+from omniroute.api import audit, times
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
 from omniroute.errors import BadRequest, CallError
@@ -248,10 +248,7 @@ async def backups(plane: Plane, request: Request) -> Answer:
     """What can be put back of one tool."""
     name = request.query(Which).tool
     found = await asyncio.to_thread(_clients(plane).backups, name)
-    kept = [
-        Kept(one.ident, name, one.files[0].place, datetime.fromtimestamp(one.at, UTC), size, one.undone)
-        for one, size in found
-    ]
+    kept = [Kept(one.ident, name, one.files[0].place, times.told(one.at), size, one.undone) for one, size in found]
     return Answer(BackupList(name, kept))
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from omniroute.api import times
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
 from omniroute.state.route_use import RouteUse, TargetUse
@@ -98,7 +99,7 @@ def _of(use: RouteUse, strategy: str) -> ComboMetrics:
         fallback_rate=round(use.fallbacks / use.requests, 4) if use.requests else None,
         avg_latency_ms=round(use.ms / use.requests, 1) if use.requests else None,
         strategy=strategy,
-        last_used_at=datetime.fromtimestamp(use.last, UTC) if use.requests else None,
+        last_used_at=times.told(use.last) if use.requests else None,
         by_model={name: _target(target) for name, target in sorted(use.targets.items())},
     )
 
@@ -111,7 +112,7 @@ def _target(use: TargetUse) -> TargetMetrics:
         success_rate=round(use.successes / use.requests, 4),
         avg_latency_ms=round(use.ms / use.requests, 1),
         last_status=use.outcome,
-        last_used_at=datetime.fromtimestamp(use.last, UTC),
+        last_used_at=times.told(use.last),
     )
 
 

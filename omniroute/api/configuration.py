@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
-from omniroute.api import audit, errors
+from omniroute.api import audit, errors, times
 from omniroute.api.control import Control
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
@@ -23,7 +22,7 @@ def revision_of(control: Control) -> dict[str, Any]:
         "revision": revision.label,
         "digest": revision.digest,
         "generation": revision.generation,
-        "loadedAt": datetime.fromtimestamp(revision.loaded_at, UTC),
+        "loadedAt": times.told(revision.loaded_at),
         "source": revision.source,
     }
 
@@ -34,7 +33,7 @@ def status_of(control: Control) -> dict[str, Any]:
     return {
         **revision_of(control),
         "status": "failed" if live.problems else "synced",
-        "lastAttemptAt": datetime.fromtimestamp(live.last_attempt, UTC),
+        "lastAttemptAt": times.told(live.last_attempt),
         "problems": errors.told(live.problems),
         "warnings": errors.told(live.current.warnings),
     }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from omniroute.api import audit
+from omniroute.api import audit, times
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
 from omniroute.config.spec.evals import SuiteSpec
@@ -265,8 +265,8 @@ def _run(run: RunRow, *, done: int | None = None, problem: str = "") -> RunTold:
         suite_id=run.suite,
         target=run.target or None,
         status=run.status,
-        started_at=datetime.fromtimestamp(run.started, UTC),
-        ended_at=None if run.ended is None else datetime.fromtimestamp(run.ended, UTC),
+        started_at=times.told(run.started),
+        ended_at=None if run.ended is None else times.told(run.ended),
         total=run.total,
         done=judged if done is None else done,
         passed=run.passed,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
 from omniroute import __version__
-from omniroute.api import access, configuration
+from omniroute.api import access, configuration, times
 from omniroute.api.control import Control
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
@@ -125,7 +125,7 @@ async def monitoring(plane: Plane, request: Request) -> Answer:
     return Answer(
         Monitoring(
             status=status,
-            timestamp=datetime.fromtimestamp(control.state.clock.now(), UTC),
+            timestamp=times.told(control.state.clock.now()),
             version=__version__,
             draining=control.draining,
             provider_summary=_summary(control, connections),
@@ -183,14 +183,14 @@ def _connection(provider: str, known: Health, offset: float) -> Connection:
     """The health as it is told; `offset` makes UNIX time of its times."""
     view = known.view
     remaining = [
-        Remaining(model, one.unit, one.remaining, one.limit, _moment(one.until + offset))
+        Remaining(model, one.unit, one.remaining, one.limit, times.told(one.until + offset))
         for model, told in known.allowances.items()
         for one in told
     ]
     models = {model: one.reason for model, one in known.models.items()}
     if view is None:
         return Connection(provider, in_flight=known.in_flight, models=models, remaining=remaining)
-    until = _moment(view.until + offset) if view.until else None
+    until = times.told(view.until + offset) if view.until else None
     return Connection(
         provider,
         view.state,
@@ -203,10 +203,6 @@ def _connection(provider: str, known: Health, offset: float) -> Connection:
         models,
         remaining,
     )
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _judge(control: Control, storage: Storage, connections: dict[str, Connection]) -> Status:

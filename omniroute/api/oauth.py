@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from omniroute.api import audit
+from omniroute.api import audit, times
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
 from omniroute.errors import BadRequest, NotFound, OmniRouteError, Unavailable, UpstreamError
@@ -142,7 +142,7 @@ async def authorize(plane: Plane, request: Request) -> Answer:
             state=begun.state,
             redirect_uri=begun.redirect_uri,
             flow_type="authorization_code_pkce",
-            expires_at=_moment(begun.expires_at),
+            expires_at=times.told(begun.expires_at),
             connection_id=connection.id,
         )
     )
@@ -318,16 +318,12 @@ def _signed_in(connection: Connection, status: SignIn) -> SignedIn:
         state=status.state,
         flows=(*flows, "device_code") if oauth.device is not None else flows,
         scope=status.scope,
-        issued_at=None if status.issued_at is None else _moment(status.issued_at),
-        expires_at=None if status.expires_at is None else _moment(status.expires_at),
+        issued_at=None if status.issued_at is None else times.told(status.issued_at),
+        expires_at=None if status.expires_at is None else times.told(status.expires_at),
         renewable=status.renewable,
         saved=status.saved,
         problem=status.problem,
     )
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _told(error: UpstreamError) -> BadRequest | Unavailable:

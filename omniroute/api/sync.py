@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 import msgspec
 
-from omniroute.api import audit, errors
+from omniroute.api import audit, errors, times
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
 from omniroute.services.sync import Difference, Outcome, Side, Sync, SyncConflict
@@ -56,7 +56,7 @@ class Initialized(msgspec.Struct, frozen=True):
 
 def _state(sync: Sync) -> State:
     base = sync.base()
-    at = datetime.fromtimestamp(base.at, UTC) if base.at is not None else None
+    at = times.told(base.at) if base.at is not None else None
     return State(
         enabled=sync.declared and not base.paused,
         connected=base.at is not None and not sync.last_error,

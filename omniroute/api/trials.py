@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from omniroute.api import times
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
 from omniroute.errors import BadRequest
@@ -220,7 +221,7 @@ def _fields(said: Verdict) -> dict[str, object]:
         "diagnosis": said.diagnosis,
         "latencyMs": round(said.latency * 1e3),
         "statusCode": said.status,
-        "testedAt": datetime.fromtimestamp(said.at, UTC),
+        "testedAt": times.told(said.at),
         "method": said.method or None,
         "model": said.model or None,
     }
@@ -319,7 +320,7 @@ def _rehearsal(found: Rehearsal) -> ComboTested:
         strategy=found.route.strategy,
         resolved_by=found.resolved_by or None,
         results=[_combo_line(number, step) for number, step in enumerate(found.steps, 1)],
-        tested_at=datetime.fromtimestamp(found.at, UTC),
+        tested_at=times.told(found.at),
     )
 
 
@@ -339,7 +340,7 @@ def _combo_line(number: int, step: Step) -> ComboLine:
 
 
 def _now(clock: Clock) -> datetime:
-    return datetime.fromtimestamp(clock.now(), UTC)
+    return times.told(clock.now())
 
 
 ENDPOINTS = (

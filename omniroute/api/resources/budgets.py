@@ -7,7 +7,7 @@ key has for itself is changed, and where it has none, one is made for it, so tha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from math import inf
 from typing import Annotated, Any, Literal
@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from omniroute.api import times
 from omniroute.api.crud import REFUSES, Body, Shown, after, view
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.leaves import GONE, Steps, etag, etag_of_all, found
@@ -108,7 +109,7 @@ def budgets_shown(now: View, only: str = "") -> list[BudgetShown]:
                     spent=float(spent),
                     reserved=float(reserved),
                     remaining=float(max(Decimal(0), limit - spent - reserved)),
-                    resets_at=None if one is None or one.resets == inf else datetime.fromtimestamp(one.resets, UTC),
+                    resets_at=None if one is None or one.resets == inf else times.told(one.resets),
                     warn_at=written.warn_at,
                     warning=one is not None and one.warned,
                     known=one is None or one.known,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from omniroute.api import audit
+from omniroute.api import audit, times
 from omniroute.api.crud import BODY_LIMIT, REFUSES, Body, Resource, Shown, Written, create, view
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.leaves import GONE, etag_of_all, found
@@ -135,7 +135,7 @@ async def show(plane: Plane, _request: Request) -> Answer:
     waiting = [
         Waiting(
             identifier=peer,
-            locked_until=datetime.fromtimestamp(clock.now() + seconds, UTC),
+            locked_until=times.told(clock.now() + seconds),
             remaining_ms=round(seconds * 1000),
         )
         for peer, seconds in plane.throttle.waiting().items()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
+from omniroute.api import times
 from omniroute.api.crud import Body, Resource, Shown
 from omniroute.api.leaves import GONE, found
 from omniroute.api.resources.fields import Maybe, applied, changed
@@ -155,8 +156,8 @@ def shown(now: View, name: str) -> ConnectionShown:
         implicit=one is None,
         test_status=tested.state if tested else _status(written, known.view, used),
         last_error=(tested.error or None) if tested else known.view.reason if known.view else None,
-        cooldown_until=_moment(known.view.until + offset) if known.view and known.view.until else None,
-        last_used_at=_moment(used) if used is not None else None,
+        cooldown_until=times.told(known.view.until + offset) if known.view and known.view.until else None,
+        last_used_at=times.told(used) if used is not None else None,
         limits=Limits(
             max_concurrent=written.max_concurrent,
             in_flight=known.in_flight,
@@ -166,7 +167,7 @@ def shown(now: View, name: str) -> ConnectionShown:
                     unit=each.unit,
                     remaining=each.remaining,
                     limit=each.limit,
-                    resets_at=_moment(each.until + offset),
+                    resets_at=times.told(each.until + offset),
                 )
                 for model, told in known.allowances.items()
                 for each in told
@@ -206,10 +207,6 @@ def _status(
     if known is not None:
         return "unavailable" if known.blocked else "error"
     return "unknown" if used is None else "active"
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def changes(draft: Draft, name: str, body: ConnectionBody | None) -> Changes:
