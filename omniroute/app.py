@@ -31,9 +31,8 @@ from omniroute.config.compile import compile_gateway
 from omniroute.config.exchange import Files
 from omniroute.config.overrides import Overrides, overridden
 from omniroute.config.spec.words import reference, seconds
-from omniroute.config.writer import Change as Written
 from omniroute.config.writer import Proposal, Writer
-from omniroute.document import Document, Edit
+from omniroute.document import Document
 from omniroute.errors import ConfigError, Conflict, Problem, Unavailable
 from omniroute.formats import tokens
 from omniroute.relay.asgi import Application, Receive, Scope, Send
@@ -146,15 +145,22 @@ class Service:
         self._asking: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._refused: tuple[Path, ...] = ()
-        self.writer = Writer(
+        writer = Writer(
             self.path, read=self._read, check=self._next, swap=self._take, lock=self._reloading, commit=self._propose
         )
+        self.edit = writer.edit
         self.exchange = Files(lambda: self.bundle, self._try, self.reload, self._reloading)
         self.sync = Sync(self.exchange, self._remote, database.parent / "sync" / "base", clock.now)
         self.drafts = Drafts(self.path, lambda: self.bundle, self._read, self._next)
 
-    def _read(self, *, known: Sequence[Document] = (), instead: Mapping[Path, Document] = _NOTHING) -> Bundle:
-        read = bundle.read(self.path, self.catalog, insecure=True, known=known, instead=instead)
+    def _read(
+        self,
+        *,
+        main: Path | None = None,
+        known: Sequence[Document] = (),
+        instead: Mapping[Path, Document] = _NOTHING,
+    ) -> Bundle:
+        read = bundle.read(main or self.path, self.catalog, insecure=True, known=known, instead=instead)
         return overridden(read, self.overrides, self._bound)
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
@@ -162,8 +168,7 @@ class Service:
 
     def _try(self, main: Path) -> None:
         """Raises ConfigError where the files that this one leads to make no gateway."""
-        read = overridden(bundle.read(main, self.catalog, insecure=True), self.overrides, self._bound)
-        self._next(read)
+        self._next(self._read(main=main))
 
     def _repository(self) -> GitRemote | None:
         """The git repository that `sync` declares."""
@@ -298,21 +303,6 @@ class Service:
             if getattr(read.spec.server, name) != getattr(self._started, name):
                 log.warning("`server.%s` has changed, which counts from the next start on", name)
 
-    async def edit(
-        self,
-        change: Callable[[Bundle], Sequence[Edit]],
-        *,
-        if_match: str | None = None,
-        etag_of: Callable[[Bundle], str | None] | None = None,
-        dry_run: bool = False,
-        author: str = "",
-        reason: str = "",
-    ) -> Written:
-        """Changes the files, and returns when the changed configuration runs. Raises what `Writer.edit` does."""
-        return await self.writer.edit(
-            change, if_match=if_match, etag_of=etag_of, dry_run=dry_run, author=author, reason=reason
-        )
-
     async def _restore(self, old: Gateway | None, new: Gateway) -> None:
         """Has the budgets know what the ledger does: at the start all of it, at a reload what has changed."""
         changes = spending.changes(old, new, self.state.clock.now())
@@ -356,7 +346,7 @@ class Service:
     async def may_end(self, *, restart: bool) -> float:
         """Raises Conflict where nobody may end the process over the network, and ConfigError where it could not begin
         again; gives the seconds that requests under way would have."""
-        if getattr(self.bundle.spec, "mode", "local") == "locked":
+        if self.bundle.spec.mode == "locked":
             raise Conflict(
                 "`mode: locked` lets nobody end or restart the gateway over the network.", code="config_locked"
             )
