@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "omniroute"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = (
-    ("errors", "secret"),
+    ("errors", "private", "secret"),
     ("document",),
     ("formats", "state", "catalog"),
     ("routing",),

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from omniroute import private
 from omniroute.errors import Unavailable
 from omniroute.secret import Secret
 
@@ -150,22 +151,9 @@ class Vault:
             os.close(descriptor)
 
     def _write(self, content: _Content) -> None:
-        """In one step: whoever reads finds the old file or the new one."""
-        fresh = self.path.with_name(f".{FILE}.{secrets.token_hex(8)}")
         try:
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(content), indent=1))
-                file.flush()
-                os.fsync(descriptor)
-            fresh.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            private.write(self.path, msgspec.json.format(msgspec.json.encode(content), indent=1))
         except OSError as error:
-            fresh.unlink(missing_ok=True)
             raise VaultError(f"the secrets in {self.path} cannot be written: {error.strerror}") from None
 
     # ----------------------------------------------------------------------------------------------------- the seal

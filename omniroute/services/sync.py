@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from omniroute import private
 from omniroute.document import Document, masked
 from omniroute.errors import ConfigError, Conflict, OmniRouteError
 from omniroute.upstream.remote import Changes, Remote
@@ -189,10 +190,7 @@ class Sync:
 
     def _write(self, base: Base) -> None:
         self._store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = self._store.with_suffix(".new")
-        fresh.write_bytes(msgspec.msgpack.encode(base))
-        fresh.chmod(0o600)
-        fresh.replace(self._store)
+        private.write(self._store, msgspec.msgpack.encode(base))
 
 
 def members(files: Files, main: str) -> list[str]:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_bytes, token_hex
 
+from omniroute import private
+
 NAME = "audit.key"
 SIZE = 32
 
@@ -42,14 +44,5 @@ def made(path: Path) -> bytes:
             os.link(fresh, path)
     finally:
         fresh.unlink()
-    _sync(path.parent)
+    private.sync(path.parent)
     return read(path)
-
-
-def _sync(directory: Path) -> None:
-    """Has the name survive a crash, as its content does."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,7 +5,6 @@ One folder a backup, below the run-time data, readable by nobody else: the files
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from secrets import token_hex
 
 import msgspec
 
+from omniroute import private
 from omniroute.errors import NotFound
 
 KEPT = 20
@@ -70,7 +70,7 @@ class Backups:
         folder = self._of(backup)
         folder.mkdir(mode=0o700, parents=True)
         for number, (_, content) in enumerate(contents):
-            private(folder / str(number), content)
+            private.write(folder / str(number), content)
         self._note(backup)
         self._tidy(tool)
         return backup
@@ -96,7 +96,7 @@ class Backups:
         return self._folder / backup.tool / backup.ident
 
     def _note(self, backup: Backup) -> None:
-        private(self._of(backup) / "manifest.json", msgspec.json.encode(backup))
+        private.write(self._of(backup) / "manifest.json", msgspec.json.encode(backup))
 
     def _tidy(self, tool: str) -> None:
         there = self.all(tool)
@@ -116,19 +116,3 @@ def chain(backups: Sequence[Backup]) -> list[Backup]:
 
 def digest(content: bytes) -> str:
     return sha256(content).hexdigest()
-
-
-def private(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Writes a file at once and whole, with these rights."""
-    fresh = path.with_name(f".{path.name}.{token_hex(4)}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
-        fresh.replace(path)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise

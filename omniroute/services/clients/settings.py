@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 
+from omniroute import private
 from omniroute.document import is_secret_name, masked
 from omniroute.errors import BadRequest, Forbidden, NotFound, Unavailable
 from omniroute.services.clients import formats
-from omniroute.services.clients.backups import Backup, Backups, Kept, chain, digest, private
+from omniroute.services.clients.backups import Backup, Backups, Kept, chain, digest
 from omniroute.services.clients.detection import Detected, detect
 from omniroute.services.clients.tools import BY_NAME, File, Setting, Tool, Words, filled, needs
 
@@ -153,7 +154,7 @@ class Clients:
                 path.unlink(missing_ok=True)
                 return
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            private(path.resolve(), content, mode)
+            private.write(path.resolve(), content, mode)
         except OSError as error:
             raise Unavailable(f"{path} cannot be written: {error.strerror}.", code="settings_unavailable") from None
 
