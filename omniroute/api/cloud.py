@@ -13,7 +13,8 @@ from omniroute.api import audit
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
 from omniroute.api.resources import ENDPOINTS as EDITABLE
-from omniroute.errors import BadRequest, NotFound, StaleEdit
+from omniroute.config.writer import compare
+from omniroute.errors import BadRequest, NotFound
 from omniroute.routing.resolve import resolve
 from omniroute.routing.tables import Connection
 from omniroute.secret import Secret
@@ -66,10 +67,10 @@ async def known(plane: Plane, _request: Request) -> Answer:
         Credentials(
             id=one.id,
             provider=upstream.name,
-            auth_type="oauth" if one.auth.scheme == "oauth" else "apikey" if one.auth.secret is not None else "none",
+            auth_type="oauth" if one.auth.oauth is not None else "apikey" if one.auth.secret is not None else "none",
             has_api_key=one.auth.secret is not None,
-            has_access_token=one.auth.scheme == "oauth",
-            has_refresh_token=one.auth.scheme == "oauth",
+            has_access_token=one.auth.oauth is not None,
+            has_refresh_token=one.auth.oauth is not None,
             priority=one.priority,
             is_active=True,
         )
@@ -105,8 +106,8 @@ async def exchanged(plane: Plane, request: Request) -> Answer:
     wanted = request.json(Bundled)
     asked = request.header(b"if-match")
     revision = plane.control.live.current.revision.digest
-    if asked is not None and asked.strip() not in ("*", f'"{revision}"'):
-        raise StaleEdit("these files have changed since you looked at them", etag=f'"{revision}"')
+    if asked is not None:
+        compare(asked, f'"{revision}"')
     if not wanted.files:
         raise BadRequest("`files` is empty.", code="invalid_body", param="files")
     assert request.visitor is not None

@@ -162,7 +162,7 @@ class Writer(Generic[Compiled]):
         old = self._read(known=self._documents)
         self._documents = old.documents
         if if_match is not None:
-            _compare(if_match, tag(old))
+            compare(if_match, tag(old))
         edits = change(old)
         documents, rewritten = _edited(old, edits)
         new = self._read(known=old.documents, instead=documents) if documents else old
@@ -277,7 +277,7 @@ def _whole(bundle: Bundle) -> str:
     return f'"{bundle.digest[:32]}"'
 
 
-def _compare(if_match: str, current: str | None) -> None:
+def compare(if_match: str, current: str | None) -> None:
     """Raises StaleEdit unless the header names what there is, as RFC 9110, 13.1.1 says: weak tags never match."""
     if current is not None:
         given = {tag for weak, tag in _tag.findall(if_match) if not weak}
