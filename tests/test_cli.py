@@ -94,7 +94,7 @@ def test_the_help_of_a_verb_shows_an_example_that_can_be_typed(verb, capsys):
     assert example is not None
     words = re.split(r" [<>] ", example[1])[0].split()
     assert tuple(words[: len(verb)]) == verb
-    assert cli._parser().parse_args(words).run
+    assert cli.parser().parse_args(words).run
 
 
 def test_every_verb_is_tested_here():
@@ -106,7 +106,7 @@ def test_every_verb_is_tested_here():
                 return
         yield path
 
-    assert set(verbs(cli._parser())) == set(VERBS)
+    assert set(verbs(cli.parser())) == set(VERBS)
 
 
 @pytest.mark.parametrize(
