@@ -1,7 +1,9 @@
 """What a request may cost of our own code: CPU time, without sockets and without the server.
 
-The budgets are the design's, with three times of slack for a machine that does other things as well; a figure is the
-best of several rounds, for other work only ever adds. What breaks one of these has put something onto the hot path.
+The budgets are the design's, with three times of slack, on the machine that they were made on; another is as fast as it
+does a fixed piece of work (`slowness`), measured beside each figure, for a shared machine changes its speed by half within
+minutes. A figure is the best of several rounds, for other work only ever adds. What breaks one of these has put something
+onto the hot path.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ TRANSLATED_64K = 500e-6 * SLACK
 CHUNK = 3e-6 * (SLACK + 1)  # the difference of two figures, and so twice as unsteady
 TRANSLATED_CHUNK = 12e-6 * SLACK
 CACHE = 20e-6 * SLACK
-HIT = 1.5  # a miss costs so little more than no cache that what both have in common is half of a hit
+HIT = {1024: 1.5, 65536: 1.15}  # how much dearer a miss is; reading 64 KiB and naming it is common to both
+WORK = 60e-6  # what the piece of work takes on the machine that the budgets were made on
 
 CONFIG = """\
 version: 1
@@ -192,6 +195,23 @@ async def best(application: Callable[..., Awaitable[None]], body: bytes, times: 
     return min(figures)
 
 
+def slowness() -> float:
+    """How much slower this machine is now than the one that the budgets were made on; never less than 1."""
+
+    def work() -> None:
+        for _ in range(10):
+            told = msgspec.json.decode(msgspec.json.encode(OPENAI))
+            told.update({name: str(value) for name, value in told.items()})
+
+    figures = []
+    for _ in range(ROUNDS):
+        began = time.thread_time()
+        for _ in range(50):
+            work()
+        figures.append((time.thread_time() - began) / 50)
+    return max(1.0, min(figures) / WORK)
+
+
 @pytest.mark.parametrize(
     ("model", "size", "reply", "budget"),
     [
@@ -203,7 +223,7 @@ async def best(application: Callable[..., Awaitable[None]], body: bytes, times: 
 )
 def test_a_request_stays_within_its_budget(cost, model, size, reply, budget):
     figure = cost(whole(reply), request(model, size), 200)
-    assert figure < budget, f"{figure * 1e6:.1f} µs"
+    assert figure < budget * slowness(), f"{figure * 1e6:.1f} µs"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +235,7 @@ def test_a_chunk_of_a_stream_stays_within_its_budget(cost, model, stream, budget
     body = request(model, 1024, stream=True)
     few, many = (cost(stream(chunks), body, 5) for chunks in (100, 2100))
     figure = (many - few) / 2000
-    assert figure < budget, f"{figure * 1e6:.1f} µs"
+    assert figure < budget * slowness(), f"{figure * 1e6:.1f} µs"
 
 
 class Forgetful(MemoryCache):
@@ -235,12 +255,15 @@ def test_a_hit_of_the_cache_is_much_cheaper_than_a_miss(cost, model, way, size, 
     reply = whole(OPENAI if model == "same" else ANTHROPIC)
     body = request(model, size, stream=stream)
     transport = way(100) if stream else reply
-    miss = cost(transport, body, 50, more="cache: {}", cache=Forgetful())
-    hit = cost(transport, body, 50, more="cache: {}")
-    assert hit * HIT <= miss, f"{hit * 1e6:.1f} µs against {miss * 1e6:.1f} µs"
+    turns = [  # in turns, so that a slow moment meets both
+        (cost(transport, body, 20, more="cache: {}", cache=Forgetful()), cost(transport, body, 20, more="cache: {}"))
+        for _ in range(3)
+    ]
+    miss, hit = (min(figures) for figures in zip(*turns, strict=True))
+    assert hit * HIT[size] <= miss, f"{hit * 1e6:.1f} µs against {miss * 1e6:.1f} µs"
 
 
 def test_a_miss_of_the_cache_stays_within_its_budget(cost):
     body = request("same", 1024)
     figure = cost(whole(OPENAI), body, 200, more="cache: {}", cache=Forgetful()) - cost(whole(OPENAI), body, 200)
-    assert figure < CACHE, f"{figure * 1e6:.1f} µs"
+    assert figure < CACHE * slowness(), f"{figure * 1e6:.1f} µs"
