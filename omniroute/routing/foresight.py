@@ -107,7 +107,7 @@ class Foresight:
     ) -> list[Candidate]:
         self._state.random.seed(0)
         found = plan(route, self._state, 0.0, asked=asked, operation=operation, policies=policies, facts=facts)
-        if not _by_chance(route):
+        if not _by_chance(route) or any(policy.prefer for policy in policies):
             return found
         order = {target.id: number for number, target in reversed(list(enumerate(targets(route))))}
         return sorted(found, key=lambda candidate: order[candidate.target.id])

@@ -99,9 +99,7 @@ Documents = Mapping[Path, Document | None]
 
 
 def _objects(then: Documents, now: Documents) -> list[Object]:
-    old, new = (
-        [document for document in documents.values() if document is not None] for documents in (then, now)
-    )
+    old, new = ([document for document in documents.values() if document is not None] for documents in (then, now))
     return [
         Object(change.path, change.change, _places(change) if change.change == "changed" else (), change.was)
         for change in changes(old, new)

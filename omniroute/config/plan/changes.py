@@ -89,9 +89,7 @@ def changes(then: Iterable[Document], now: Iterable[Document]) -> list[Change]:
     return sorted(found, key=lambda change: order[change.section])
 
 
-def _change(
-    place: tuple[str, ...], kind: Kind, document: Document, fields: Sequence[Field], was: str = ""
-) -> Change:
+def _change(place: tuple[str, ...], kind: Kind, document: Document, fields: Sequence[Field], was: str = "") -> Change:
     line, _ = document.locate(place, key=True)
     return Change(_path(place), kind, place[0], document.name, line, tuple(fields), was)
 
@@ -215,7 +213,9 @@ def _below(place: Place) -> str:
 
 def _shown(place: Place, value: Any, section: str) -> Any:
     """The value as it may be told. What aliases and tags are called says nothing about what they hold."""
-    name = "" if section == "aliases" or "tags" in place else next((s for s in reversed(place) if isinstance(s, str)), "")
+    name = (
+        "" if section == "aliases" or "tags" in place else next((s for s in reversed(place) if isinstance(s, str)), "")
+    )
     return veiled(name, value)
 
 
