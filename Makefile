@@ -12,6 +12,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Some images forbid bytecode. Without it each of the hundreds of processes that the tests start compiles all anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: serve test check lint types generated generate format lock bench bench-pairs bench-conversation bench-engine clean
 
 serve: .venv/.runtime

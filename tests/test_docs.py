@@ -105,7 +105,7 @@ def test_what_a_page_says_to_type_can_be_typed(page):
         for line in block.splitlines():
             program, *arguments = line.partition(" #")[0].split() or [""]
             if program == "omniroute":
-                assert cli._parser().parse_args(arguments).run
+                assert cli.parser().parse_args(arguments).run
             elif program == "make":
                 assert arguments[0] in targets
             elif program.startswith("."):
@@ -135,7 +135,7 @@ def test_the_readme_works_by_its_letter(capsys):
 
 def test_the_changelog_names_every_verb():
     text = (ROOT / "CHANGELOG.md").read_text()
-    for action in cli._parser()._actions:
+    for action in cli.parser()._actions:
         for verb in action.choices if isinstance(action.choices, dict) else ():
             assert re.search(rf"\b{verb}\b", text)
 

@@ -70,7 +70,7 @@ def test_what_a_readme_says_to_type_can_be_typed(example, monkeypatch, capsys):
             if arguments[0] != "serve":
                 assert cli.main(arguments) == 0, capsys.readouterr().err
             else:
-                assert cli._parser().parse_args(arguments).config.is_file()
+                assert cli.parser().parse_args(arguments).config.is_file()
         elif program == "python":
             assert Path(arguments[0]).is_file()
         else:
