@@ -10,10 +10,12 @@ import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from dulwich.errors import NotGitRepository
 from dulwich.object_store import iter_tree_contents
+from dulwich.objects import ObjectID
 from dulwich.objectspec import parse_commit
 from dulwich.repo import Repo
 
@@ -48,7 +50,7 @@ def files(main: Path, revision: str, wanted: Callable[[str], bool]) -> Tree:
     """The files of a revision (`HEAD`, `main~2`, a tag, an id) of the repository that `main` is in, as far as their names
     are `wanted`. Raises Conflict where there is no repository, no such revision, or too much in it."""
     with closing(_repository(main)) as repository:
-        store = repository.object_store
+        store: Any = repository.object_store  # whose types know no trees and blobs
         commit = _commit(repository, revision)
         found: dict[str, bytes] = {}
         for entry in iter_tree_contents(store, store[commit].tree):
@@ -77,16 +79,16 @@ def _name(repository: Repo, file: Path) -> str:
     return real.relative_to(root).as_posix()
 
 
-def _commit(repository: Repo, revision: str) -> bytes:
+def _commit(repository: Repo, revision: str) -> ObjectID:
     """The id of a commit. `~2` and `^` at the end are ours: dulwich does not know all of them."""
     match = _older.fullmatch(revision)
     base, steps = (match[1], match[2]) if match else (revision, "")
     try:
-        commit = parse_commit(repository, base.encode())
+        commit: Any = parse_commit(repository, base.encode())
         for step in _step.finditer(steps):
             for _ in range(int(step[1] or 1) if step[0] != "^" else 1):
                 commit = repository.object_store[commit.parents[0]]
     except (KeyError, IndexError, ValueError):
         raise Conflict(f"There is no revision `{revision}` in the repository.", code="revision_not_found") from None
-    ident: bytes = commit.id
+    ident: ObjectID = commit.id
     return ident

@@ -297,7 +297,9 @@ def _keys(old: Outlook, new: Outlook) -> Iterator[Effect]:
     ours, theirs = old.foresight.gateway, new.foresight.gateway
     names = {principal.name for principal in theirs.principals.values()}
     before = {principal.name for principal in ours.principals.values()}
-    removed, replaced, renamed = [], [], []
+    removed: list[str] = []
+    replaced: list[str] = []
+    renamed: list[tuple[str, str]] = []
     stay: dict[tuple[Kind, str], list[str]] = {}
     for digest, principal in ours.principals.items():
         now = theirs.principals.get(digest)

@@ -18,7 +18,7 @@ from omniroute.config.plan.effects import Effect, effects
 from omniroute.config.plan.outlook import Outlook
 from omniroute.config.plan.version import Version
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 """Of the file; another one is not read."""
 
 
