@@ -7,7 +7,8 @@ many names, so what it says of a name is kept.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 
@@ -58,7 +59,11 @@ class Foresight:
         clock = Clock(now=lambda: self.now, monotonic=lambda: 0.0)
         self._state = msgspec.structs.replace(memory_state(), clock=clock, random=random.Random(0))
         self._routes: dict[str, Route | None] = {}
-        self._leads: dict[tuple[str, tuple[str, ...]], Lead] = {}
+        self._leads: dict[tuple[object, ...], Lead] = {}
+        self._ids: dict[str, frozenset[str]] = {}
+        self._refusals: dict[str, Mapping[str, str]] = {}
+        self._acted: dict[str, frozenset[str]] = {}
+        self._operations: dict[str, str] = {}
 
     def route(self, name: str) -> Route | None:
         """What a name means, a model id alone included; None where it means nothing, or several things."""
@@ -72,20 +77,97 @@ class Foresight:
 
     def operation(self, name: str) -> str:
         """What a name is asked for: what the model is for that it leads to."""
+        found = self._operations.get(name)
+        if found is None:
+            route = self.route(name)
+            kind = next((target.facts.kind for target in targets(route)), None) if route is not None else None
+            found = self._operations[name] = OPERATIONS[kind][0] if kind is not None else "chat"
+        return found
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The models, aliases and combos that are listed."""
+        return frozenset(line.id for line in self.gateway.models)
+
+    @cached_property
+    def targets(self) -> Mapping[str, Target]:
+        """All that may serve a listed name, by id."""
+        return {target.id: target for line in self.gateway.models for target in self._targets(line.id)}
+
+    @cached_property
+    def _leading(self) -> Mapping[str, list[str]]:
+        """The listed names that may be served by a target."""
+        found: dict[str, list[str]] = {}
+        for name in self.names:
+            for target in self._targets(name):
+                found.setdefault(target.id, []).append(name)
+        return found
+
+    def _targets(self, name: str) -> list[Target]:
         route = self.route(name)
-        kind = next((target.facts.kind for target in targets(route)), None) if route is not None else None
-        return OPERATIONS[kind][0] if kind is not None else "chat"
+        return [] if route is None else list(targets(route))
+
+    def refusals(self, policy: Policy) -> Mapping[str, str]:
+        """The targets of listed names that a policy refuses where it is concerned, and why."""
+        if policy.name not in self._refusals:
+            found = {}
+            for target in self.targets.values() if policy.refuse else ():
+                for refuse in policy.refuse:
+                    reason = refuse(target, self.now)
+                    if reason is not None:
+                        found[target.id] = reason
+                        break
+            self._refusals[policy.name] = found
+        return self._refusals[policy.name]
+
+    def acted(self, policy: Policy) -> frozenset[str]:
+        """The listed names in which a policy may have a say: no others lead elsewhere because of it."""
+        if policy.name not in self._acted:
+            found = {name for target in self.refusals(policy) for name in self._leading[target]}
+            if policy.route or policy.prefer:
+                found |= {name for name in self.names if self._concerns(policy, name)}
+            self._acted[policy.name] = frozenset(found)
+        return self._acted[policy.name]
+
+    def _concerns(self, policy: Policy, name: str) -> bool:
+        route = self.route(name)
+        return route is not None and (
+            policy.concerns(name, route.name) or any(policy.concerns(name, each.id) for each in targets(route))
+        )
 
     def lead(self, name: str, policies: Sequence[Policy] = ()) -> Lead:
         """Where a name leads a caller for whom these policies hold, whatever the request."""
+        listed = name in self.names
+        concerned = tuple([p for p in policies if (name in self.acted(p) if listed else self._concerns(p, name))])
+        if not concerned and (found := self._leads.get((name,))) is not None:
+            return found
         route = self.route(name)
         if route is None:
             return Lead(reason=self._nothing(name))
-        concerned = tuple(policy for policy in policies if _concerns(policy, name, route))
-        key = (name, tuple(policy.name for policy in concerned))
+        if not concerned:
+            return self._kept((name,), name, route, ())
+        out = frozenset(
+            ident
+            for policy in concerned
+            for ident in self.refusals(policy).keys() & self._idents(name)
+            if policy.concerns(name, ident)
+        )
+        led = tuple(policy.name for policy in concerned if policy.route or policy.prefer)
+        if listed:
+            found = self._kept((name, led, out), name, route, concerned)
+            if found.targets:
+                return found  # whichever policies keep the same targets out
+        return self._kept((name, tuple(policy.name for policy in concerned)), name, route, concerned)
+
+    def _kept(self, key: tuple[object, ...], name: str, route: Route, policies: tuple[Policy, ...]) -> Lead:
         if key not in self._leads:
-            self._leads[key] = self._lead(name, route, concerned)
+            self._leads[key] = self._lead(name, route, policies)
         return self._leads[key]
+
+    def _idents(self, name: str) -> frozenset[str]:
+        if name not in self._ids:
+            self._ids[name] = frozenset(target.id for target in self._targets(name))
+        return self._ids[name]
 
     def decide(self, model: str, subject: Supposed, facts: Facts = NO_FACTS) -> tuple[Consulted | None, Lead]:
         """Where one request leads. What it cannot ask for at all has the reason why."""
@@ -105,7 +187,8 @@ class Foresight:
     def _plan(
         self, route: Route, asked: str, operation: str, policies: Sequence[Policy], facts: Facts
     ) -> list[Candidate]:
-        self._state.random.seed(0)
+        if _by_chance(route):
+            self._state.random.seed(0)
         found = plan(route, self._state, 0.0, asked=asked, operation=operation, policies=policies, facts=facts)
         if not _by_chance(route) or any(policy.prefer for policy in policies):
             return found
@@ -130,13 +213,6 @@ def _told(route: Route, candidates: Sequence[Candidate]) -> Lead:
         reason="" if usable else "no connection can be called" if refused is None else refused.skip,
         policy=not usable and refused is not None and refused.denied == "policy",
     )
-
-
-def _concerns(policy: Policy, asked: str, route: Route) -> bool:
-    """Whether the policy has a say in where the name leads."""
-    if not (policy.refuse or policy.route or policy.prefer):
-        return False
-    return policy.concerns(asked, route.name) or any(policy.concerns(asked, each.id) for each in targets(route))
 
 
 def _by_chance(route: Route) -> bool:

@@ -16,14 +16,14 @@ import msgspec
 from omniroute.catalog import Price
 from omniroute.config.plan.outlook import Caller, Outlook
 from omniroute.routing.foresight import Lead
-from omniroute.routing.limiting import UNITS, targets
-from omniroute.routing.tables import Policy, Principal
+from omniroute.routing.limiting import UNITS
+from omniroute.routing.tables import Principal
 from omniroute.state.budgets import Budget
 from omniroute.state.limits import Limit, Rate
 
-MOST_PAIRS = 250_000
+MOST_PAIRS = 100_000
 """Pairs of a caller and a name that are looked at."""
-MOST_DENIALS = 500_000
+MOST_DENIALS = 3_000_000
 """Pairs of a policy and a target that are looked at."""
 TOLD = 50
 """Names that an effect lists; of the rest it says how many there are."""
@@ -158,30 +158,29 @@ def _access(old: Outlook, new: Outlook) -> tuple[list[Effect], Access]:
     grouped: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
     could: dict[str, int] = {}
     lost: dict[str, int] = {}
-    looked, unseen = 0, []
     touched = _touched(old, new)
-    known: dict[tuple[Any, ...], tuple[int, int, What]] = {}
+    alike: dict[tuple[Any, ...], list[tuple[Caller, Caller]]] = {}
     for digest, before in old.callers.items():
         after = new.callers.get(digest)
-        reach = old.reach(before)
-        could[before.label] = len(reach)
         if after is None:
-            lost[before.label] = len(reach)
+            could[before.label] = lost[before.label] = len(old.reach(before))
+        else:
+            alike.setdefault((before.same, after.same), []).append((before, after))
+    groups = [(*_looked_at(old, new, *pairs[0], touched), pairs) for pairs in alike.values()]
+    looked = 0
+    unseen: list[str] = []
+    for names, further, pairs in sorted(groups, key=lambda group: len(group[0]) + len(group[1])):
+        callers = [before.label for before, _ in pairs]
+        looked += len(names) + len(further)
+        if looked > MOST_PAIRS:
+            unseen += callers
             continue
-        kind = (before.same, after.same)
-        if kind not in known:
-            names = reach if before.same != after.same else reach & touched
-            further = new.reach(after) - reach if before.same != after.same else new.reach(after) & touched - reach
-            if looked + len(names) + len(further) > MOST_PAIRS:
-                unseen.append(before.label)
-                continue
-            looked += len(names) + len(further)
-            known[kind] = _compared(old, new, before, after, names, further)
-        count, gone, what = known[kind]
-        could[before.label] -= count
-        lost[before.label] = gone
+        nowhere, gone, what = _compared(old, new, *pairs[0], names, further)
+        for before, _ in pairs:
+            could[before.label] = len(old.reach(before)) - nowhere
+            lost[before.label] = gone
         for how, concerned in what.items():
-            grouped.setdefault((how, tuple(concerned)), []).append(before.label)
+            grouped.setdefault((how, tuple(concerned)), []).extend(callers)
     found = [_pair(how, concerned, callers) for (how, concerned), callers in grouped.items()]
     if unseen:
         text = f"{_counted(unseen, 'key')} could not be looked at: there are more than {MOST_PAIRS:,} pairs of keys and names"
@@ -189,27 +188,30 @@ def _access(old: Outlook, new: Outlook) -> tuple[list[Effect], Access]:
     return found, Access(could, lost)
 
 
+def _looked_at(
+    old: Outlook, new: Outlook, before: Caller, after: Caller, touched: frozenset[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that may be another matter for a caller: of those that it might ask for before, and further ones."""
+    reach, then = old.reach(before), new.reach(after)
+    if before.same[:2] == after.same[:2]:
+        for one, same, others in ((old, before.same[2], after.same[2]), (new, after.same[2], before.same[2])):
+            there = frozenset(others)
+            for ruled in same:
+                policy = one.policy(ruled[0]) if ruled not in there else None
+                if policy is not None:
+                    touched |= one.foresight.acted(policy)
+        return reach & touched, (then & touched) - reach
+    return reach, then - reach
+
+
 def _touched(old: Outlook, new: Outlook) -> frozenset[str]:
     """The names about which something has changed, whoever asks."""
     ours, theirs = old.foresight, new.foresight
-    found = {name for name in {*old.names, *new.names} if old.facts(name) != new.facts(name)}
-    found |= {name for name in {*old.names, *new.names} - found if ours.lead(name) != theirs.lead(name)}
-    changed = [*_changed(old, new), *_changed(new, old)]
-    for name in {*old.names, *new.names} - found if changed else ():
-        route = theirs.route(name) or ours.route(name)
-        ids = [] if route is None else [route.name, *(target.id for target in targets(route))]
-        if any(policy.concerns(name, ident) for policy in changed for ident in ids):
-            found.add(name)
-    return frozenset(found)
-
-
-def _changed(one: Outlook, other: Outlook) -> list[Policy]:
-    """Policies of one that the other has not, or otherwise, and that have a say in where names lead."""
-    return [
-        policy
-        for policy in one.foresight.gateway.policies.all
-        if one.rules(policy.name) != other.rules(policy.name) and (policy.refuse or policy.route or policy.prefer)
-    ]
+    return frozenset(
+        name
+        for name in old.names | new.names
+        if ours.lead(name) != theirs.lead(name) or old.facts(name) != new.facts(name)
+    )
 
 
 def _compared(
@@ -460,32 +462,26 @@ def _redundancy(old: Outlook, new: Outlook) -> Iterator[Effect]:
 
 def _denials(old: Outlook, new: Outlook) -> Iterator[Effect]:
     """Targets that a policy refuses and did not before, also where only some requests meet it."""
-    everything = {target.id: target for route in new.foresight.gateway.routes.values() for target in targets(route)}
     looked = 0
+    found: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
     for policy in new.foresight.gateway.policies.all:
         if policy.shadow or not policy.refuse or new.rules(policy.name) == old.rules(policy.name):
             continue
-        looked += len(everything)
+        looked += len(new.foresight.targets)
         if looked > MOST_DENIALS:
-            yield effect(
-                "not_looked_at", f"policy `{policy.name}` and those after it could not be looked at: there are too many"
-            )
-            return
-        before = old.policy(policy.name)
+            text = f"policy `{policy.name}` and those after it could not be looked at: there are too many"
+            yield effect("not_looked_at", text)
+            break
+        before = old.denied(policy.name)
         reasons: dict[str, list[str]] = {}
-        for target in everything.values():
-            reason = _refused(policy, target, new.foresight.now)
-            if reason is not None and (before is None or _refused(before, target, new.foresight.now) is None):
-                reasons.setdefault(reason, []).append(target.id)
+        for name, reason in new.denied(policy.name).items():
+            if name not in before:
+                reasons.setdefault(reason, []).append(name)
         for reason, names in reasons.items():
-            text = f"policy `{policy.name}` denies {_some(names)} to {new.audience(policy.name)}: {reason}"
-            yield effect("policy_denies", text, names=names, reason=reason)
-
-
-def _refused(policy: Policy, target: Any, now: float) -> str | None:
-    if policy.shadow or not policy.concerns(target.id, target.id):
-        return None
-    return next((said for refuse in policy.refuse if (said := refuse(target, now)) is not None), None)
+            found.setdefault((reason, tuple(names), new.audience(policy.name)), []).append(policy.name)
+    for (reason, denied, audience), policies in found.items():
+        who = f"policy {_some(policies)} denies" if len(policies) == 1 else f"policies {_some(policies)} deny"
+        yield effect("policy_denies", f"{who} {_some(denied)} to {audience}: {reason}", names=denied, reason=reason)
 
 
 # --------------------------------------------------------------------------------------------------------------- words

@@ -38,14 +38,14 @@ class Outlook:
         self.foresight = Foresight(version.gateway, now)
         self._spec = version.bundle.spec
         gateway = version.gateway
-        self.names = frozenset(line.id for line in gateway.models)
+        self.names = self.foresight.names
         self.combos = frozenset(self._spec.combos)
         self.bare = frozenset(name for name in gateway.bare if "/" not in name)
         self.wildcards = {name: target for name, target in self._spec.aliases.items() if "*" in name}
         self._policies = {policy.name: policy for policy in gateway.policies.all}
         self._matched: dict[Any, frozenset[str]] = {}
         self._reach: dict[Any, frozenset[str]] = {}
-        self._standing: dict[tuple[Any, ...], tuple[Policy, ...]] = {}
+        self._standing: dict[tuple[str, int], tuple[Policy, ...]] = {}
         self._written: dict[str, bytes] = {}
 
     @cached_property
@@ -85,6 +85,14 @@ class Outlook:
     def policy(self, name: str) -> Policy | None:
         return self._policies.get(name)
 
+    def denied(self, name: str) -> Mapping[str, str]:
+        """The targets that a policy of this name refuses whoever it is for, and why."""
+        policy = self._policies.get(name)
+        if policy is None or policy.shadow:
+            return {}
+        refusals = self.foresight.refusals(policy)
+        return {target: why for target, why in refusals.items() if policy.concerns(target, target)}
+
     def standing(self, principal: Principal, operation: str, *, conditional: bool = False) -> tuple[Policy, ...]:
         """The policies that hold for a caller, whatever the request and the time; with `conditional`, those too that hold
         for some requests."""
@@ -120,7 +128,7 @@ class Outlook:
     def lead(self, caller: Caller, name: str) -> Lead:
         """Where a name leads a caller."""
         operation = self.foresight.operation(name)
-        key = (operation, caller.same[2])
+        key = (operation, id(caller))
         if key not in self._standing:
             self._standing[key] = self.standing(caller.principal, operation)
         return self.foresight.lead(name, self._standing[key])
