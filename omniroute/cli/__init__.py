@@ -12,7 +12,7 @@ import argparse
 import sys
 
 from omniroute import __version__
-from omniroute.cli import audit, backup, evals, explain, init, key, password, plan, schema, serve, test, validate
+from omniroute.cli import apply, audit, backup, evals, explain, init, key, password, plan, schema, serve, test, validate
 from omniroute.cli.words import ERRORS, FINE, USAGE
 
 VERBS = (
@@ -26,6 +26,7 @@ VERBS = (
     evals,
     explain,
     plan,
+    apply,
     backup,
     audit,
 )
