@@ -9,10 +9,17 @@ from pathlib import Path
 from omniroute.cli.plan import token_option
 from omniroute.cli.words import ERRORS, FINE, MOVED, ROLLED_BACK, Verbs, print_json, verb
 
-CODES = {"applied": FINE, "unchanged": FINE, "moved": MOVED, "refused": ROLLED_BACK, "rolled_back": ROLLED_BACK}
+CODES = {
+    "applied": FINE,
+    "unchanged": FINE,
+    "moved": MOVED,
+    "proposed": ROLLED_BACK,
+    "refused": ROLLED_BACK,
+    "rolled_back": ROLLED_BACK,
+}
 EPILOGUE = """\
 exit codes: 0 every worker runs it, 1 the plan cannot be read or the gateway not be asked, 5 the gateway runs something
-else than the plan was made for, 6 it did not take it or it was rolled back: it runs what it ran before"""
+else than the plan was made for, 6 it did not take it, made a commit of it or rolled it back: it runs what it ran before"""
 
 
 def add(verbs: Verbs) -> None:

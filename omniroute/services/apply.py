@@ -13,15 +13,14 @@ from typing import Literal, Protocol
 import msgspec
 
 from omniroute.config.plan.plan import Plan
-from omniroute.document import Document
-from omniroute.errors import CallError, ConfigError, Conflict
+from omniroute.errors import CallError, Conflict
 from omniroute.upstream.instance import Standing
-from omniroute.upstream.remote import Moved, Remote, Tip
+from omniroute.upstream.remote import Moved, Proposed, Remote, Tip
 
 PAUSE = 0.2
 """Seconds between two looks at what the workers run."""
 
-Outcome = Literal["applied", "unchanged", "moved", "refused", "rolled_back"]
+Outcome = Literal["applied", "unchanged", "moved", "proposed", "refused", "rolled_back"]
 
 
 class Instance(Remote, Protocol):
@@ -34,7 +33,7 @@ class Instance(Remote, Protocol):
 
 class Applied(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a plan. `revision` is what the gateway runs then. It was `refused` before anything was written, or
-    `rolled_back` after."""
+    `rolled_back` after; what is `proposed` waits for somebody to merge it."""
 
     outcome: Outcome
     message: str
@@ -56,10 +55,11 @@ def apply(
         return Applied("moved", f"{told}make a new one with `--against {instance.name}`.", tip.revision)
     try:
         changes = _named(tip, plan.files)
-        _takes_changes(tip)
         now = instance.push(tip, changes, f"Apply a plan from {_short(tip.revision)}", "omniroute apply")
     except Moved as error:
         return Applied("moved", str(error), instance.fetch().revision)
+    except Proposed as error:
+        return Applied("proposed", str(error), tip.revision)
     except Conflict as error:
         return Applied("refused", str(error), tip.revision)
     trouble = _wait(instance, now.revision, began + timeout, monotonic, sleep)
@@ -85,20 +85,6 @@ def _named(tip: Tip, files: Mapping[str, str | None]) -> dict[str, bytes | None]
 
 def _main(tip: Tip) -> str:
     return next(iter(tip.files), "")
-
-
-def _takes_changes(tip: Tip) -> None:
-    """Raises Conflict where the gateway's files are changed elsewhere."""
-    try:
-        mode = Document.parse(tip.files[_main(tip)], _main(tip)).data.get("mode", "local")
-    except ConfigError:
-        return  # it runs, so it is sound: whatever this is, the gateway itself decides
-    if mode == "locked":
-        told = "the gateway takes no changes (`mode: locked`): roll the files out where they come from"
-        raise Conflict(f"{told}, such as a pull request and the deployment behind it.", code="config_locked")
-    if mode == "git":
-        told = "the gateway makes commits of changes (`mode: git`): merge this change into the branch that it runs"
-        raise Conflict(f"{told}, and it takes it up.", code="config_locked")
 
 
 def _wait(

@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
 from omniroute.config.bundle import Bundle, regular
 from omniroute.config.plan.changes import Change, Kind, changes
-from omniroute.document import MAX_BYTES, Document, masked, unified
+from omniroute.document import ABSENT, MAX_BYTES, Document, masked, unified
 from omniroute.errors import ConfigError, Problem
 
 NOTHING: Mapping[Path, Document] = MappingProxyType({})
@@ -116,27 +116,12 @@ def _joint(path: str) -> str:
 
 
 def _diffs(then: Documents, now: Documents) -> list[str]:
-    found = []
-    for file in dict.fromkeys((*then, *now)):
-        old, new = then.get(file), now.get(file)
-        if old is not None and new is not None:
-            found.append(unified(old, new, masked(new.name)))
-        elif new is not None:
-            found.append(_whole("+", new))
-        elif old is not None and file not in now:
-            found.append(_whole("-", old))
-    return found
+    return [
+        unified(then.get(file) or ABSENT, now.get(file) or ABSENT, masked(_name(then.get(file), now.get(file))))
+        for file in dict.fromkeys((*then, *now))
+        if now.get(file) is not None or file not in now  # what is there and no YAML is told by the problems
+    ]
 
 
-def _whole(sign: Literal["+", "-"], document: Document) -> str:
-    """A file that is new, or gone."""
-    count = len(document.text.splitlines())
-    name = masked(document.name)
-    heads = (
-        ("/dev/null", f"b/{name}", f"-0,0 +1,{count}")
-        if sign == "+"
-        else (f"a/{name}", "/dev/null", f"-1,{count} +0,0")
-    )
-    lines = [f"--- {heads[0]}\n+++ {heads[1]}\n@@ {heads[2]} @@\n"]
-    lines += [f"{sign}{document.inked(number)}\n" for number in range(1, count + 1)]
-    return "".join(lines)
+def _name(*versions: Document | None) -> str:
+    return next(each.name for each in versions if each is not None)

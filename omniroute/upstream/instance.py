@@ -9,13 +9,15 @@ import msgspec
 
 from omniroute.errors import Conflict, Unavailable
 from omniroute.secret import Secret
-from omniroute.upstream.remote import Changes, Moved, Tip
+from omniroute.upstream.remote import Changes, Moved, Proposed, Tip
 
 TIMEOUT = 30.0
 LARGEST = 32 << 20
 """Bytes of a bundle."""
 PATH = "/api/cloud/bundle"
 STATUS = "/api/config/status"
+PROPOSED = 202
+"""The status of an answer that has made a commit of what was sent."""
 
 
 class Bundled(msgspec.Struct, frozen=True):
@@ -32,6 +34,10 @@ class Standing(msgspec.Struct, frozen=True):
 
     workers: Mapping[str, str]
     problem: str = ""
+
+
+class _Commit(msgspec.Struct):
+    commit: str = ""
 
 
 class _Status(msgspec.Struct):
@@ -62,7 +68,13 @@ class InstanceRemote:
         runs something else than `onto` by now, and Conflict with its reason where it refuses them."""
         files = {name: None if content is None else content.decode() for name, content in changes.items()}
         body = msgspec.json.encode(Bundled(files, reason=f"{message.splitlines()[0]} ({author})"))
-        return self._tip(self._ask("PUT", body, onto.revision))
+        reply = self._ask("PUT", body, onto.revision)
+        if reply.status_code == PROPOSED:
+            commit = msgspec.json.decode(reply.content, type=_Commit).commit
+            raise Proposed(
+                f"{self._url} has made the commit {commit} of it (`mode: git`): it runs when that is merged."
+            )
+        return self._tip(reply)
 
     def standing(self) -> Standing:
         """What its workers run. Raises Unavailable where it cannot be asked."""
@@ -95,7 +107,7 @@ class InstanceRemote:
         return self._judged(httpx.Response(reply.status_code, headers=reply.headers, content=bytes(content)))
 
     def _judged(self, reply: httpx.Response) -> httpx.Response:
-        if reply.status_code == 200:
+        if reply.status_code in (200, PROPOSED):
             return reply
         told = _message(reply.content)
         if reply.status_code == 412:
