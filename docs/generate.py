@@ -18,7 +18,7 @@ import translation
 
 from omniroute import api, catalog
 from omniroute.config import bundle, report, secrets
-from omniroute.config.problems import CODES
+from omniroute.config.problems import CODES, ONLINE
 from omniroute.config.schema import schema
 from omniroute.config.spec import words
 from omniroute.errors import ConfigError, Problem
@@ -203,6 +203,16 @@ GROUPS = {
     "OR3": "What it means",
     "OR4": "Warnings",
 }
+ASKED = """
+## What providers say
+
+Only `omniroute validate --online` tells these: it makes one small call with each connection, and holds the models that the
+files name against the lists of their providers.
+"""
+ONLINE_REMEDIES = {
+    "OR501": "The finding says how the call ended and what the provider said. Correct the key, the address or the proxy.",
+    "OR502": "Correct the name, or ask the provider for access. A request for the model will probably fail.",
+}
 REMEDIES = {
     "OR001": "Check the path and the permissions. `omniroute init` writes a first file.",
     "OR002": "Save the file as UTF-8, without other encodings in between.",
@@ -309,6 +319,7 @@ REMEDIES = {
 def problems() -> str:
     """Every code, with an example from the corpus of bad files."""
     assert set(REMEDIES) == set(CODES)
+    assert set(ONLINE_REMEDIES) == set(ONLINE)
     examples = _examples()
     page = NOTE + PROBLEMS
     for prefix, title in GROUPS.items():
@@ -316,6 +327,9 @@ def problems() -> str:
         for code, meaning in CODES.items():
             if code.startswith(prefix):
                 page += f"\n### {code}: {meaning}\n\n```text\n{examples[code]}\n```\n\n{REMEDIES[code]}\n"
+    page += ASKED
+    for code, meaning in ONLINE.items():
+        page += f"\n### {code}: {meaning}\n\n{ONLINE_REMEDIES[code]}\n"
     return page
 
 

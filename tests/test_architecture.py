@@ -20,7 +20,7 @@ LAYERS = (
     ("config", "relay"),
     ("services", "scenarios"),
     ("api", "dashboard"),
-    ("app", "cli", "server", "listener", "cycle", "__main__", "__init__"),
+    ("app", "cli", "server", "listener", "cycle", "workbench", "__main__", "__init__"),
 )
 TOP = len(LAYERS) - 1
 LAYER = {name: layer for layer, names in enumerate(LAYERS) for name in names}
