@@ -32,7 +32,10 @@ ONLY_IN = {
     "httptools": (("upstream", "listener"), "one package parses what providers send, one module what clients send"),
     "toktok": (("formats/tokens/text",), "one module knows the vocabularies, and loads them when they are needed"),
     "re2": (("formats/redaction/expression",), "one module knows which regular expressions there are"),
-    "dulwich": (("upstream/git", "services/forge"), "one module talks to remotes, one makes commits"),
+    "dulwich": (
+        ("upstream/git", "upstream/revision", "services/forge"),
+        "one module talks to remotes, one reads what is committed here, one makes commits",
+    ),
     "jsonschema": (
         ("config/schema", "config/json_schema"),
         "requests are judged by codecs; a schema is for the file, and for what evals expect",

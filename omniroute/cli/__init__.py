@@ -12,7 +12,22 @@ import argparse
 import sys
 
 from omniroute import __version__
-from omniroute.cli import apply, audit, backup, evals, explain, init, key, password, plan, schema, serve, test, validate
+from omniroute.cli import (
+    apply,
+    audit,
+    backup,
+    evals,
+    explain,
+    init,
+    key,
+    password,
+    plan,
+    replay,
+    schema,
+    serve,
+    test,
+    validate,
+)
 from omniroute.cli.words import ERRORS, FINE, USAGE
 
 VERBS = (
@@ -27,6 +42,7 @@ VERBS = (
     explain,
     plan,
     apply,
+    replay,
     backup,
     audit,
 )
