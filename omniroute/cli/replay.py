@@ -85,8 +85,13 @@ def moment(text: str, now: float) -> float:
 
 def _text(found: Replayed) -> list[str]:
     total = found.total
-    kinds = (("the same", total.same), ("served elsewhere", total.moved), ("refused", total.refused))
-    kinds += (("served that were not", total.served), ("at another price", total.repriced))
+    kinds = (
+        ("the same", total.same),
+        ("served elsewhere", total.moved),
+        ("refused", total.refused),
+        ("served that were not", total.served),
+        ("at another price", total.repriced),
+    )
     lines = [
         f"Replay: {found.old} → {found.new}",
         f"{total.requests:,} requests: {', '.join(f'{count:,} {what}' for what, count in kinds if count) or 'none'}",
