@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.gateway import Gateway
+from support.git_server import git
 
 from omniroute import catalog
 from omniroute.cli import main
@@ -123,6 +124,22 @@ def test_a_gateway_that_is_locked_says_so(gateway, work, capsys, monkeypatch):
     assert "cannot be reached" in capsys.readouterr().err
 
 
+def test_a_gateway_that_makes_commits_says_which(work, capsys):
+    with Gateway(CONFIG.replace("version: 1\n", "version: 1\nmode: git\n")) as other:
+        git(other.folder, "init", "--quiet", "--initial-branch=main", ".")
+        git(other.folder, "add", "omniroute.yaml")
+        git(other.folder, "commit", "--quiet", "-m", "first")
+        before = other.path.read_text()
+        work.write_text(before.replace("fast: demo/echo", "fast: demo/agent"))
+        plan = planned(other, work, capsys)
+        assert main(["apply", str(plan), "--to", other.url]) == 6
+        said = capsys.readouterr().err
+        assert "(`mode: git`): it runs when that is merged" in said
+        branch = git(other.folder, "branch", "--list", "omniroute/*").strip()
+        assert f"the commit {branch} of it" in said or git(other.folder, "rev-parse", branch) in said
+        assert other.path.read_text() == before
+
+
 def test_what_is_no_plan_is_not_applied(tmp_path, capsys):
     (tmp_path / "plan.json").write_text("{}")
     assert main(["apply", str(tmp_path / "plan.json"), "--to", "http://127.0.0.1:9"]) == 1
@@ -195,7 +212,10 @@ def test_it_waits_until_every_worker_runs_it():
     ("said", "told"),
     [
         (Standing({"1": "", "2": "another"}), "1 of 2 workers do not run it yet"),
-        (Standing({"1": ""}, "omniroute.yaml:3 no such provider"), "refuses the files: omniroute.yaml:3 no such provider"),
+        (
+            Standing({"1": ""}, "omniroute.yaml:3 no such provider"),
+            "refuses the files: omniroute.yaml:3 no such provider",
+        ),
         (Unavailable("It does not answer."), "It does not answer."),
     ],
 )

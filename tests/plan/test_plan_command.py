@@ -167,8 +167,12 @@ def test_a_comment_is_no_longer_than_one_may_be(tmp_path):
     old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
     old.write_text(CONFIG)
     names = "\n".join(f"  {'x' * 100}-{number}: {{targets: [{', '.join(['demo/echo'] * 20)}]}}" for number in range(30))
-    keys = "\n".join(f"  {section}-{'y' * 100}-{number}: {{limit: 1, period: total}}" for section in "a" for number in range(400))
-    new.write_text(f"{CONFIG.replace('combos: {coding: {targets: [demo/echo, demo/agent]}}', '')}combos:\n{names}\nbudgets:\n{keys}\n")
+    keys = "\n".join(
+        f"  {section}-{'y' * 100}-{number}: {{limit: 1, period: total}}" for section in "a" for number in range(400)
+    )
+    new.write_text(
+        f"{CONFIG.replace('combos: {coding: {targets: [demo/echo, demo/agent]}}', '')}combos:\n{names}\nbudgets:\n{keys}\n"
+    )
     sides = [version.of_file(path, CATALOG) for path in (old, new)]
     monstrous = made(*sides, 0.0)
     many = msgspec.structs.replace(monstrous, effects=monstrous.effects * 300, changes=monstrous.changes * 3)
