@@ -340,7 +340,7 @@ def _findings(file: Path) -> list[Problem]:
 
 
 def _told(problem: Problem) -> str:
-    text, _, _count = report.text([problem]).rpartition("\n\n")
+    text, _, _count = report.FORMS["text"]([problem], False).rpartition("\n\n")
     return text.replace(f"{BAD}/", "")
 
 

@@ -33,8 +33,8 @@ ONLY_IN = {
     "toktok": (("formats/tokens/text",), "one module knows the vocabularies, and loads them when they are needed"),
     "re2": (("formats/redaction/expression",), "one module knows which regular expressions there are"),
     "dulwich": (
-        ("upstream/git", "upstream/revision", "services/forge"),
-        "one module talks to remotes, one reads what is committed here, one makes commits",
+        ("upstream/git", "upstream/revision", "upstream/checkout", "services/forge"),
+        "one module talks to remotes, one makes commits, one reads them, and one looks at what is checked out",
     ),
     "jsonschema": (
         ("config/schema", "config/json_schema"),

@@ -25,6 +25,7 @@ from omniroute.cli import (
     replay,
     schema,
     serve,
+    status,
     test,
     validate,
 )
@@ -43,6 +44,7 @@ VERBS = (
     plan,
     apply,
     replay,
+    status,
     backup,
     audit,
 )

@@ -118,7 +118,7 @@ async def show(plane: Plane, _request: Request) -> Answer:
     now = state.clock.monotonic()
     pairs = [(upstream.name, one) for upstream in upstreams.values() for one in upstream.connections]
     known = health(state, [one.id for _, one in pairs], now)
-    queued = _queued(state.line.by_group())
+    waiting = queued(state.line.by_group())
     offset = state.clock.now() - now
     connections = [
         _connection(provider, one.id, one.name, one.max_concurrent, known[one.id], offset) for provider, one in pairs
@@ -128,7 +128,7 @@ async def show(plane: Plane, _request: Request) -> Answer:
             connections=connections,
             overview={
                 f"{one.provider}:{one.name}": {
-                    "queued": queued[one.connection_id],
+                    "queued": waiting[one.connection_id],
                     "running": one.running,
                     "executing": one.running,
                 }
@@ -141,13 +141,13 @@ async def show(plane: Plane, _request: Request) -> Answer:
     )
 
 
-def _queued(groups: Mapping[Any, int]) -> Counter[str]:
+def queued(groups: Mapping[Any, int]) -> Counter[str]:
     """How many wait for a place at each connection; a group is the targets and connections that would do."""
-    queued: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
     for group, number in groups.items():
         for connection in {connection for _, connection in group}:
-            queued[connection] += number
-    return queued
+            counted[connection] += number
+    return counted
 
 
 def _connection(provider: str, ident: str, name: str, most: int | None, known: Health, offset: float) -> OfConnection:
