@@ -16,6 +16,7 @@ from omniroute.cli import (
     apply,
     audit,
     backup,
+    doctor,
     evals,
     explain,
     init,
@@ -45,6 +46,7 @@ VERBS = (
     apply,
     replay,
     status,
+    doctor,
     backup,
     audit,
 )

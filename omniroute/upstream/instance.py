@@ -141,6 +141,15 @@ class InstanceRemote:
         return Tip(told.revision, files)
 
 
+def answers(url: str, patience: float) -> bool:
+    """Whether an OmniRoute listens there, within so many seconds; it needs no key for that."""
+    try:
+        with httpx.Client(timeout=patience, trust_env=False) as client:
+            return "x-omniroute-config" in client.get(f"{url}/livez").headers
+    except httpx.HTTPError:
+        return False
+
+
 def _message(content: bytes) -> str:
     try:
         error = msgspec.json.decode(content)["error"]
