@@ -18,7 +18,7 @@ def add(verbs: Verbs) -> None:
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     config_option(command)
     command.add_argument("--strict", action="store_true", help="warnings make exit code 3")
-    command.add_argument("--json", action="store_true")
+    command.add_argument("--json", action="store_true", help="tell it as JSON")
 
 
 def doctor(arguments: argparse.Namespace) -> int:

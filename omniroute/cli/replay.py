@@ -25,7 +25,7 @@ def add(verbs: Verbs) -> None:
     command.add_argument("--since", default="24h", metavar="TIME", help="a duration, or a moment (default: 24h)")
     command.add_argument("--database", type=Path, metavar="FILE", help="the ledger (default: that of the old files)")
     command.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 where anything differs")
-    command.add_argument("--json", action="store_true")
+    command.add_argument("--json", action="store_true", help="tell it as JSON")
 
 
 def replay(arguments: argparse.Namespace) -> int:

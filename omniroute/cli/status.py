@@ -37,7 +37,7 @@ def add(verbs: Verbs) -> None:
     command.add_argument("--url", help="the address of the gateway (default: where the configuration has it listen)")
     token_option(command)
     command.add_argument("--strict", action="store_true", help="what is not committed, or not merged, is a drift too")
-    command.add_argument("--json", action="store_true")
+    command.add_argument("--json", action="store_true", help="tell it as JSON")
 
 
 def status(arguments: argparse.Namespace) -> int:
