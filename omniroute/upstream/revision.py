@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from dulwich.errors import NotGitRepository
-from dulwich.object_store import iter_tree_contents
 from dulwich.objects import ObjectID
 from dulwich.objectspec import parse_commit
 from dulwich.repo import Repo
@@ -29,9 +29,11 @@ _step = re.compile(r"~([0-9]*)|\^")
 
 
 class Tree(msgspec.Struct, frozen=True):
-    """Files of a commit: `commit` is its id, `files` are by their names in the repository."""
+    """Files of a commit: `commit` is its id, `files` are by their names in the repository, and `main` is the name of the
+    first one, also where it is not there."""
 
     commit: str
+    main: str
     files: dict[str, bytes]
 
     @property
@@ -39,29 +41,39 @@ class Tree(msgspec.Struct, frozen=True):
         return self.commit[:SHORT]
 
 
-def place(file: Path) -> str:
-    """The name of a file in the repository that it is in, whether it is committed there or not. Raises Conflict where it
-    is in none."""
-    with closing(_repository(file)) as repository:
-        return _name(repository, file)
-
-
-def files(main: Path, revision: str, wanted: Callable[[str], bool]) -> Tree:
-    """The files of a revision (`HEAD`, `main~2`, a tag, an id) of the repository that `main` is in, as far as their names
-    are `wanted`. Raises Conflict where there is no repository, no such revision, or too much in it."""
+def files(main: Path, revision: str, wanted: Callable[[str, bytes], Iterable[str]]) -> Tree:
+    """The file `main` in a revision (`HEAD`, `main~2`, a tag, an id) of its repository, and those that are `wanted` when it
+    is known what it holds: names with stars in their parts, as a shell has them. No files where it is not in the revision.
+    Raises Conflict where there is no repository, no such revision, or too much in it."""
     with closing(_repository(main)) as repository:
         store: Any = repository.object_store  # whose types know no trees and blobs
         commit = _commit(repository, revision)
+        name = _name(repository, main)
         found: dict[str, bytes] = {}
-        for entry in iter_tree_contents(store, store[commit].tree):
-            name = entry.path.decode("utf-8", "surrogateescape")
-            if not stat.S_ISREG(entry.mode) or not wanted(name):
-                continue
-            content = store[entry.sha].data
-            if len(found) >= MOST_FILES or len(content) > LARGEST_FILE:
-                raise Conflict(f"`{revision}` has more in it than a configuration can be.", code="revision_too_large")
-            found[name] = content
-        return Tree(commit.decode(), found)
+        for pattern in (name, None):
+            patterns = [pattern] if pattern is not None else wanted(name, found[name]) if name in found else ()
+            for each in patterns:
+                for place, ident in _matching(store, store[commit].tree, each.split("/")):
+                    content = store[ident].data
+                    if len(found) >= MOST_FILES or len(content) > LARGEST_FILE:
+                        told = f"`{revision}` has more in it than a configuration can be."
+                        raise Conflict(told, code="revision_too_large")
+                    found[place] = content
+        return Tree(commit.decode(), name, found)
+
+
+def _matching(store: Any, tree: bytes, pattern: list[str]) -> Iterator[tuple[str, bytes]]:
+    """The regular files below a tree whose names are of a pattern, by its parts, and the ids of what they hold. Only
+    folders that are of it are looked into."""
+    first, rest = pattern[0], pattern[1:]
+    for entry in store[tree].items():
+        name = entry.path.decode("utf-8", "surrogateescape")
+        if not fnmatchcase(name, first):
+            continue
+        if not rest and stat.S_ISREG(entry.mode):
+            yield name, entry.sha
+        elif rest and stat.S_ISDIR(entry.mode):
+            yield from ((f"{name}/{below}", ident) for below, ident in _matching(store, entry.sha, rest))
 
 
 def _repository(file: Path) -> Repo:

@@ -176,6 +176,9 @@ def _access(old: Outlook, new: Outlook) -> tuple[list[Effect], Access]:
         looked += len(names) + len(further)
         if looked > MOST_PAIRS:
             unseen += callers
+            for before, after in pairs:  # what their allow-lists alone say
+                could[before.label] = len(old.reach(before))
+                lost[before.label] = len(old.reach(before) - new.reach(after))
             continue
         nowhere, gone, what = _compared(old, new, *pairs[0], names, further)
         for before, _ in pairs:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -54,14 +53,11 @@ def of_git(path: Path, revision: str, catalog: Catalog) -> Version:
     ConfigError for files that make no gateway, Conflict where there is no such revision."""
     from omniroute.upstream import revision as git  # noqa: PLC0415 - dulwich takes 70 ms to load
 
-    main = git.place(path)
-    alone = git.files(path, revision, main.__eq__)
-    source = f"git:{revision}" if alone.commit.startswith(revision) else f"git:{revision} ({alone.short})"
-    if not alone.files:
-        return _nothing(source, path, catalog)
-    patterns = _included(main, alone.files[main])
-    tree = git.files(path, revision, lambda name: name == main or any(fnmatchcase(name, each) for each in patterns))
-    return of_files(tree.files, main, catalog, source, path.parent)
+    tree = git.files(path, revision, _included)
+    source = f"git:{revision}" if tree.commit.startswith(revision) else f"git:{revision} ({tree.short})"
+    return (
+        of_files(tree.files, tree.main, catalog, source, path.parent) if tree.files else _nothing(source, path, catalog)
+    )
 
 
 def of_instance(url: str, token: Secret | None, catalog: Catalog) -> Version:
