@@ -39,9 +39,10 @@ def served(gateway: Gateway, caller: Principal | None, name: str) -> str:
     ):
         return ""
     operation = Foresight(gateway, NOW).operation(name)
+    state = msgspec.structs.replace(memory_state(), random=random.Random(0))  # where chance decides, it is the same
     try:
         told = explain(
-            gateway, memory_state(), name, "openai_chat", Supposed(principal=caller, operation=operation, time=NOW)
+            gateway, state, name, "openai_chat", Supposed(principal=caller, operation=operation, time=NOW)
         )
     except CallError:
         return ""

@@ -150,7 +150,7 @@ def _all(value: Any, section: str, change: Literal["added", "removed"]) -> list[
 
 def _fields(old: Any, new: Any, section: str) -> list[Field]:
     """What differs in an object."""
-    if old is new:
+    if old is new or msgspec.json.encode(old) == msgspec.json.encode(new):
         return []
     found: dict[str, Field] = {}
     for edit in differences({"": old}, {"": new}):

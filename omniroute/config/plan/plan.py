@@ -17,6 +17,7 @@ from omniroute.config.plan.changes import Change, changes
 from omniroute.config.plan.effects import Effect, effects
 from omniroute.config.plan.outlook import Outlook
 from omniroute.config.plan.version import Version
+from omniroute.document import collector_paused
 
 FORMAT: Literal[1] = 1
 """Of the file; another one is not read."""
@@ -59,6 +60,7 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
         return not self.changes and self.base.digest == self.target.digest
 
 
+@collector_paused()
 def made(old: Version, new: Version, now: float, *, threshold: float = blast.THRESHOLD, allowed: bool = False) -> Plan:
     """The plan that leads from one version to another."""
     differing = changes(old.documents, new.documents)
