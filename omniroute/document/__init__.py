@@ -12,6 +12,7 @@ from omniroute.document.diff import unified
 from omniroute.document.differences import differences
 from omniroute.document.document import Document, whole
 from omniroute.document.edit import Delete, Edit, Edited, Insert, Rename, Set, apply
+from omniroute.document.layout import Order, arranged, laid_out
 from omniroute.document.nodes import MAX_BYTES, collector_paused
 from omniroute.document.shown import Place, Step, dotted, is_secret_name, masked, printable, quoted
 
@@ -22,15 +23,18 @@ __all__ = (
     "Edit",
     "Edited",
     "Insert",
+    "Order",
     "Place",
     "Rename",
     "Set",
     "Step",
     "apply",
+    "arranged",
     "collector_paused",
     "differences",
     "dotted",
     "is_secret_name",
+    "laid_out",
     "masked",
     "printable",
     "quoted",
