@@ -22,6 +22,7 @@ from omniroute.config.schema import schema_text
 VERBS = (
     ("serve",),
     ("validate",),
+    ("fmt",),
     ("schema",),
     ("init",),
     ("key", "new"),

@@ -124,7 +124,7 @@ def load(
         if file in instead:
             sources[file] = instead[file].content
             return instead[file]
-        sources[file] = _content(file, name)
+        sources[file] = content(file, name)
         before = parsed.get(name)
         return before if before and before.content == sources[file] else Document.parse(sources[file], name)
 
@@ -161,7 +161,7 @@ def places(path: Path) -> tuple[Path, ...]:
     """The files, and the directories in which another may appear, of a configuration that need not be sound: where to
     look for the edit that makes it so."""
     try:
-        main = Document.parse(_content(path, str(path)), str(path))
+        main = Document.parse(content(path, str(path)), str(path))
     except ConfigError:
         return (path,)
     includes = _Includes(path, main)
@@ -244,7 +244,7 @@ class _Includes:
         self.problems.append(self._main.problem("OR011", place, message))
 
 
-def _content(file: Path, name: str) -> bytes:
+def content(file: Path, name: str) -> bytes:
     """The bytes of a configuration file, at most one more than a document may have."""
     try:
         content = regular(file, MAX_BYTES + 1)

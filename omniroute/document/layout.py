@@ -116,7 +116,8 @@ def _text(tree: Tree, order: Order) -> str:
     if root is not None and root.anchor:
         lines.append(root.anchor)
     if root is not None and root.below:
-        _block(lines, root, 0, order, start if tree.head else len(lines))
+        _sort(root, order)
+        _block(lines, root, 0, start if tree.head else len(lines))
     elif root is not None:
         lines += [*(each.text for each in root.foot), "{}"]
     return tree.newline.join(lines) + tree.newline if lines else ""
@@ -146,15 +147,13 @@ def _ends_with_text(piece: Piece) -> bool:
     return piece.kind == "text"
 
 
-def _block(lines: list[str], piece: Piece, indent: int, order: Order, start: int) -> None:
+def _block(lines: list[str], piece: Piece, indent: int, start: int) -> None:
     """The entries of a map or list, each on lines of its own, with no empty line above the first line since `start`."""
-    _sort(piece, order)
     for index, each in enumerate(piece.below):
-        below = order.below(index if each.key is None else each.key)
         if each.key is None:
-            _hoist(each, indent + 2, below)
+            _hoist(each, indent + 2)
         _comments(lines, each.lead, indent, each.column, start, piece.below[index - 1] if index else None)
-        made = _entry(each, indent, below)
+        made = _entry(each, indent)
         _add(lines, made[0], start, blank=each.blank)
         lines += made[1:]
         _comments(lines, each.after, indent, each.column, start, each)
@@ -162,28 +161,28 @@ def _block(lines: list[str], piece: Piece, indent: int, order: Order, start: int
 
 
 def _sort(piece: Piece, order: Order) -> None:
-    """Known keys into their order. The empty line that the first one has not goes to it where another one takes its
-    place."""
-    if not order.names or piece.kind != "map":
-        return
-    first = piece.below[0]
-    piece.below = _sorted(piece.below, order, lambda each: each.key)
-    if piece.below[0] is not first and not _stands_off(first) and _stands_off(piece.below[0]):
-        if first.lead:
-            first.lead[0].blank = True
-        else:
-            first.blank = True
+    """Known keys into their order, here and below. The empty line that the first one has not goes to it where another one
+    takes its place."""
+    if piece.kind == "map" and order.names and piece.below:
+        first = piece.below[0]
+        piece.below = _sorted(piece.below, order, lambda each: each.key)
+        if piece.below[0] is not first and not _stands_off(first) and _stands_off(piece.below[0]):
+            if first.lead:
+                first.lead[0].blank = True
+            else:
+                first.blank = True
+    for index, each in enumerate(piece.below):
+        _sort(each, order.below(index if each.key is None else each.key))
 
 
 def _stands_off(piece: Piece) -> bool:
     return piece.lead[0].blank if piece.lead else piece.blank
 
 
-def _hoist(item: Piece, indent: int, order: Order) -> None:
+def _hoist(item: Piece, indent: int) -> None:
     """Puts the comments that would stand between the dash of an item and what begins beside it above the item."""
     if not item.below or _in_brackets(item, indent) is not None:
         return
-    _sort(item, order)
     first = item.below[0]
     if item.line:
         item.lead.append(item.line)
@@ -192,7 +191,7 @@ def _hoist(item: Piece, indent: int, order: Order) -> None:
     if item.anchor:
         return
     if first.key is None:
-        _hoist(first, indent + 2, order.below(0))
+        _hoist(first, indent + 2)
     item.lead += first.lead
     first.lead, first.blank = [], False
 
@@ -200,13 +199,13 @@ def _hoist(item: Piece, indent: int, order: Order) -> None:
 # ----------------------------------------------------------------------------------------------------------- an entry
 
 
-def _entry(piece: Piece, indent: int, order: Order) -> list[str]:
+def _entry(piece: Piece, indent: int) -> list[str]:
     """The lines of an entry, from its key or dash to the end of its value."""
     head = " " * indent + ("-" if piece.key is None else _key(piece, in_flow=False))
     if piece.anchor:
         head += f" {piece.anchor}"
     if piece.kind in ("map", "list"):
-        return _collection(piece, head, indent, order)
+        return _collection(piece, head, indent)
     if piece.kind == "text":
         return _literal(piece, head, indent)
     lines = _break.split(piece.raw)
@@ -219,16 +218,16 @@ def _entry(piece: Piece, indent: int, order: Order) -> list[str]:
     )
 
 
-def _collection(piece: Piece, head: str, indent: int, order: Order) -> list[str]:
+def _collection(piece: Piece, head: str, indent: int) -> list[str]:
     short = _in_brackets(piece, len(head) + 1)
     if short is not None:
         return _commented([f"{head} {short}"], piece)
     lines: list[str] = []
     if piece.key is None and not piece.anchor:
-        _block(lines, piece, indent + 2, order, 0)
+        _block(lines, piece, indent + 2, 0)
         return [f"{head} {lines[0].lstrip(' ')}", *lines[1:]]
     lines = _commented([head], piece)
-    _block(lines, piece, indent + 2, order, len(lines))
+    _block(lines, piece, indent + 2, len(lines))
     return lines
 
 

@@ -14,8 +14,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import msgspec
+
 from omniroute.config.order import declared
-from omniroute.document import Document, laid_out
+from omniroute.document import Document, arranged, laid_out
 from omniroute.errors import ConfigError, EditRefused
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,6 +188,9 @@ def check(document: Document) -> Document:
     made = laid_out(document, declared())
     again = Document.parse(made.content, document.name)
     assert typed(again.data) == typed(document.data), "other data"
+    if "&" not in document.text:
+        ordered = arranged(document.data, declared())
+        assert msgspec.json.encode(again.data) == msgspec.json.encode(ordered), "another order"
     assert numbers(again.text) == numbers(document.text), "other comments"
     assert laid_out(again, declared()).content == made.content, "more to do"
     return made
