@@ -108,8 +108,9 @@ def _written(changes: Mapping[str, tuple[Document, Document]], arguments: argpar
         sys.stdout.buffer.write(given[1].content)
         sys.stdout.flush()
     files = {Path(name): (old.content, new.content) for name, (old, new) in changes.items() if name != STDIN}
+    main = config_path(arguments)
     try:
-        if files and not asyncio.run(_replaced(files, config_path(arguments))):
+        if files and not asyncio.run(_replaced(files, main if main.is_file() else next(iter(files)))):
             print("a file has changed meanwhile: nothing was written, try again", file=sys.stderr)
             return False
     except (OSError, Unavailable) as error:
@@ -123,5 +124,5 @@ def _written(changes: Mapping[str, tuple[Document, Document]], arguments: argpar
 async def _replaced(files: Mapping[Path, tuple[bytes, bytes]], main: Path) -> bool:
     from omniroute.config import storage
 
-    async with storage.exclusive(main if main.is_file() else next(iter(files))):
+    async with storage.exclusive(main):
         return storage.replace(files)

@@ -135,16 +135,23 @@ def _comments(
 ) -> None:
     """Comments at the indentation of a block; one that was indented further than its block, whose column was `column`, is
     so by as much, unless a literal text is above, of which it would become a part."""
-    further = 0 if above is not None and _ends_with_text(above) else 1
-    for comment in comments:
-        by = further * max(0, comment.column - column)
-        _add(lines, " " * (indent + by) + comment.text, start, blank=comment.blank)
+    text = _last_text(above)
+    for index, comment in enumerate(comments):
+        by = 0 if text else max(0, comment.column - column)
+        blank = comment.blank and not (index == 0 and _keeps_lines(text))
+        _add(lines, " " * (indent + by) + comment.text, start, blank=blank)
 
 
-def _ends_with_text(piece: Piece) -> bool:
-    while piece.below:
+def _last_text(piece: Piece | None) -> Piece | None:
+    """The literal or folded text that a value ends with."""
+    while piece is not None and piece.below:
         piece = piece.below[-1]
-    return piece.kind == "text"
+    return piece if piece is not None and piece.kind == "text" else None
+
+
+def _keeps_lines(text: Piece | None) -> bool:
+    """Whether empty lines below are a part of it."""
+    return text is not None and "+" in _break.split(text.raw, maxsplit=1)[0].partition("#")[0]
 
 
 def _block(lines: list[str], piece: Piece, indent: int, start: int) -> None:
@@ -152,9 +159,11 @@ def _block(lines: list[str], piece: Piece, indent: int, start: int) -> None:
     for index, each in enumerate(piece.below):
         if each.key is None:
             _hoist(each, indent + 2)
-        _comments(lines, each.lead, indent, each.column, start, piece.below[index - 1] if index else None)
+        above = piece.below[index - 1] if index else None
+        _comments(lines, each.lead, indent, each.column, start, above)
         made = _entry(each, indent)
-        _add(lines, made[0], start, blank=each.blank)
+        is_part = not each.lead and above is not None and not above.after and _keeps_lines(_last_text(above))
+        _add(lines, made[0], start, blank=each.blank and not is_part)
         lines += made[1:]
         _comments(lines, each.after, indent, each.column, start, each)
     _comments(lines, piece.foot, indent, piece.inner, start, piece)
