@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 
 from omniroute import __version__
-from omniroute.cli import audit, backup, evals, explain, fmt, init, key, password, schema, serve, test, validate
+from omniroute.cli import audit, backup, evals, explain, fmt, init, key, password, render, schema, serve, test, validate
 from omniroute.cli.words import FINE
 
 VERBS = (
     serve,
     validate,
     fmt,
+    render,
     schema,
     init,
     key,

@@ -100,7 +100,11 @@ def read(
     """The configuration whose main file is `path`, with `more` files that it does not include. Raises ConfigError with
     all that is wrong with it; `insecure` turns being open to strangers into a warning. `known` and `instead` are as in
     `load`."""
-    bundle = load(Path(path), more, known=known, instead=instead)
+    return judged(load(Path(path), more, known=known, instead=instead), catalog, insecure=insecure)
+
+
+def judged(bundle: Bundle, catalog: Catalog, *, insecure: bool = False) -> Bundle:
+    """A bundle with what its files mean together looked at. Raises ConfigError with all that is wrong with it."""
     findings = _ordered(lint.findings(bundle, catalog, insecure=insecure), [each.name for each in bundle.documents])
     if any(problem.severity == "error" for problem in findings):
         raise ConfigError(findings)
@@ -141,7 +145,7 @@ def load(
             found += error.problems
     found += includes.problems
     for document in documents:
-        found += _misfits(document, Spec if document is main else Fragment)
+        found += misfits(document, Spec if document is main else Fragment)
     owners, clashes = _owners(documents)
     found += clashes
     if found:
@@ -152,7 +156,7 @@ def load(
         files=tuple(sources),
         watched=tuple(dict.fromkeys((*(file.parent for file in sources), *includes.directories))),
         digest=_digest(path, sources),
-        spec=msgspec.convert(_merged(documents), Spec),
+        spec=msgspec.convert(merged(documents), Spec),
         owners=owners,
     )
 
@@ -168,7 +172,7 @@ def places(path: Path) -> tuple[Path, ...]:
     return (path, *includes.files, *includes.directories)
 
 
-def _misfits(document: Document, root: type[Spec]) -> list[Problem]:
+def misfits(document: Document, root: type[Spec]) -> list[Problem]:
     """What does not fit the types. The quick check decides, the thorough one explains."""
     if not document.has_nulls:
         try:
@@ -305,7 +309,8 @@ def _owners(documents: list[Document]) -> tuple[dict[tuple[str, ...], Document],
     return owners, clashes
 
 
-def _merged(documents: list[Document]) -> dict[str, Any]:
+def merged(documents: Sequence[Document]) -> dict[str, Any]:
+    """The data of all files as one."""
     data: dict[str, Any] = {}
     for document in reversed(documents):
         for section, value in document.data.items():

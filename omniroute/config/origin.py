@@ -70,14 +70,15 @@ def _children(value: Any) -> Sequence[tuple[Step, Any]]:
 
 def _shown(place: tuple[Step, ...], value: Any) -> Any:
     """As it is written; the one credential that may stand in a file, the password's hash, is not shown."""
-    return _veiled(str(place[-1]) if place else "", msgspec.to_builtins(value))
+    return veiled(str(place[-1]) if place else "", msgspec.to_builtins(value))
 
 
-def _veiled(name: str, value: Any) -> Any:
+def veiled(name: str, value: Any) -> Any:
+    """The value of this name without literal credentials."""
     if isinstance(value, dict):
-        return {key: _veiled(key, each) for key, each in value.items()}
+        return {key: veiled(key, each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_veiled(name, each) for each in value]
+        return [veiled(name, each) for each in value]
     if isinstance(value, str) and is_secret_name(name) and reference(value) is None:
         return HIDDEN
     return value

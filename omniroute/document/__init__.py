@@ -15,6 +15,7 @@ from omniroute.document.edit import Delete, Edit, Edited, Insert, Rename, Set, a
 from omniroute.document.layout import Order, arranged, laid_out
 from omniroute.document.nodes import MAX_BYTES, collector_paused
 from omniroute.document.shown import Place, Step, dotted, is_secret_name, masked, printable, quoted
+from omniroute.document.written import fresh
 
 __all__ = (
     "MAX_BYTES",
@@ -33,6 +34,7 @@ __all__ = (
     "collector_paused",
     "differences",
     "dotted",
+    "fresh",
     "is_secret_name",
     "laid_out",
     "masked",
