@@ -51,7 +51,8 @@ from omniroute.services.drafts import Drafts
 from omniroute.services.evals.evals import Evals
 from omniroute.services.oauth import SignIns
 from omniroute.services.shelf import DATABASE
-from omniroute.services.sync import Sync
+from omniroute.services.sync import CLOCK, Sync
+from omniroute.services.sync import Outcome as Exchanged
 from omniroute.services.tokens import Tokens
 from omniroute.state import audit_key
 from omniroute.state.audit import Entry, Outcome, Via
@@ -149,8 +150,15 @@ class Service:
             self.path, read=self._read, check=self._next, swap=self._take, lock=self._reloading, commit=self._propose
         )
         self.edit = writer.edit
-        self.exchange = Files(lambda: self.bundle, self._try, self.reload, self._reloading)
-        self.sync = Sync(self.exchange, self._remote, database.parent / "sync" / "base", clock.now)
+        self.exchange = Files(lambda: self.bundle, self._try, self.reload, self._propose, self._reloading)
+        self.sync = Sync(
+            self.exchange,
+            self._remote,
+            database.parent / "sync" / "base",
+            clock.now,
+            lambda: seconds(self.bundle.spec.sync.every),
+            self._note_sync,
+        )
         self.drafts = Drafts(self.path, lambda: self.bundle, self._read, self._next)
 
     def _read(
@@ -272,6 +280,13 @@ class Service:
         now = self.state.clock.now()
         entry = Entry(at=now, actor=actor, via=via, action=action, outcome=outcome, revision=revision, detail=detail)
         await asyncio.to_thread(self.state.audit.append, entry)
+
+    async def _note_sync(self, told: Exchanged | Exception) -> None:
+        if isinstance(told, Exception):
+            await self._note("sync.run", "process", CLOCK, "failed", problem=str(told)[:500])
+        else:
+            pushed, pulled = ", ".join(told.pushed), ", ".join(told.pulled)
+            await self._note("sync.run", "process", CLOCK, pushed=pushed, pulled=pulled)
 
     async def _look_at_audit(self) -> None:
         """Whether the audit log is as it was left. It may be long, so nobody waits for this."""
@@ -415,7 +430,7 @@ class Service:
         watching = asyncio.create_task(watch.watch(self._watched, by_file))
         looking = asyncio.create_task(self._look_at_audit())
         try:
-            async with self.backups.running():
+            async with self.backups.running(), self.sync.by_the_clock():
                 yield
         finally:
             self.draining = True

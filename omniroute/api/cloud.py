@@ -13,6 +13,7 @@ from omniroute.api import audit
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
 from omniroute.api.resources import ENDPOINTS as EDITABLE
+from omniroute.api.write import PROPOSED
 from omniroute.config.writer import compare
 from omniroute.errors import BadRequest, NotFound
 from omniroute.routing.resolve import resolve
@@ -60,23 +61,32 @@ class Bundled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
 
 
+class Exchanged(Bundled, frozen=True, forbid_unknown_fields=True):
+    """The files that run now. `commit` is what was made of the change in `mode: git`, where they are the old ones."""
+
+    commit: str = ""
+
+
 async def known(plane: Plane, _request: Request) -> Answer:
     """What this instance has, without any secret."""
     gateway = plane.control.live.current
-    connections = [
-        Credentials(
-            id=one.id,
-            provider=upstream.name,
-            auth_type="oauth" if one.auth.oauth is not None else "apikey" if one.auth.secret is not None else "none",
-            has_api_key=one.auth.secret is not None,
-            has_access_token=one.auth.oauth is not None,
-            has_refresh_token=one.auth.oauth is not None,
-            priority=one.priority,
-            is_active=True,
-        )
-        for upstream in gateway.upstreams.values()
-        for one in upstream.connections
-    ]
+    tokens = plane.control.sign_ins.tokens
+    connections = []
+    for upstream in gateway.upstreams.values():
+        for one in upstream.connections:
+            signed = await tokens.status(one) if one.auth.oauth is not None else None
+            connections.append(
+                Credentials(
+                    id=one.id,
+                    provider=upstream.name,
+                    auth_type="oauth" if signed else "apikey" if one.auth.secret is not None else "none",
+                    has_api_key=one.auth.secret is not None,
+                    has_access_token=signed is not None and signed.state != "signed_out",
+                    has_refresh_token=signed is not None and signed.renewable,
+                    priority=one.priority,
+                    is_active=True,
+                )
+            )
     aliases = plane.control.describe().get("aliases", {})
     return Answer(Known(connections, dict(aliases)))
 
@@ -104,19 +114,25 @@ async def bundled(plane: Plane, _request: Request) -> Answer:
 async def exchanged(plane: Plane, request: Request) -> Answer:
     """Takes files from another instance, all of them or none."""
     wanted = request.json(Bundled)
+    control = plane.control
     asked = request.header(b"if-match")
-    revision = plane.control.live.current.revision.digest
+    revision, seen = control.live.current.revision.digest, control.exchange.files()
     if asked is not None:
         compare(asked, f'"{revision}"')
     if not wanted.files:
         raise BadRequest("`files` is empty.", code="invalid_body", param="files")
     assert request.visitor is not None
     changes = {name: None if text is None else text.encode() for name, text in wanted.files.items()}
-    await plane.control.exchange.write(changes, request.visitor.name, wanted.reason)
-    await audit.record(
-        plane, request, "config.exchange", ", ".join(sorted(changes)), detail={"reason": wanted.reason[:200]}
-    )
-    return await bundled(plane, request)
+    names, why, author = ", ".join(sorted(changes)), wanted.reason[:200], request.visitor.name
+    commit = ""
+    if control.bundle.spec.mode == "git":
+        commit = await control.exchange.propose(changes, seen, author, why or f"Change {names}")
+    else:
+        await control.exchange.write(changes, seen)
+    await audit.record(plane, request, "config.exchange", names, detail={"reason": why})
+    answer = await bundled(plane, request)
+    told = Exchanged(answer.content.files, answer.content.revision, commit=commit)
+    return msgspec.structs.replace(answer, content=told, status=PROPOSED if commit else 200)
 
 
 class Tokens(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -205,7 +221,7 @@ ENDPOINTS = (
         summary="Takes files from another instance, all or none; `If-Match` names what they were made from.",
         told=Told(
             body=Bundled,
-            answer=Bundled,
+            answer=Exchanged,
             refuses=(409, 412, 422, 503),
             example={"files": {"omniroute.yaml": "version: 1\n"}},
         ),

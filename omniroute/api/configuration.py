@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -11,6 +11,7 @@ from omniroute.api import audit, errors, times
 from omniroute.api.control import Control
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
+from omniroute.config.plan.changes import Kind
 from omniroute.document import MAX_BYTES
 from omniroute.errors import ConfigError
 
@@ -81,11 +82,13 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """`path` is that of an object (`combos.coding`) or of a section; `places` are those in it that differ."""
+    """`path` is that of an object (`combos.coding`) or of a section; `places` are those in it that differ, `was` its path
+    before it was renamed."""
 
     path: str
-    change: Literal["added", "removed", "changed"]
+    change: Kind
     places: tuple[str, ...]
+    was: str = ""
 
 
 class PendingTold(msgspec.Struct, frozen=True, rename="camel"):
@@ -117,7 +120,7 @@ async def diff(plane: Plane, _request: Request) -> Answer:
             in_sync=pending.digest == revision.digest,
             revision=revision.label,
             on_disk=None if pending.digest is None else pending.digest[: len(revision.label)],
-            objects=[Changed(one.path, one.change, one.places) for one in pending.objects],
+            objects=[Changed(one.path, one.change, one.places, one.was) for one in pending.objects],
             diff=pending.diff,
             problems=errors.told(pending.problems),
         )

@@ -27,6 +27,12 @@ _OURS = Fault(kind="server", status=500, message="The gateway failed on this req
 _INVALID = Fault(
     kind="invalid_request", status=422, message="The configuration files have errors.", code="config_invalid"
 )
+INVALID_EDIT = Fault(
+    kind="invalid_request",
+    status=422,
+    message="With this edit the configuration would have errors. Nothing was written.",
+    code="config_invalid",
+)
 LONGEST_PATH = 200
 TOLD = ("code", "severity", "file", "line", "col", "path", "message", "hint")
 HINTS = {

@@ -17,9 +17,10 @@ SMALL = 16 << 10
 
 class State(msgspec.Struct, frozen=True, rename="camel"):
     """How both sides stand. `enabled` says that a remote is declared and runs are not paused, `connected` that the last
-    one went well."""
+    one went well; `every` is the seconds between two runs by the clock, 0 where there are none."""
 
     enabled: bool
+    every: float
     connected: bool
     remote: str
     revision: str
@@ -59,6 +60,7 @@ def _state(sync: Sync) -> State:
     at = times.told(base.at) if base.at is not None else None
     return State(
         enabled=sync.declared and not base.paused,
+        every=sync.every,
         connected=base.at is not None and not sync.last_error,
         remote=sync.remote.name if sync.declared else "",
         revision=base.revision,
@@ -110,16 +112,18 @@ def _names(conflict: SyncConflict) -> dict[str, str]:
     return {"conflicts": ", ".join(one.name for one in conflict.differences)}
 
 
-async def initialize(plane: Plane, _request: Request) -> Answer:
-    """Whether runs are made by themselves, which they are from the start wherever `sync.every` says so."""
+async def initialize(plane: Plane, request: Request) -> Answer:
+    """Runs by the clock go on, where they were paused."""
     sync = plane.control.sync
     sync.remote  # noqa: B018 - raises where none is declared
     sync.pause(paused=False)
-    return Answer({"success": True, "message": "Sync is on, and has been since the start"})
+    await audit.record(plane, request, "sync.enable")
+    every = f"There is a run every {sync.every:g} s" if sync.every else "There are runs when asked: `sync.every` is 0s"
+    return Answer({"success": True, "message": every})
 
 
 async def initialized(plane: Plane, _request: Request) -> Answer:
-    """Whether a remote is declared."""
+    """Whether a remote is declared, and runs are not paused."""
     on = _state(plane.control.sync).enabled
     return Answer(Initialized(on, "Sync is on" if on else "Sync is not on"))
 

@@ -17,7 +17,7 @@ import msgspec
 from omniroute.api import audit
 from omniroute.api.control import Control
 from omniroute.api.endpoint import Answer, Request
-from omniroute.api.errors import Refusal
+from omniroute.api.errors import INVALID_EDIT, Refusal
 from omniroute.api.leaves import Steps, edits
 from omniroute.api.plane import Plane
 from omniroute.config import secrets
@@ -33,6 +33,7 @@ from omniroute.errors import (
     StaleEdit,
     Unprocessable,
 )
+from omniroute.state.health import QUIET, Health, health
 
 Changes = Mapping[Steps, Any]
 """What is to stand where: data of the file by place, or GONE."""
@@ -48,6 +49,18 @@ class View(msgspec.Struct, frozen=True):
     bundle: Bundle
     control: Control
     at_rest: bool = False
+    healths: dict[str, Health] = {}
+    """Of all connections, once one has been asked for: told of each by itself, a list would walk all for each."""
+
+    def health(self, connection: str) -> Health:
+        """How it stands with a connection; nothing is known at rest."""
+        if self.at_rest:
+            return QUIET
+        if not self.healths:
+            state = self.control.state
+            names = [one.id for each in self.control.live.current.upstreams.values() for one in each.connections]
+            self.healths.update(health(state, names, state.clock.monotonic()))
+        return self.healths.get(connection, QUIET)
 
 
 class Draft:
@@ -127,6 +140,9 @@ async def write(plane: Plane, request: Request, one: Write, *, dry_run: bool) ->
     except ConfigLocked as error:
         await _refused(plane, request, one, handed, error, dry_run=dry_run)
         return Answer({**Refusal(error.fault).content, "diff": error.diff}, error.fault.status)
+    except ConfigError as error:
+        await _refused(plane, request, one, handed, error, dry_run=dry_run)
+        return Answer(Refusal(INVALID_EDIT, problems=error.problems).content, INVALID_EDIT.status)
     except Exception as error:
         await _refused(plane, request, one, handed, error, dry_run=dry_run)
         raise

@@ -1,17 +1,35 @@
 """The command line: a verb is a module with `add`, which declares it, and a row in `VERBS`.
 
 Exit codes: 0 fine, 1 the configuration has errors, a scenario or an eval fails or the audit log is broken, 2 wrong usage,
-3 warnings under `--strict`, 78 (EX_CONFIG) refused to start. Imports stand inside the functions of a verb because
+3 warnings under `--strict`, 78 (EX_CONFIG) refused to start; `plan` and `apply` also have 2 for changes under
+`--detailed-exitcode`, where wrong usage is 1, 4 for too many of them, 5 where the base has moved and 6 for taken back. Imports stand inside the functions of a verb because
 `validate` in CI must not pay for a web server.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 
 from omniroute import __version__
-from omniroute.cli import audit, backup, evals, explain, fmt, init, key, password, render, schema, serve, test, validate
-from omniroute.cli.words import FINE
+from omniroute.cli import (
+    apply,
+    audit,
+    backup,
+    evals,
+    explain,
+    fmt,
+    init,
+    key,
+    password,
+    plan,
+    render,
+    schema,
+    serve,
+    test,
+    validate,
+)
+from omniroute.cli.words import ERRORS, FINE, USAGE
 
 VERBS = (
     serve,
@@ -25,6 +43,8 @@ VERBS = (
     test,
     evals,
     explain,
+    plan,
+    apply,
     backup,
     audit,
 )
@@ -32,13 +52,23 @@ VERBS = (
 
 def main(argv: list[str] | None = None) -> int:
     """Runs a verb and gives its exit code."""
-    arguments = parser().parse_args(argv)
+    arguments = _parsed(argv)
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return FINE
+
+
+def _parsed(argv: list[str] | None) -> argparse.Namespace:
+    """The arguments. Where 2 is to mean that there are changes, wrong usage must not look like them."""
+    try:
+        return parser().parse_args(argv)
+    except SystemExit as end:
+        if end.code == USAGE and "--detailed-exitcode" in (sys.argv if argv is None else argv):
+            raise SystemExit(ERRORS) from None
+        raise
 
 
 def parser() -> argparse.ArgumentParser:

@@ -6,11 +6,14 @@ import argparse
 
 from omniroute.cli.words import ERRORS, FINE, WARNINGS, Verbs, config_option, config_path, report_problems, verb
 
+FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
+"""As in `config.report`, which is not loaded for a parser."""
+
 
 def add(verbs: Verbs) -> None:
     command = verb(verbs, validate, "validate", "check the files", "omniroute validate --output json --strict")
     config_option(command)
-    command.add_argument("--output", choices=("text", "json", "github"), default="text")
+    command.add_argument("--output", choices=FORMS, default="text", help="the form of the findings")
     command.add_argument("--strict", action="store_true", help="warnings make exit code 3")
     command.add_argument("--resolve", action="store_true", help="also check that all secrets are there")
 

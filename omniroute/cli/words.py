@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 DEFAULT_CONFIG = "config/omniroute.yaml"
 FINE, ERRORS, USAGE, WARNINGS, REFUSED = 0, 1, 2, 3, 78
+CHANGES, GUARDED, MOVED, ROLLED_BACK = 2, 4, 5, 6
+"""Of `plan` and `apply`: there are changes (`--detailed-exitcode`), they take away too much, what they were made for has
+changed, they were taken back."""
 # What `add_subparsers` gives has no public name.
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
 from omniroute.config import storage
 from omniroute.config.bundle import Bundle, reason
+from omniroute.config.writer import Proposal
+from omniroute.document import side, unified
 from omniroute.errors import ConfigError, ConfigLocked, Conflict, Problem, Unavailable
 
 Changes = Mapping[str, bytes | None]
@@ -26,7 +29,7 @@ class Files:
     above it where an include leads there.
 
     `check` reads and compiles what a main file leads to and raises ConfigError; `reload` puts what is on disk to use and
-    gives its revision; `lock` keeps other changes out.
+    gives its problems; `commit` makes a commit of a proposal and tells its name; `lock` keeps other changes out.
     """
 
     def __init__(
@@ -34,11 +37,13 @@ class Files:
         bundle: Callable[[], Bundle],
         check: Callable[[Path], None],
         reload: Callable[[], Awaitable[Sequence[Problem]]],
+        commit: Callable[[Proposal], Awaitable[str]],
         lock: asyncio.Lock,
     ) -> None:
         self._bundle = bundle
         self._check = check
         self._reload = reload
+        self._commit = commit
         self._lock = lock
 
     @property
@@ -62,22 +67,51 @@ class Files:
             self._name(file): document.content for file, document in zip(bundle.files, bundle.documents, strict=True)
         }
 
-    async def write(self, changes: Changes, author: str, reason: str) -> str:  # noqa: ARG002 - kept by who calls
-        """Writes and (None) deletes files, all or none, and returns the revision that runs then. Raises ConfigError for
-        files that make no gateway, ConfigLocked in `mode: locked`, and Conflict or Unavailable where they cannot be
-        written."""
-        if self._bundle().spec.mode == "locked":
+    async def write(self, changes: Changes, seen: Mapping[str, bytes]) -> str:
+        """Writes and (None) deletes files, all or none, and returns the revision that runs then. `seen` is what the
+        changes were made from.
+
+        Raises ConfigError for files that make no gateway, ConfigLocked in `mode: locked`, and Conflict or Unavailable
+        where they cannot be written: also where one of them is not what was seen any more, or in `mode: git`, in which
+        the files here are the repository's to change."""
+        mode = self._bundle().spec.mode
+        if mode == "locked":
             raise ConfigLocked("`mode: locked` keeps the configuration from being changed here", diff="")
-        root = self.root
-        names = [_inside(name) for name in changes]
-        async with self._lock, storage.exclusive(self._bundle().path):
-            before = self.files()
-            await asyncio.to_thread(self._try, before | dict(zip(names, changes.values(), strict=True)), root)
-            await asyncio.to_thread(_write, root, before, changes)
+        if mode == "git":
+            raise Conflict(
+                "In `mode: git` the files here change by what is merged in their repository: merge it there",
+                code="config_in_git",
+            )
+        async with self._tried(changes, seen) as before:
+            await asyncio.to_thread(_write, self.root, before, changes)
         problems = await self._reload()
         if problems:
             raise ConfigError(problems)
         return self._bundle().revision
+
+    async def propose(self, changes: Changes, seen: Mapping[str, bytes], author: str, reason: str) -> str:
+        """Makes a commit of the changes and returns its name; the files here stay as they are. Raises as `write` does,
+        but for the mode."""
+        async with self._tried(changes, seen) as before:
+            root = self.root
+            diff = "".join(
+                unified(side(before.get(name), name), side(content, name), name) for name, content in changes.items()
+            )
+            files = {root / name: content for name, content in changes.items()}
+            return await self._commit(Proposal(files=files, diff=diff, author=author, reason=reason))
+
+    @asynccontextmanager
+    async def _tried(self, changes: Changes, seen: Mapping[str, bytes]) -> AsyncIterator[Mapping[str, bytes]]:
+        """Alone with the files, which are what was seen and make a gateway with the changes. Gives what runs."""
+        root = self.root
+        for name in changes:
+            _inside(name)
+        async with self._lock, storage.exclusive(self._bundle().path):
+            before = self.files()
+            if any(before.get(name) != seen.get(name) for name in changes):
+                raise Conflict("The files have been changed meanwhile: try again.", code="config_changed")
+            await asyncio.to_thread(self._try, {**before, **changes}, root)
+            yield before
 
     def _name(self, file: Path) -> str:
         return Path(os.path.relpath(_absolute(file), self.root)).as_posix()

@@ -10,9 +10,13 @@ import msgspec
 from omniroute.config.bundle import Bundle
 from omniroute.config.secrets import Environment
 from omniroute.config.spec.words import reference
-from omniroute.document import Step, is_secret_name
+from omniroute.document import Step, is_secret_name, masked
 
 HIDDEN = "<hidden>"
+FINGERPRINT = len("sha256:") + 8
+"""Characters of a digest that are shown."""
+_FREE = frozenset({"tags", "aliases"})
+"""Maps whose keys are anybody's own words, and say nothing of what the values are."""
 VARIABLES: Mapping[tuple[Step, ...], tuple[str, str]] = {
     ("server", "port"): ("port", "PORT"),
     ("auth", "require_api_key"): ("require_api_key", "REQUIRE_API_KEY"),
@@ -74,11 +78,14 @@ def _shown(place: tuple[Step, ...], value: Any) -> Any:
 
 
 def veiled(name: str, value: Any) -> Any:
-    """The value of this name without literal credentials."""
+    """A value of this name as it may be shown: without what stands where a secret belongs, unless it is a reference, and
+    without what looks like one; of a digest, enough to tell it from others."""
     if isinstance(value, dict):
-        return {key: veiled(key, each) for key, each in value.items()}
+        return {key: veiled("" if name in _FREE else str(key), each) for key, each in value.items()}
     if isinstance(value, list):
         return [veiled(name, each) for each in value]
-    if isinstance(value, str) and is_secret_name(name) and reference(value) is None:
+    if not isinstance(value, str):
+        return value
+    if is_secret_name(name) and reference(value) is None:
         return HIDDEN
-    return value
+    return f"{value[:FINGERPRINT]}…" if name == "digest" and len(value) > FINGERPRINT else masked(value)

@@ -256,6 +256,12 @@ def _secret_key() -> Secret | None:
     return Secret(key) if key else None
 
 
+def token(name: str) -> Secret | None:
+    """What a variable holds whose name somebody gave on the command line; None where it is not set."""
+    value = os.environ.get(name)
+    return Secret(value) if value else None
+
+
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """The variables that count without being named in the file. None is one that is not set."""
 

@@ -49,9 +49,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked change, for who makes a commit of it: the new content of files by their path."""
+    """A checked change, for who makes a commit of it: the new content of files by their path, None for
+    one that goes."""
 
-    files: Mapping[Path, bytes]
+    files: Mapping[Path, bytes | None]
     diff: str
     author: str
     reason: str
@@ -211,7 +212,7 @@ class Writer(Generic[Compiled]):
             raise Conflict(
                 "`mode: git` needs a repository to commit to, and there is none", code="config_no_repository"
             )
-        contents = {file: document.content for file, document in plan.documents.items()}
+        contents: dict[Path, bytes | None] = {file: document.content for file, document in plan.documents.items()}
         name = await self._commit(Proposal(files=contents, diff=plan.change.diff, author=author, reason=why))
         return msgspec.structs.replace(plan.change, changed=True, commit=name)
 

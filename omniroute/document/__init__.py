@@ -8,7 +8,7 @@ only place that knows YAML.
 
 from __future__ import annotations
 
-from omniroute.document.diff import unified
+from omniroute.document.diff import ABSENT, side, unified
 from omniroute.document.differences import differences
 from omniroute.document.document import Document, whole
 from omniroute.document.edit import Delete, Edit, Edited, Insert, Rename, Set, apply
@@ -18,6 +18,7 @@ from omniroute.document.shown import Place, Step, dotted, is_secret_name, masked
 from omniroute.document.written import fresh
 
 __all__ = (
+    "ABSENT",
     "MAX_BYTES",
     "Delete",
     "Document",
@@ -40,6 +41,7 @@ __all__ = (
     "masked",
     "printable",
     "quoted",
+    "side",
     "unified",
     "whole",
 )

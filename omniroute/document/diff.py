@@ -8,21 +8,73 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+from typing import Protocol
 
 from omniroute.document.document import Document
+from omniroute.document.shown import blacked_out, masked
+from omniroute.errors import ConfigError
 
 CONTEXT = 3
 _NO_NEWLINE = "\n\\ No newline at end of file\n"
 Chunk = tuple[str, int, int, int, int]
 
 
-def unified(old: Document, new: Document, name: str) -> str:
+class Side(Protocol):
+    """A version of a file: its bytes, and each line, from 1, as it may be shown."""
+
+    @property
+    def content(self) -> bytes: ...
+
+    @property
+    def marked(self) -> bool: ...
+
+    def inked(self, line: int) -> str: ...
+
+
+class Absent:
+    """The version of a file that is not there."""
+
+    content = b""
+    marked = False
+
+    def inked(self, line: int) -> str:
+        raise IndexError(line)
+
+
+class Unread:
+    """The version of a file that is no YAML, so that only its looks tell what in it is a secret."""
+
+    marked = False
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content.decode("utf-8", "replace").encode()
+        self._lines = self.content.decode().splitlines()
+
+    def inked(self, line: int) -> str:
+        return masked(blacked_out(self._lines, line - 1))
+
+
+ABSENT = Absent()
+
+
+def side(content: bytes | None, name: str) -> Side:
+    """The version that these bytes are; without any, the file is not there."""
+    if content is None:
+        return ABSENT
+    try:
+        return Document.parse(content, name)
+    except ConfigError:
+        return Unread(content)
+
+
+def unified(old: Side, new: Side, name: str) -> str:
     """The unified diff of a file of this name; empty where both are the same."""
     if old.content == new.content:
         return ""
-    before, after = (document.content.decode().splitlines(keepends=True) for document in (old, new))
+    before, after = (each.content.decode().splitlines(keepends=True) for each in (old, new))
     hunks = [_hunk(old, new, before, after, group) for group in _groups(before, after)]
-    return "".join((f"--- a/{name}\n+++ b/{name}\n", *hunks))
+    heads = "/dev/null" if old is ABSENT else f"a/{name}", "/dev/null" if new is ABSENT else f"b/{name}"
+    return "".join((f"--- {heads[0]}\n+++ {heads[1]}\n", *hunks))
 
 
 def _groups(before: Sequence[str], after: Sequence[str]) -> Iterator[list[Chunk]]:
@@ -38,7 +90,7 @@ def _groups(before: Sequence[str], after: Sequence[str]) -> Iterator[list[Chunk]
         yield [(kind, a + first, b + first, c + first, d + first) for kind, a, b, c, d in group]
 
 
-def _hunk(old: Document, new: Document, before: Sequence[str], after: Sequence[str], group: list[Chunk]) -> str:
+def _hunk(old: Side, new: Side, before: Sequence[str], after: Sequence[str], group: list[Chunk]) -> str:
     places = _range(group[0][1], group[-1][2]), _range(group[0][3], group[-1][4])
     lines = [f"@@ -{places[0]} +{places[1]} @@\n"]
     for kind, start, end, first, last in group:
@@ -50,10 +102,10 @@ def _hunk(old: Document, new: Document, before: Sequence[str], after: Sequence[s
     return "".join(lines)
 
 
-def _line(sign: str, document: Document, lines: Sequence[str], index: int) -> str:
+def _line(sign: str, version: Side, lines: Sequence[str], index: int) -> str:
     ending = lines[index][len(lines[index].rstrip("\r\n")) :]
-    mark = "\ufeff" if document.marked and index == 0 else ""
-    return f"{sign}{mark}{document.inked(index + 1)}{ending or _NO_NEWLINE}"
+    mark = "\ufeff" if version.marked and index == 0 else ""
+    return f"{sign}{mark}{version.inked(index + 1)}{ending or _NO_NEWLINE}"
 
 
 def _range(start: int, end: int) -> str:

@@ -8,6 +8,7 @@ from omniroute.errors import Forbidden, Unauthenticated
 from omniroute.relay.asgi import Scope
 from omniroute.routing import credential
 from omniroute.routing.caller import Networks, client_ip
+from omniroute.routing.credential import may_use
 from omniroute.routing.host import host_allowed
 from omniroute.routing.tables import ANONYMOUS, Gateway, Principal
 
@@ -56,11 +57,6 @@ def check_origin(headers: Iterable[tuple[bytes, bytes]]) -> None:
     origin = said.get(b"origin")
     if origin is not None and origin.partition(b"://")[2] != said.get(b"host"):
         raise Forbidden("Without a key no page of another origin may use the gateway.", code="cross_site")
-
-
-def may_use(principal: Principal, model: str) -> bool:
-    """Whether the key's allow-list has this name."""
-    return principal.allow is None or any(pattern.fullmatch(model) for pattern in principal.allow)
 
 
 def check_model(principal: Principal, model: str) -> None:

@@ -16,9 +16,9 @@ import msgspec
 
 from omniroute.catalog.price import Price, Rates
 from omniroute.errors import BadRequest, NotFound
-from omniroute.relay.admit import may_use
 from omniroute.relay.call import Call
 from omniroute.relay.pump import send_whole
+from omniroute.routing.credential import may_use
 from omniroute.routing.serving import made_for
 from omniroute.routing.tables import Listed, Principal, Revision
 from omniroute.upstream.client import Client

@@ -9,9 +9,9 @@ from __future__ import annotations
 from omniroute.errors import NotFound
 from omniroute.formats.ollama import listing
 from omniroute.formats.ollama.listing import Described
-from omniroute.relay.admit import may_use
 from omniroute.relay.call import Call
 from omniroute.relay.pump import send_whole
+from omniroute.routing.credential import may_use
 from omniroute.routing.tables import Listed
 from omniroute.upstream.client import Client
 

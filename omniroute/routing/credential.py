@@ -64,3 +64,8 @@ def owner(gateway: Gateway, key: str, now: float) -> Principal:
     if principal.expires is not None and now >= principal.expires:
         raise Unauthenticated("This API key has expired.", code="expired_api_key")
     return principal
+
+
+def may_use(principal: Principal, model: str) -> bool:
+    """Whether the key's allow-list has this name."""
+    return principal.allow is None or any(pattern.fullmatch(model) for pattern in principal.allow)

@@ -6,6 +6,7 @@ For the command line, and for whoever asks "why did it go there?" before it does
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,7 +21,7 @@ from omniroute.routing.plan import Candidate, current, plan
 from omniroute.routing.policies import SOMEBODY, PolicyTold, Supposed, explained, holding, rerouted
 from omniroute.routing.resolve import resolve, variant
 from omniroute.routing.strategies import STRATEGIES, Moment, name
-from omniroute.routing.tables import ANONYMOUS, Gateway, Target
+from omniroute.routing.tables import ANONYMOUS, Gateway, Policy, Route, Target
 from omniroute.state.base import State
 from omniroute.state.budgets import Balance
 from omniroute.state.limits import Standing
@@ -70,6 +71,28 @@ class Explanation(msgspec.Struct, frozen=True, omit_defaults=True):
     cache: Cacheability | None = None
 
 
+class Consulted(NamedTuple):
+    """What a request means: the name without its variant, what that leads to, the policies that hold, the name that one of
+    them has it served under, and the route that it takes."""
+
+    asked: str
+    named: Route
+    policies: tuple[Policy, ...]
+    rerouted: str
+    route: Route
+
+
+def consulted(gateway: Gateway, model: str, subject: Supposed) -> Consulted:
+    """What a request for a model means. Raises what the request itself would raise: NotFound, BadRequest."""
+    asked, _ = variant(model)
+    named = route = resolve(gateway, asked)
+    policies = holding(gateway.policies.standing(subject.principal, subject.operation).enforced, subject)
+    instead = rerouted(policies, asked, route)
+    if instead:
+        route = resolve(gateway, instead)
+    return Consulted(asked, named, policies, instead, route)
+
+
 def explain(
     gateway: Gateway,
     state: State,
@@ -83,13 +106,8 @@ def explain(
 ) -> Explanation:
     """Raises what the request itself would raise: NotFound, BadRequest. `chat` is the request itself, where there is one,
     and then losses are told too; `no_cache` says that its client wants a new answer."""
-    asked, _ = variant(model)
     principal = subject.principal
-    named = route = resolve(gateway, asked)
-    policies = holding(gateway.policies.standing(principal, subject.operation).enforced, subject)
-    instead = rerouted(policies, asked, route)
-    if instead:
-        route = resolve(gateway, instead)
+    asked, named, policies, instead, route = consulted(gateway, model, subject)
     now, turn = state.clock.monotonic(), state.counters.peek
     balances = tuple(state.budgets.balance(budget, state.clock.now()) for budget in principal.budgets)
     spent = [budget for budget, balance in zip(principal.budgets, balances, strict=True) if not balance.remaining]

@@ -45,8 +45,12 @@ def variant(name: str) -> tuple[str, Variant]:
 def resolve(gateway: Gateway, name: str) -> Route:
     """The route to a model, in whichever variant. Raises NotFound with the nearest names, or BadRequest where several
     providers have the model."""
-    route = gateway.routes.get(name) or _qualified(gateway, name) or _wildcard(gateway, name)
-    return route or _bare(gateway, name)
+    return known(gateway, name) or _bare(gateway, name)
+
+
+def known(gateway: Gateway, name: str) -> Route | None:
+    """The route to what is no model id alone; None where nothing has this name."""
+    return gateway.routes.get(name) or _qualified(gateway, name) or _wildcard(gateway, name)
 
 
 def at_provider(gateway: Gateway, provider: str, model: str) -> str:

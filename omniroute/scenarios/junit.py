@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
+from omniroute.config.report.junit import written
 from omniroute.document import printable
 from omniroute.scenarios.outcome import Difference
 from omniroute.scenarios.runner import Report, Result
@@ -18,9 +19,7 @@ def xml(report: Report) -> bytes:
         suite = ET.SubElement(root, "testsuite", {"name": file, **_counts(inside)})
         for result in inside:
             suite.append(_case(result))
-    ET.indent(root)
-    written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
-    return written + b"\n"
+    return written(root)
 
 
 def _counts(results: tuple[Result, ...]) -> dict[str, str]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
-from omniroute.config.bundle import BY_NAME, Bundle, regular
-from omniroute.document import MAX_BYTES, Document, Edit, differences, dotted, masked, unified
+from omniroute.config.bundle import Bundle, regular
+from omniroute.config.plan.changes import Change, Kind, changes
+from omniroute.document import ABSENT, MAX_BYTES, Document, masked, unified
 from omniroute.errors import ConfigError, Problem
 
 NOTHING: Mapping[Path, Document] = MappingProxyType({})
@@ -28,11 +29,13 @@ class Read(Protocol):
 
 
 class Object(msgspec.Struct, frozen=True):
-    """An object or a section that is not the same: its path, and of a changed one the places in it that differ."""
+    """An object or a section that is not the same: its path, of a changed one the places in it that differ, and of a
+    renamed one what it `was`."""
 
     path: str
-    change: Literal["added", "removed", "changed"]
+    change: Kind
     places: tuple[str, ...] = ()
+    was: str = ""
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -96,58 +99,29 @@ Documents = Mapping[Path, Document | None]
 
 
 def _objects(then: Documents, now: Documents) -> list[Object]:
-    old, new = _parts(then), _parts(now)
-    found = []
-    for place in dict.fromkeys((*old, *new)):
-        path = dotted(place)
-        if place not in new:
-            found.append(Object(path, "removed"))
-        elif place not in old:
-            found.append(Object(path, "added"))
-        elif edits := differences({"": old[place]}, {"": new[place]}):
-            places = tuple(dict.fromkeys(_place(place, edit) for edit in edits[:PATHS]))
-            found.append(Object(path, "changed", places))
-    return found
+    old, new = ([document for document in documents.values() if document is not None] for documents in (then, now))
+    return [
+        Object(change.path, change.change, _places(change) if change.change == "changed" else (), change.was)
+        for change in changes(old, new)
+    ]
 
 
-def _place(place: tuple[str, ...], edit: Edit) -> str:
-    return dotted((*place, *edit.path[1:]))
+def _places(change: Change) -> tuple[str, ...]:
+    found = (f"{change.path}{_joint(field.path)}{field.path}" for field in change.fields[:PATHS])
+    return tuple(dict.fromkeys(found))
 
 
-def _parts(documents: Documents) -> dict[tuple[str, ...], Any]:
-    """What stands in them: named objects by section and name, other sections as wholes."""
-    parts: dict[tuple[str, ...], Any] = {}
-    for document in documents.values():
-        for section, value in (document.data if document is not None else {}).items():
-            if section in BY_NAME and isinstance(value, dict):
-                parts |= {(section, name): each for name, each in value.items()}
-            else:
-                parts[section,] = value
-    return parts
+def _joint(path: str) -> str:
+    return "." if path and not path.startswith("[") else ""
 
 
 def _diffs(then: Documents, now: Documents) -> list[str]:
-    found = []
-    for file in dict.fromkeys((*then, *now)):
-        old, new = then.get(file), now.get(file)
-        if old is not None and new is not None:
-            found.append(unified(old, new, masked(new.name)))
-        elif new is not None:
-            found.append(_whole("+", new))
-        elif old is not None and file not in now:
-            found.append(_whole("-", old))
-    return found
+    return [
+        unified(then.get(file) or ABSENT, now.get(file) or ABSENT, masked(_name(then.get(file), now.get(file))))
+        for file in dict.fromkeys((*then, *now))
+        if now.get(file) is not None or file not in now  # what is there and no YAML is told by the problems
+    ]
 
 
-def _whole(sign: Literal["+", "-"], document: Document) -> str:
-    """A file that is new, or gone."""
-    count = len(document.text.splitlines())
-    name = masked(document.name)
-    heads = (
-        ("/dev/null", f"b/{name}", f"-0,0 +1,{count}")
-        if sign == "+"
-        else (f"a/{name}", "/dev/null", f"-1,{count} +0,0")
-    )
-    lines = [f"--- {heads[0]}\n+++ {heads[1]}\n@@ {heads[2]} @@\n"]
-    lines += [f"{sign}{document.inked(number)}\n" for number in range(1, count + 1)]
-    return "".join(lines)
+def _name(*versions: Document | None) -> str:
+    return next(each.name for each in versions if each is not None)

@@ -32,7 +32,7 @@ class Forge:
         self._remote = remote
         self._now = now
 
-    def propose(self, files: Mapping[Path, bytes], author: str, reason: str, details: str) -> str:
+    def propose(self, files: Mapping[Path, bytes | None], author: str, reason: str, details: str) -> str:
         """A new branch with these files, and its name. Raises Conflict where the files are in no repository, or are not
         as they are committed there; Unavailable where the branch cannot be pushed, and then it is not there."""
         with self._repository() as repository:

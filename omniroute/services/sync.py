@@ -8,17 +8,17 @@ and never decided here.  What comes from the remote is read, checked and compile
 from __future__ import annotations
 
 import asyncio
-import difflib
 import logging
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
 
 import msgspec
 
 from omniroute import private
-from omniroute.document import Document, masked
+from omniroute.document import Document, side, unified
 from omniroute.errors import ConfigError, Conflict, OmniRouteError
 from omniroute.upstream.remote import Changes, Remote
 
@@ -26,6 +26,10 @@ log = logging.getLogger("omniroute.sync")
 
 Files = Mapping[str, bytes]
 Side = Literal["", "local", "remote"]
+LOOK = 1.0
+"""Seconds between two looks at the clock."""
+CLOCK = "omniroute"
+"""The author of what a run by the clock brings to the remote."""
 
 
 class Local(Protocol):
@@ -40,9 +44,9 @@ class Local(Protocol):
         """By their names below the root of what is kept in step."""
         ...
 
-    async def write(self, changes: Changes, author: str, reason: str) -> str:
-        """Writes or (None) deletes files, once they are known to make a gateway, and gives the revision that runs.
-        Raises ConfigError where they do not, and then nothing has changed."""
+    async def write(self, changes: Changes, seen: Files) -> str:
+        """Writes or (None) deletes files, once they are known to make a gateway and to be what was seen, and gives the
+        revision that runs. Raises ConfigError or Conflict where they are not, and then nothing has changed."""
         ...
 
 
@@ -72,6 +76,12 @@ class Outcome(msgspec.Struct, frozen=True, rename="camel"):
     pulled: list[str] = []
 
 
+Noted = Callable[[Outcome | Exception], Awaitable[None]]
+
+
+async def _unheard(_told: Outcome | Exception) -> None: ...
+
+
 class SyncConflict(Conflict):
     """Both sides have changed the same files. Carries what differs; nothing has been written anywhere."""
 
@@ -84,17 +94,69 @@ class SyncConflict(Conflict):
 
 
 class Sync:
-    """The one who does it, one run at a time."""
+    """The one who does it, one run at a time: when asked, and by the clock where `every` gives seconds that are not 0.
+    `noted` hears of each run by the clock that changed something or failed in another way than the one before."""
 
     def __init__(
-        self, local: Local, remote: Callable[[], Remote | None], store: Path, now: Callable[[], float]
+        self,
+        local: Local,
+        remote: Callable[[], Remote | None],
+        store: Path,
+        now: Callable[[], float],
+        every: Callable[[], float] = lambda: 0.0,
+        noted: Noted = _unheard,
     ) -> None:
         self._local = local
         self._remote = remote
         self._store = store
         self._now = now
+        self._every = every
+        self._noted = noted
         self._running = asyncio.Lock()
+        self._begun = 0.0
         self.last_error = ""
+
+    @property
+    def every(self) -> float:
+        """Seconds between two runs by the clock; 0 where there are none."""
+        return self._every()
+
+    @asynccontextmanager
+    async def by_the_clock(self) -> AsyncIterator[None]:
+        """Makes the runs that are due, until the end of this context."""
+        runs = asyncio.create_task(self._forever())
+        try:
+            yield
+        finally:
+            runs.cancel()
+            with suppress(asyncio.CancelledError):
+                await runs
+
+    async def _forever(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK)
+            await self.what_is_due()
+
+    async def what_is_due(self) -> None:
+        """A run, if the last one is long enough ago and runs are not paused."""
+        every, now, before = self.every, self._now(), self.last_error
+        if not every or now - self._begun < every:
+            return
+        try:
+            base = await asyncio.to_thread(self.base)
+            if base.paused or not self.declared or now - (base.at or 0.0) < every:
+                return
+            outcome = await self.run(CLOCK)
+        except (OmniRouteError, OSError) as error:
+            self.last_error = str(error)
+            if self.last_error != before:
+                log.error("the configuration is not in step with its remote: %s", error)
+                await self._noted(error)
+            return
+        if before:
+            log.info("the configuration is in step with its remote again")
+        if outcome.pushed or outcome.pulled or before:
+            await self._noted(outcome)
 
     @property
     def remote(self) -> Remote:
@@ -123,6 +185,7 @@ class Sync:
         """Brings both sides to the same. Of files that have changed on both, `keep` says whose count; without it they
         are a conflict, and nothing is written anywhere."""
         async with self._running:
+            self._begun = self._now()
             try:
                 outcome = await self._run(self.remote, author, keep)
             except OmniRouteError as error:
@@ -148,11 +211,7 @@ class Sync:
             there |= {name: local.get(name) for name in names}
         elif keep == "remote":
             here |= {name: tip.files.get(name) for name in names}
-        reason = f"sync from {remote.name} {tip.revision[:12]}"
-        if here:
-            revision = await self._local.write(here, author, reason)
-        else:
-            revision = ""
+        revision = await self._local.write(here, local) if here else ""
         if there:
             tip = await asyncio.to_thread(remote.push, tip, there, _message(there), author)
         mine = self._local.files()
@@ -176,7 +235,7 @@ class Sync:
             elif mine == old:
                 here[name] = theirs
             else:
-                both.append(Difference(name, diff(name, mine, theirs)))
+                both.append(Difference(name, unified(side(mine, name), side(theirs, name), name)))
         return there, here, both
 
     def _read(self) -> Base:
@@ -214,14 +273,6 @@ def members(files: Files, main: str) -> list[str]:
 
 def _matches(name: PurePosixPath, pattern: PurePosixPath) -> bool:
     return len(name.parts) == len(pattern.parts) and name.match(str(pattern))
-
-
-def diff(name: str, before: bytes | None, after: bytes | None) -> str:
-    """A unified diff without anything that looks like a secret."""
-    old, new = (masked((side or b"").decode("utf-8", "replace")).splitlines(keepends=True) for side in (before, after))
-    here = f"a/{name}" if before is not None else "/dev/null"
-    there = f"b/{name}" if after is not None else "/dev/null"
-    return "".join(difflib.unified_diff(old, new, here, there))
 
 
 def _message(changes: Changes) -> str:

@@ -20,6 +20,10 @@ class Health(msgspec.Struct, frozen=True):
     in_flight: int
 
 
+QUIET = Health(None, {}, {}, 0)
+"""That of a connection of which nothing is known."""
+
+
 def health(state: State, connections: Iterable[str], now: float) -> dict[str, Health]:
     """The health of each of these connections, by id."""
     models: dict[str, dict[str, View]] = {}

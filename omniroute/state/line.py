@@ -8,7 +8,7 @@ is one for it, and takes it in the same moment, so that none is ever free while 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Mapping
 from itertools import zip_longest
 from math import inf
@@ -53,6 +53,10 @@ class Line:
     def by_key(self) -> Mapping[str, int]:
         """How many wait, by key."""
         return {key: len(tickets) for key, tickets in self._keys.items()}
+
+    def by_group(self) -> Mapping[Hashable, int]:
+        """How many wait, by the places that they may take."""
+        return Counter(ticket.group for tickets in self._keys.values() for ticket in tickets)
 
     async def wait(self, ticket: Ticket, again: float, seconds: float, *, first: bool = False) -> bool:
         """Waits for a place until there is one (True) or the seconds are over. `again` is when to look at the latest.

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import httpx
 import msgspec
 
 from omniroute.errors import Conflict, Unavailable
 from omniroute.secret import Secret
-from omniroute.upstream.remote import Changes, Moved, Tip
+from omniroute.upstream.remote import Changes, Moved, Proposed, Tip
 
 TIMEOUT = 30.0
 LARGEST = 32 << 20
 """Bytes of a bundle."""
 PATH = "/api/cloud/bundle"
+STATUS = "/api/config/status"
+PROPOSED = 202
+"""The status of an answer that has made a commit of what was sent."""
 
 
 class Bundled(msgspec.Struct, frozen=True):
@@ -23,6 +26,24 @@ class Bundled(msgspec.Struct, frozen=True):
     files: Mapping[str, str | None]
     revision: str = ""
     reason: str = ""
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What runs, by worker: the digest of its revision. `problem` says why a worker does not take the files, empty where
+    each does or has not looked yet."""
+
+    workers: Mapping[str, str]
+    problem: str = ""
+
+
+class _Commit(msgspec.Struct):
+    commit: str = ""
+
+
+class _Status(msgspec.Struct):
+    digest: str
+    status: str = "synced"
+    problems: Sequence[Mapping[str, object]] = ()
 
 
 class InstanceRemote:
@@ -47,9 +68,24 @@ class InstanceRemote:
         runs something else than `onto` by now, and Conflict with its reason where it refuses them."""
         files = {name: None if content is None else content.decode() for name, content in changes.items()}
         body = msgspec.json.encode(Bundled(files, reason=f"{message.splitlines()[0]} ({author})"))
-        return self._tip(self._ask("PUT", body, onto.revision))
+        reply = self._ask("PUT", body, onto.revision)
+        if reply.status_code == PROPOSED:
+            commit = msgspec.json.decode(reply.content, type=_Commit).commit
+            raise Proposed(
+                f"{self._url} has made the commit {commit} of it (`mode: git`): it runs when that is merged."
+            )
+        return self._tip(reply)
 
-    def _ask(self, method: str, body: bytes | None = None, onto: str = "") -> httpx.Response:
+    def standing(self) -> Standing:
+        """What its workers run. Raises Unavailable where it cannot be asked."""
+        reply = self._ask("GET", path=STATUS)
+        try:
+            told = msgspec.json.decode(reply.content, type=_Status)
+        except msgspec.DecodeError:
+            raise Unavailable(f"{self._url} does not answer as an OmniRoute.", code="remote_failed") from None
+        return Standing({"": told.digest}, _problem(told.problems) if told.status == "failed" else "")
+
+    def _ask(self, method: str, body: bytes | None = None, onto: str = "", path: str = PATH) -> httpx.Response:
         headers = {"content-type": "application/json"} if body is not None else {}
         if onto:
             headers["if-match"] = f'"{onto}"'
@@ -58,7 +94,7 @@ class InstanceRemote:
         try:
             with (
                 httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=False) as client,
-                client.stream(method, f"{self._url}{PATH}", content=body, headers=headers) as reply,
+                client.stream(method, f"{self._url}{path}", content=body, headers=headers) as reply,
             ):
                 content = bytearray()
                 for piece in reply.iter_raw():
@@ -71,7 +107,7 @@ class InstanceRemote:
         return self._judged(httpx.Response(reply.status_code, headers=reply.headers, content=bytes(content)))
 
     def _judged(self, reply: httpx.Response) -> httpx.Response:
-        if reply.status_code == 200:
+        if reply.status_code in (200, PROPOSED):
             return reply
         told = _message(reply.content)
         if reply.status_code == 412:
@@ -94,7 +130,15 @@ class InstanceRemote:
 def _message(content: bytes) -> str:
     try:
         error = msgspec.json.decode(content)["error"]
-        problems = error.get("problems") or [{}]
-        return str(problems[0].get("message") or error["message"])[:300]
+        problems = error.get("problems")
+        return _problem(problems) if problems else str(error["message"])[:300]
     except (msgspec.DecodeError, KeyError, TypeError, AttributeError, IndexError):
         return "no reason is given."
+
+
+def _problem(problems: Sequence[Mapping[str, object]]) -> str:
+    """The first finding with its place, and how many there are besides."""
+    first = problems[0] if problems else {}
+    place = f"{first['file']}:{first['line']} " if first.get("line") else ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{place}{str(first.get('message', 'no reason is given'))[:300]}{more}"

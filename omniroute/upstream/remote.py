@@ -26,6 +26,12 @@ class Moved(Conflict):
     code = "remote_moved"
 
 
+class Proposed(Conflict):
+    """It has made a commit of the changes, for somebody to merge: nothing runs yet."""
+
+    code = "remote_proposed"
+
+
 class Remote(Protocol):
     """A branch, or another gateway. What waits for the network is called from a thread."""
 
@@ -39,5 +45,6 @@ class Remote(Protocol):
         ...
 
     def push(self, onto: Tip, changes: Changes, message: str, author: str) -> Tip:
-        """Writes and deletes files there, all at once. Raises Moved where the remote is no longer `onto`."""
+        """Writes and deletes files there, all at once. Raises Moved where the remote is no longer `onto`, Proposed where
+        it keeps the changes for somebody to merge."""
         ...

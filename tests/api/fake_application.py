@@ -164,6 +164,10 @@ def no_files() -> Bundle:
     raise AssertionError("this application has no files")
 
 
+async def no_commit(_proposal: object) -> str:
+    raise AssertionError("this application is in no repository")
+
+
 class NoSecrets:
     """A secret store with nothing in it."""
 
@@ -193,7 +197,7 @@ class Application:
         self.backups = Backups(Path("/nowhere/x.sqlite"), BackupsSpec, lambda: self.time.now, NoBooks())
         self.ended: list[bool] = []
         self.locked = False
-        self.exchange = Files(no_files, lambda _main: None, self.reload, asyncio.Lock())
+        self.exchange = Files(no_files, lambda _main: None, self.reload, no_commit, asyncio.Lock())
         servers = AuthorizationServers(Demo(), self.state.clock.now)
         self.sign_ins = SignIns(servers, Tokens(NoSecrets(), servers, self.state.clock), self.state.clock)
         self.clients = Clients(lambda: Place(Path("/nowhere")), Path("/nowhere"), lambda: self.time.now)

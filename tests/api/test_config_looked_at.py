@@ -87,7 +87,7 @@ def test_what_differs_is_told_by_objects_and_as_a_diff_without_secrets(tmp_path)
         assert {(each["path"], each["change"], tuple(each["places"])) for each in told["objects"]} == {
             ("auth", "changed", ("auth.session_ttl",)),
             ("combos.one", "removed", ()),
-            ("combos.two", "changed", ("combos.two.targets[1]",)),
+            ("combos.two", "changed", ("combos.two.targets",)),
             ("aliases.gone", "removed", ()),
             ("aliases.fresh", "added", ()),
         }

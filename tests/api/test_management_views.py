@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from fake_application import Application, Browser
 
+from omniroute.api.views.rate_limits import queued
 from omniroute.api.views.telemetry import spread
 from omniroute.state.base import Attempt, Keeping, Profile, UsageRow, on
 from omniroute.state.cache import Written
@@ -430,3 +431,11 @@ def test_what_is_held_against_a_model_is_forgotten(
 )
 def test_what_makes_no_sense_is_refused(browser: Browser, method: str, asked: dict[str, str], status: int, code: str):
     assert post(browser, method, asked, status)["error"]["code"] == code
+
+
+def test_a_request_that_waits_for_one_of_two_connections_is_queued_at_both():
+    groups = {
+        frozenset({("openai/a", "openai.team"), ("openai/b", "openai.team"), ("lab/m", "lab.main")}): 2,
+        frozenset({("lab/m", "lab.main")}): 1,
+    }
+    assert queued(groups) == {"openai.team": 2, "lab.main": 3}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
@@ -38,6 +40,14 @@ def call(gateway: Gateway, method: str, path: str, body: Any = None, **headers: 
 
 def sync(gateway: Gateway, action: str = "sync", **more: str) -> tuple[int, Any]:
     return call(gateway, "POST", "/api/sync/cloud", {"action": action, **more})
+
+
+def within(seconds: float, look: Callable[[], Any]) -> Any:
+    """What a look gives, once it gives something."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return seen
 
 
 def test_a_gateway_follows_a_git_branch_and_tells_conflicts(tmp_path: Path):
@@ -117,12 +127,55 @@ def test_instances_are_told_what_is_here_and_no_secret(one: Gateway):
     assert call(one, "POST", "/api/cloud/model/resolve", {"alias": "nothing"})[0] == 404
 
 
+def test_a_gateway_follows_its_remote_by_the_clock(tmp_path: Path):
+    with GitServer(tmp_path) as server:
+        config = f'{CONFIG}sync: {{remote: "{server.url}", token: "${{env:GIT_TOKEN}}", every: 1s}}\n'
+        with Gateway(config, GIT_TOKEN=TOKEN) as gateway:
+            assert within(10, lambda: server.files().get("omniroute.yaml")) == gateway.path.read_text()
+            server.commit({"omniroute.yaml": f"{gateway.path.read_text()}aliases: {{quick: demo/echo}}\n"})
+            assert within(10, lambda: call(gateway, "GET", "/api/config")[1]["config"].get("aliases"))
+            assert sync(gateway, "disable")[1]["state"]["enabled"] is False
+            rows = call(gateway, "GET", "/api/compliance/audit-log?action=sync.run")[1]
+            assert {row["actor"] for row in rows} == {"omniroute"}
+
+
+def checked_out(gateway: Gateway) -> None:
+    """Makes the folder of its files a repository, in which they are committed."""
+    git(gateway.folder, "init", "--quiet", "--initial-branch=main")
+    (gateway.folder / ".gitignore").write_text("data\nlog\n.omniroute.yaml.lock\n")
+    git(gateway.folder, "add", "--all")
+    git(gateway.folder, "commit", "--quiet", "-m", "First")
+
+
+def test_in_git_mode_a_bundle_is_a_commit_on_a_branch_with_its_author_and_reason():
+    with Gateway(f"mode: git\n{CONFIG}") as gateway:
+        checked_out(gateway)
+        before = gateway.path.read_text()
+        files = {"omniroute.yaml": f"{before}aliases: {{quick: demo/echo}}\n"}
+        status, told = call(gateway, "PUT", "/api/cloud/bundle", {"files": files, "reason": "Name the quick one"})
+        assert status == 202, told
+        assert told["files"]["omniroute.yaml"] == gateway.path.read_text() == before
+        assert git(gateway.folder, "show", f"{told['commit']}:omniroute.yaml") == files["omniroute.yaml"].rstrip()
+        written = git(gateway.folder, "log", "-1", "--format=%an|%s|%b", told["commit"])
+        assert written.startswith("admin|Name the quick one|")
+        assert "+aliases: {quick: demo/echo}" in written
+
+
+def test_in_git_mode_nothing_is_pulled_over_the_files(tmp_path: Path):
+    with GitServer(tmp_path) as server:
+        config = f'mode: git\n{CONFIG}sync: {{remote: "{server.url}", token: "${{env:GIT_TOKEN}}"}}\n'
+        with Gateway(config, GIT_TOKEN=TOKEN) as gateway:
+            assert sync(gateway)[0] == 200
+            text = gateway.path.read_text()
+            server.commit({"omniroute.yaml": f"{text}# theirs\n"})
+            status, told = sync(gateway)
+            assert (status, told["error"]["code"]) == (409, "config_in_git")
+            assert gateway.path.read_text() == text
+
+
 def test_in_git_mode_an_edit_is_a_commit_on_a_branch():
     with Gateway(f"mode: git\n{CONFIG}") as gateway:
-        git(gateway.folder, "init", "--quiet", "--initial-branch=main")
-        (gateway.folder / ".gitignore").write_text("data\nlog\n.omniroute.yaml.lock\n")
-        git(gateway.folder, "add", "--all")
-        git(gateway.folder, "commit", "--quiet", "-m", "First")
+        checked_out(gateway)
         before = gateway.path.read_text()
         status, told = call(gateway, "PUT", "/api/models/alias", {"alias": "quick", "model": "demo/echo"})
         assert status == 202, told

@@ -1,6 +1,6 @@
 """Every page of a database is spoiled in turn while a gateway serves: is traffic served, is it told, is it mended?
 
-    PYTHONPATH=.:tests python tests/reliability/damage.py [PAGES] [SEED]
+    PYTHONPATH=$PWD:$PWD/tests python tests/reliability/damage.py [PAGES] [SEED]
 
 The gateway is a real process, and is not started again in between. After each page, requests are made, health is asked,
 and a backup is restored; then the history has the backup's rows again, and new ones are written to it.

@@ -1,6 +1,6 @@
 """Fifty clients edit one configuration through a real gateway at once: is any update lost, and is the file ever unsound?
 
-    PYTHONPATH=.:tests python tests/reliability/editors.py [SECONDS] [CLIENTS]
+    PYTHONPATH=$PWD:$PWD/tests python tests/reliability/editors.py [SECONDS] [CLIENTS]
 
 Half of them count up in the same few combos, each write made of what was read and sent with its `If-Match`; the others
 write an alias of their own, without one, and keys that are made and deleted in between come and go. Meanwhile the file

@@ -1,6 +1,6 @@
 """A gateway with a budget is killed at random, again and again: what of its books is lost, and what is told twice?
 
-    PYTHONPATH=tests python tests/reliability/kills.py [KILLS] [SEED]
+    PYTHONPATH=$PWD/tests python tests/reliability/kills.py [KILLS] [SEED]
 
 The process is a real one and so is its ledger; clients ask all the time, and remember which answers they got and when.
 After each start the budget must stand at exactly what the ledger's rows add up to.

@@ -4,7 +4,7 @@ Each call through one must end in a failure of the kind `connect`, or, where the
 same, in the provider's own. What a proxy says beyond the end of its answer is `malformed`, since it stands where the
 provider's answer would. The provider has a name that nobody can look up: there is no other way to it.
 
-    PYTHONPATH=.:tests:tests/upstream python tests/reliability/tunnels.py [CASES] [SEED]
+    PYTHONPATH=$PWD:$PWD/tests:tests/upstream python tests/reliability/tunnels.py [CASES] [SEED]
 """
 
 from __future__ import annotations

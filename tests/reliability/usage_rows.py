@@ -1,6 +1,6 @@
 """A ledger of a million requests, and how long it takes to ask it.
 
-    PYTHONPATH=.:tests python tests/reliability/usage_rows.py [ROWS] [DAYS]
+    PYTHONPATH=$PWD:$PWD/tests python tests/reliability/usage_rows.py [ROWS] [DAYS]
 
 Writes ROWS requests (1,000,000) that are spread over DAYS (30) into a temporary file through the ledger itself, asks all
 that the management plane asks, brings the same file up to date as if it were one of an earlier version, and compares the

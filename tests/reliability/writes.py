@@ -1,7 +1,7 @@
 """Edits through the management plane of a real gateway while clients call models: does a request fail for it, how long does
 an edit take, and how long does everybody else wait for one?
 
-    PYTHONPATH=.:tests:bench python tests/reliability/writes.py [SECONDS] [CONNECTIONS] [EDITS_A_SECOND] [LINES]
+    PYTHONPATH=$PWD:$PWD/tests:bench python tests/reliability/writes.py [SECONDS] [CONNECTIONS] [EDITS_A_SECOND] [LINES]
 
 The provider is `bench/upstream.py` in a process of its own, the load that of `bench/load.py`: connections that each ask
 again as soon as they have an answer. Every edit changes one leaf of a file of so many lines, 2,000 if not told, and is written to the disk

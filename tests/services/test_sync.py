@@ -11,7 +11,7 @@ from support.git_server import TOKEN, GitServer
 
 from omniroute.errors import Conflict, Unavailable
 from omniroute.secret import Secret
-from omniroute.services.sync import Side, Sync, SyncConflict, members
+from omniroute.services.sync import Outcome, Side, Sync, SyncConflict, members
 from omniroute.upstream.git import GitRemote
 from omniroute.upstream.remote import Moved
 
@@ -27,12 +27,13 @@ class Folder:
     def __init__(self, files: Mapping[str, str]) -> None:
         self.texts = dict(files)
         self.refusing = False
-        self.written: list[tuple[str, str]] = []
+        self.written = 0
 
     def files(self) -> dict[str, bytes]:
         return {name: text.encode() for name, text in self.texts.items()}
 
-    async def write(self, changes: Mapping[str, bytes | None], author: str, reason: str) -> str:
+    async def write(self, changes: Mapping[str, bytes | None], seen: Mapping[str, bytes]) -> str:
+        assert seen == self.files()
         if self.refusing:
             raise Conflict("these files make no gateway")
         for name, content in changes.items():
@@ -40,7 +41,7 @@ class Folder:
                 del self.texts[name]
             else:
                 self.texts[name] = content.decode()
-        self.written.append((author, reason))
+        self.written += 1
         return "r1"
 
 
@@ -85,11 +86,11 @@ def test_what_changes_here_goes_there(server: GitServer, pair: Pair):
 
 
 def test_what_changes_there_comes_here(server: GitServer, pair: Pair):
-    commit = server.commit({"policies/b.yaml": "policies: {b: {}}\n", "policies/a.yaml": None})
+    server.commit({"policies/b.yaml": "policies: {b: {}}\n", "policies/a.yaml": None})
     outcome = pair.run()
     assert (outcome.pulled, outcome.pushed) == (["policies/a.yaml", "policies/b.yaml"], [])
     assert pair.folder.texts == server.files()
-    assert pair.folder.written == [("key admin", f"sync from {pair.remote.name} {commit[:12]}")]
+    assert pair.folder.written == 1
 
 
 def test_changes_of_different_files_are_exchanged(server: GitServer, pair: Pair):
@@ -226,3 +227,92 @@ def test_the_files_of_a_configuration_are_those_that_it_includes(include: str, f
     if include == "7":
         main = b"version: 1\n"
     assert members({MAIN: main, **files}, MAIN) == [MAIN, *found]
+
+
+# ------------------------------------------------------------------------------------------------------- by the clock
+
+
+class Clocked(Pair):
+    """Runs by a clock that a test sets, every minute."""
+
+    def __init__(self, server: GitServer, store: Path, files: Mapping[str, str]) -> None:
+        super().__init__(server, store, files)
+        self.time = 1000.0
+        self.every = 60.0
+        self.heard: list[Outcome | Exception] = []
+        self.again(store)
+
+    def again(self, store: Path) -> None:
+        """As after a start of the process."""
+
+        async def heard(told: Outcome | Exception) -> None:
+            self.heard.append(told)
+
+        self.sync = Sync(
+            self.folder, lambda: self.remote, store / "clocked", lambda: self.time, lambda: self.every, heard
+        )
+
+    def later(self, seconds: float) -> None:
+        self.time += seconds
+        asyncio.run(self.sync.what_is_due())
+
+
+def test_the_clock_makes_a_run_when_it_is_due_and_not_before(server: GitServer, tmp_path: Path):
+    clocked = Clocked(server, tmp_path / "one", START)
+    clocked.later(0)
+    assert server.files() == START
+    clocked.folder.texts[MAIN] += "# more\n"
+    clocked.later(59)
+    assert server.files() == START
+    clocked.again(tmp_path / "one")
+    clocked.later(0.5)
+    assert server.files() == START, "a start is no reason for a run"
+    clocked.later(1)
+    assert server.files() == clocked.folder.texts
+    assert [told.pushed for told in clocked.heard] == [[MAIN, "policies/a.yaml"], [MAIN]]
+    clocked.later(60)
+    assert len(clocked.heard) == 2, "of what changed nothing, nobody hears"
+
+
+def test_the_clock_rests_where_it_is_told_to(server: GitServer, tmp_path: Path):
+    clocked = Clocked(server, tmp_path / "one", START)
+    clocked.sync.pause(paused=True)
+    clocked.later(100)
+    assert server.files() == {}
+    clocked.sync.pause(paused=False)
+    clocked.every = 0
+    clocked.later(100)
+    assert server.files() == {}
+    clocked.every = 60
+    clocked.later(0)
+    assert server.files() == START
+
+
+def test_a_run_by_the_clock_that_fails_is_heard_of_once_and_tried_again(server: GitServer, tmp_path: Path):
+    clocked = Clocked(server, tmp_path / "one", START)
+    clocked.later(0)
+    server.commit({MAIN: "version: 2\n"})
+    clocked.folder.refusing = True
+    for _ in range(3):
+        clocked.later(60)
+    assert [str(told) for told in clocked.heard[1:]] == [clocked.sync.last_error]
+    assert "make no gateway" in clocked.sync.last_error
+    clocked.folder.refusing = False
+    clocked.later(60)
+    assert clocked.sync.last_error == ""
+    assert clocked.heard[-1].pulled == [MAIN]
+
+
+def test_the_clock_runs_while_its_context_lasts(server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("omniroute.services.sync.LOOK", 0.01)
+    clocked = Clocked(server, tmp_path / "one", START)
+
+    async def a_while() -> None:
+        async with clocked.sync.by_the_clock():
+            for _ in range(500):
+                if clocked.heard:
+                    break
+                await asyncio.sleep(0.02)
+
+    asyncio.run(a_while())
+    assert server.files() == START

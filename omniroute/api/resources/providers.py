@@ -18,13 +18,11 @@ from omniroute.document import is_secret_name
 from omniroute.errors import BadRequest, Conflict, Unprocessable
 from omniroute.services.verdict import Verdict
 from omniroute.state.base import View as Known
-from omniroute.state.health import Health, health
 
 IMPLICIT = "default"
 """The connection of a provider that needs no key and has none in the files."""
 
 
-QUIET = Health(None, {}, {}, 0)
 """Of a connection of which nothing is known."""
 
 
@@ -135,7 +133,7 @@ def shown(now: View, name: str) -> ConnectionShown:
     written = one or ConnectionSpec()
     state = now.control.state
     offset = state.clock.now() - state.clock.monotonic()
-    known = QUIET if now.at_rest else health(state, [name], state.clock.monotonic())[name]
+    known = now.health(name)
     used = state.used.get(name)
     tested = None if now.at_rest or not written.enabled else _tested(now, name, known.view, used)
     return ConnectionShown(

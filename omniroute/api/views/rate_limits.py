@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -98,7 +101,8 @@ class Global(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RateLimits(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`limits` is what is left of the configuration's limits where they are in use, of at most a thousand subjects."""
+    """`limits` is what is left of the configuration's limits where they are in use, of at most a thousand subjects. A
+    request that waits for whichever of several connections is free first is `queued` at each of them."""
 
     connections: list[OfConnection]
     overview: dict[str, dict[str, int]]
@@ -114,6 +118,7 @@ async def show(plane: Plane, _request: Request) -> Answer:
     now = state.clock.monotonic()
     pairs = [(upstream.name, one) for upstream in upstreams.values() for one in upstream.connections]
     known = health(state, [one.id for _, one in pairs], now)
+    waiting = queued(state.line.by_group())
     offset = state.clock.now() - now
     connections = [
         _connection(provider, one.id, one.name, one.max_concurrent, known[one.id], offset) for provider, one in pairs
@@ -122,7 +127,11 @@ async def show(plane: Plane, _request: Request) -> Answer:
         RateLimits(
             connections=connections,
             overview={
-                f"{one.provider}:{one.name}": {"queued": 0, "running": one.running, "executing": one.running}
+                f"{one.provider}:{one.name}": {
+                    "queued": waiting[one.connection_id],
+                    "running": one.running,
+                    "executing": one.running,
+                }
                 for one in connections
             },
             lockouts=[_lockout(name, view, now) for name, view in state.breakers.known(now).items() if view.blocked],
@@ -130,6 +139,15 @@ async def show(plane: Plane, _request: Request) -> Answer:
             configuration=_configuration(control),
         )
     )
+
+
+def queued(groups: Mapping[Any, int]) -> Counter[str]:
+    """How many wait for a place at each connection; a group is the targets and connections that would do."""
+    counted: Counter[str] = Counter()
+    for group, number in groups.items():
+        for connection in {connection for _, connection in group}:
+            counted[connection] += number
+    return counted
 
 
 def _connection(provider: str, ident: str, name: str, most: int | None, known: Health, offset: float) -> OfConnection:

@@ -63,49 +63,63 @@ def no_such_zone(subject: Subject) -> Iterator[Problem]:
 
 def unpriced(subject: Subject) -> Iterator[Problem]:
     """OR322"""
+    spec = subject.spec
+    own = (f"{provider}/{model}" for provider, node in spec.providers.items() for model in node.models)
+    leads = _Leads(subject)
+    # most names lead to models with prices only: whether a key may ask for them need not be known
+    listed = [name for name in (*spec.combos, *subject.names.exact, *own) if leads.unpriced(name)]
     told: set[str] = set()
-    for name, key in subject.spec.keys.items():
-        for model in _reachable(subject, key) if key.budgets else ():
-            if model not in told and not _priced(subject, model):
+    for name, key in spec.keys.items():
+        for model in _reachable(subject, key, listed, leads) if key.budgets else ():
+            if model not in told:
                 told.add(model)
                 message = f"{quoted(model)} has no price, and {quoted(name)}, which has a budget, may ask for it"
                 hint = f"add `{model}: {{input: …, output: …}}` to `pricing`; 0 where it costs nothing"
                 yield subject.error("OR322", ("keys", name, "budgets"), message, hint, key=True)
 
 
-def _reachable(subject: Subject, key: KeySpec) -> Iterator[str]:
-    """Every `provider/model` that the file names and that the key may get at. What only the catalogue names, or nobody,
-    is refused when it is asked for."""
-    spec, names = subject.spec, subject.names
-    own = (f"{provider}/{model}" for provider, node in spec.providers.items() for model in node.models)
+def _reachable(subject: Subject, key: KeySpec, listed: Iterable[str], leads: _Leads) -> Iterator[str]:
+    """Every model without a price that the key may get at, of those that the file names. What only the catalogue names,
+    or nobody, is refused when it is asked for."""
+    spec = subject.spec
     patterns = [compile_pattern(pattern) for pattern in key.allow]
-    asked = [
-        name
-        for name in (*spec.combos, *names.exact, *own)
-        if not patterns or any(pattern.fullmatch(name) for pattern in patterns)
-    ]
+    asked = [name for name in listed if not patterns or any(pattern.fullmatch(name) for pattern in patterns)]
     asked += [pattern for pattern in key.allow if "*" not in pattern]
     for budget in (spec.budgets[name] for name in key.budgets if name in spec.budgets):
         if not isinstance(budget.on_exhausted, str):
             asked.append(budget.on_exhausted.route_to)
-    seen: set[str] = set()
-    while asked:
-        name = asked.pop(0)
-        if name in seen:
-            continue
-        seen.add(name)
-        combo = spec.combos.get(name)
+    for name in asked:
+        yield from leads.unpriced(name)
+
+
+class _Leads:
+    """The models without a price that names lead to, each worked out once."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._found: dict[str, tuple[str, ...]] = {}
+
+    def unpriced(self, name: str) -> tuple[str, ...]:
+        found = self._found.get(name)
+        if found is None:
+            self._found[name] = ()  # a circle, which is told elsewhere, ends here
+            found = self._found[name] = tuple(dict.fromkeys(self._of(name)))
+        return found
+
+    def _of(self, name: str) -> Iterator[str]:
+        combo = self._subject.spec.combos.get(name)
         if combo is not None:
-            asked += [target for _, target in targets(name, combo)]
-            continue
+            for _, target in targets(name, combo):
+                yield from self.unpriced(target)
+            return
         try:
-            step = names.next(name)
+            step = self._subject.names.next(name)
         except Unknown:
-            continue  # told elsewhere
-        if step is None:
+            return  # told elsewhere
+        if step is not None:
+            yield from self.unpriced(step)
+        elif not _priced(self._subject, name):
             yield name
-        else:
-            asked.append(step)
 
 
 def _priced(subject: Subject, name: str) -> bool:

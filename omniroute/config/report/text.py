@@ -1,40 +1,21 @@
-"""Problems as people and machines read them. Pure functions: what they show is in the problems."""
+"""For a terminal: each finding with its line and a caret, and a count at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-
-import msgspec
+from collections.abc import Sequence
 
 from omniroute.errors import Problem
-
-Form = Callable[[Sequence[Problem], bool], str]
 
 _RED, _YELLOW, _BLUE, _BOLD, _PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[34m", "\x1b[1m", "\x1b[0m"
 _WIDTH = 120
 
 
-def text(problems: Sequence[Problem], colour: bool = False) -> str:
-    """For a terminal: each with its line and a caret, and a count at the end; nothing where there is nothing."""
+def form(problems: Sequence[Problem], colour: bool = False) -> str:
+    """Nothing where there is nothing."""
     if not problems:
         return ""
     told = "\n\n".join(_told(problem, colour) for problem in problems)
     return f"{told}\n\n{_count(problems)}"
-
-
-def as_json(problems: Sequence[Problem], _colour: bool = False) -> str:
-    """For programs: a list of objects with always the same keys."""
-    rows = [msgspec.structs.asdict(problem) for problem in problems]
-    return msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
-
-
-def github(problems: Sequence[Problem], _colour: bool = False) -> str:
-    """For GitHub Actions: annotations that show beside the line in a pull request."""
-    return "\n".join(_annotation(problem) for problem in problems)
-
-
-FORMS: Mapping[str, Form] = MappingProxyType({"text": text, "json": as_json, "github": github})
 
 
 def _told(problem: Problem, colour: bool) -> str:
@@ -71,20 +52,3 @@ def _count(problems: Sequence[Problem]) -> str:
 
 def _ink(text: str, code: str, colour: bool) -> str:
     return f"{code}{text}{_PLAIN}" if colour else text
-
-
-def _annotation(problem: Problem) -> str:
-    place = f"file={_property(problem.file)}"
-    if problem.line:
-        place += f",line={problem.line},col={problem.col}"
-    subject = f"{problem.path}: " if problem.path else ""
-    hint = f" ({problem.hint})" if problem.hint else ""
-    return f"::{problem.severity} {place},title={problem.code}::{_data(f'{subject}{problem.message}{hint}')}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
