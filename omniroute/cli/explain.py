@@ -24,6 +24,7 @@ def add(verbs: Verbs) -> None:
     )
     command = verb(what, explain_model, "model", "where a model leads", "omniroute explain model coding --key team-a")
     config_option(command)
+    env_option(command)
     command.add_argument("model")
     command.add_argument("--key", default="", help="as the key of this name")
     command.add_argument("--header", action="append", default=[], metavar="NAME: VALUE", help="a header of the request")
@@ -40,6 +41,7 @@ def add(verbs: Verbs) -> None:
 
     command = verb(what, explain_config, "config", "where a value comes from", "omniroute explain config server.port")
     config_option(command)
+    env_option(command)
     command.add_argument("place", metavar="PATH")
     command.add_argument("--json", action="store_true")
 
@@ -52,7 +54,7 @@ def explain_model(arguments: argparse.Namespace) -> int:
     from omniroute.scenarios import asking, shown
 
     try:
-        read = bundle.read(config_path(arguments), catalog.load())
+        read = read_files(arguments)
         if arguments.key and arguments.key not in read.spec.keys:
             print(f"there is no key named {arguments.key!r} in the file", file=sys.stderr)
             return USAGE
@@ -92,7 +94,7 @@ def explain_config(arguments: argparse.Namespace) -> int:
     from omniroute.scenarios import shown
 
     try:
-        found = origin(bundle.read(config_path(arguments), catalog.load()), arguments.place, environment())
+        found = origin(read_files(arguments), arguments.place, environment())
     except ConfigError as error:
         report_problems(error.problems, arguments)
         return ERRORS
