@@ -11,8 +11,9 @@ from omniroute.cli.words import (
     USAGE,
     Verbs,
     config_option,
-    config_path,
+    env_option,
     print_json,
+    read_files,
     report_problems,
     verb,
 )
@@ -49,7 +50,6 @@ def add(verbs: Verbs) -> None:
 def explain_model(arguments: argparse.Namespace) -> int:
     """Tells where a request for a model would go, and why."""
     from omniroute import catalog
-    from omniroute.config import bundle
     from omniroute.errors import CallError, ConfigError
     from omniroute.scenarios import asking, shown
 
@@ -86,8 +86,6 @@ def explain_model(arguments: argparse.Namespace) -> int:
 
 def explain_config(arguments: argparse.Namespace) -> int:
     """Tells where a value of the configuration comes from."""
-    from omniroute import catalog
-    from omniroute.config import bundle
     from omniroute.config.origin import origin
     from omniroute.config.secrets import environment
     from omniroute.errors import ConfigError

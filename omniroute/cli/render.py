@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 
-from omniroute.cli.words import ERRORS, FINE, Verbs, config_option, config_path, print_json, report_problems, verb
+from omniroute.cli.words import (
+    ERRORS,
+    FINE,
+    Verbs,
+    config_option,
+    config_path,
+    print_json,
+    report_problems,
+    verb,
+)
 
 
 def add(verbs: Verbs) -> None:

@@ -64,7 +64,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     def locate(self, place: Place | str) -> tuple[str, int, int]:
         """File, line and column of the value at a place, or of the nearest thing above it."""
         steps = place_of(place)
-        document = self.document(steps)
+        document = self.document(steps).owner(steps)
         return document.name, *document.locate(steps)
 
     def problem(

@@ -37,14 +37,14 @@ class Layered(Document):
         self._overlay = overlay
         super().__init__(text, base.documents[0].name)
 
-    def source_of(self, path: Place) -> Document:
+    def owner(self, path: Place) -> Document:
         """The document that the value at a path stands in: the overlay where it says something about it."""
         if self._overlay is not None and _says(self._overlay.data, path):
             return self._overlay
         return self._base.document(path)
 
     def locate(self, path: Place, *, key: bool = False) -> tuple[int, int]:
-        return self.source_of(path).locate(path, key=key)
+        return self.owner(path).locate(path, key=key)
 
     def problem(
         self,
@@ -56,7 +56,7 @@ class Layered(Document):
         severity: Severity = "error",
         key: bool = False,
     ) -> Problem:
-        source = self.source_of(path)
+        source = self.owner(path)
         if self._overlay is not None and source is not self._overlay:
             told = f"{self._overlay.name} is merged over this"
             hint = f"{hint}; {told}" if hint else told
@@ -112,7 +112,7 @@ def _where(document: Layered, place: Place) -> str:
 
 
 def _file(document: Layered, place: Place) -> str:
-    return document.source_of(place).name
+    return document.owner(place).name
 
 
 def _values(data: Any, place: tuple[Step, ...]) -> Iterator[tuple[Place, Any]]:
@@ -145,10 +145,10 @@ def _merged(base: Bundle, overlay: Document | None) -> dict[str, Any]:
     if "include" in overlay.data:
         raise ConfigError([overlay.problem("OR011", ("include",), "an overlay includes no files", key=True)])
     merger = _Merger(overlay)
-    data = merger.merge(data, overlay.data, ())
+    made: dict[str, Any] = merger.merge(data, overlay.data, ())
     if merger.problems:
         raise ConfigError(merger.problems)
-    return data
+    return made
 
 
 class _Merger:
@@ -204,10 +204,10 @@ class _Merger:
 def _says(data: Any, path: Place) -> bool:
     """Whether the overlay has something at this path. What a list of it holds, the overlay holds."""
     for step in path:
-        if (isinstance(data, dict) and step in data) or (
-            isinstance(data, list) and isinstance(step, int) and step < len(data)
-        ):
+        if isinstance(data, dict) and step in data:
             data = data[step]
+        elif isinstance(data, list):
+            return True
         else:
             return isinstance(data, dict) and data.get(REPLACE) is True
     return bool(path)
