@@ -320,4 +320,8 @@ def merged(documents: Sequence[Document]) -> dict[str, Any]:
 
 def _ordered(found: list[Problem], names: list[str]) -> list[Problem]:
     """In the order of the files, and of the lines in each."""
-    return sorted(dict.fromkeys(found), key=lambda each: (names.index(each.file), each.line, each.col, each.code))
+    order = {name: index for index, name in enumerate(names)}
+    return sorted(
+        dict.fromkeys(found),
+        key=lambda each: (order.get(each.file, len(order)), each.file, each.line, each.col, each.code),
+    )
