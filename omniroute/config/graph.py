@@ -181,7 +181,13 @@ def as_text(drawn: Graph) -> str:
 def as_mermaid(drawn: Graph) -> str:
     """For Markdown in pull requests."""
     ids = _ids(drawn.nodes)
-    shapes = {"key": ("[/", "/]"), "alias": ("(", ")"), "combo": ("{{", "}}"), "model": ("[", "]"), "connection": ("[(", ")]")}
+    shapes = {
+        "key": ("[/", "/]"),
+        "alias": ("(", ")"),
+        "combo": ("{{", "}}"),
+        "model": ("[", "]"),
+        "connection": ("[(", ")]"),
+    }
     lines = ["flowchart LR"]
     for node in drawn.nodes:
         left, right = shapes[node.kind]

@@ -152,10 +152,19 @@ def _remarked(
             return [short]
         below = (_remarked(key, each, indent + 2, (*path, key), remark) for key, each in data.items())
         return [f"{' ' * indent}{scalar(name)}:", *(line for lines in below for line in lines)]
-    lines = entry(name, data, indent)
+    if isinstance(data, list) and any(isinstance(each, dict) and each for each in data):
+        lines = [f"{' ' * indent}{scalar(name)}:", *(line for each in data for line in _listed(each, indent + 2))]
+    else:
+        lines = entry(name, data, indent)
     if remark is not None:
         lines[0] += f"  # {remark(path)}"
     return lines
+
+
+def _listed(data: Any, indent: int) -> list[str]:
+    """The lines of an item of a list, in brackets where that is short."""
+    short = f"{' ' * indent}- {flow(data)}"
+    return [short] if len(short) <= WIDTH else item(data, indent)
 
 
 def _of_words(data: Any) -> bool:
