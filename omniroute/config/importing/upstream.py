@@ -96,6 +96,7 @@ class _Conversion:
     def section(self, *names: str) -> Part:
         """A section, which may stand in another one of the same name, as a file in an archive has it."""
         part = self.root.first(*names)
+        part = part or self.root["providers"].first(*names)
         return next((part[name] for name in (*names, "connections") if part[name]), part)
 
     def rows(self, *names: str) -> Iterator[Part]:
