@@ -67,7 +67,7 @@ class _Comments(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = do_PATCH = do_PUT = _serve
+    do_GET = do_POST = do_PATCH = do_PUT = _serve  # noqa: N815 - the names that the library looks for
 
     def log_message(self, *_: object) -> None: ...
 

@@ -16,8 +16,8 @@ LONGEST = 60_000  # characters; GitHub takes 65,536
 
 def ask(method: str, url: str, headers: dict[str, str], body: object = None) -> object:
     content = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, content, {"Content-Type": "application/json", **headers}, method=method)
-    with urllib.request.urlopen(request, timeout=30) as reply:
+    request = urllib.request.Request(url, content, {"Content-Type": "application/json", **headers}, method=method)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310 - the forge's own address
         return json.load(reply)
 
 
