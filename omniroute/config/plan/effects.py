@@ -241,8 +241,12 @@ def _compared(
             if name not in new.names and not new.foresight.lead(name).targets:
                 continue  # it is gone for everybody, which is told once
             what.setdefault(("access_lost", now.reason), []).append(name)
-        elif how := _moved(was, now):
+            continue
+        if how := _moved(was, now):
             what.setdefault(how, []).append(name)
+        if len(now.targets) < len(was.targets) and name in old.combos & new.combos and not _fewer(old, new, name):
+            counts = str(len(was.targets)), str(len(now.targets))
+            what.setdefault(("redundancy_lost", *counts), []).append(name)
     for name in sorted(further):
         if new.lead(after, name).targets and name in old.names:
             what.setdefault(("access_gained", ""), []).append(name)
@@ -266,6 +270,11 @@ def _pair(how: tuple[str, ...], names: Sequence[str], callers: Sequence[str]) ->
             return effect(kind, text, callers, names, reason=how[1])
         case "access_gained":
             return effect(kind, f"{who} can now use {_some(names)}", callers, names)
+        case "redundancy_lost":
+            left = "nothing to fall back to" if how[2] == "1" else "the others are denied"
+            combos = f"{_is(names, 'combo', 'combos')} {_some(names)} {_is(names, 'has', 'have')}"
+            text = f"{combos} {_many(int(how[2]), 'target')} instead of {how[1]} for {who}: {left}"
+            return effect(kind, text, callers, names, old=how[1], new=how[2])
         case "routed_elsewhere":
             text = f"{_some(names)} {_is(names, 'leads', 'lead')} to `{how[2]}` first instead of `{how[1]}`, for {who}"
             return effect(kind, text, callers, names, old=how[1], new=how[2])
@@ -452,7 +461,7 @@ def _redundancy(old: Outlook, new: Outlook) -> Iterator[Effect]:
     fewer: dict[tuple[int, int, int], list[str]] = {}
     for name in sorted(old.combos & new.combos):
         was, now = old.foresight.lead(name), new.foresight.lead(name)
-        if now.targets and (len(now.targets) < len(was.targets) or len(now.providers) < len(was.providers)):
+        if _fewer(old, new, name):
             fewer.setdefault((len(was.targets), len(now.targets), len(now.providers)), []).append(name)
     for (before, after, providers), names in fewer.items():
         left = "nothing to fall back to" if after == 1 else f"of {_many(providers, 'provider')}"
@@ -465,6 +474,12 @@ def _redundancy(old: Outlook, new: Outlook) -> Iterator[Effect]:
             counts = len(ours[name].connections), len(theirs[name].connections)
             text = f"provider `{name}` has {_many(counts[1], 'connection')} instead of {counts[0]}"
             yield effect("redundancy_lost", text, names=[name], old=str(counts[0]), new=str(counts[1]))
+
+
+def _fewer(old: Outlook, new: Outlook, combo: str) -> bool:
+    """Whether a combo has less to turn to for everybody, whatever policies say."""
+    was, now = old.foresight.lead(combo), new.foresight.lead(combo)
+    return bool(now.targets) and (len(now.targets) < len(was.targets) or len(now.providers) < len(was.providers))
 
 
 def _denials(old: Outlook, new: Outlook) -> Iterator[Effect]:

@@ -40,7 +40,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        return f"{self.source} (revision {self.digest[:12]})" if self.digest else f"{self.source} (nothing yet)"
+        return f"{self.source}, revision {self.digest[:12]}" if self.digest else f"{self.source}, nothing yet"
 
 
 def of_file(path: Path, catalog: Catalog, source: str = "", *, insecure: bool = False) -> Version:
