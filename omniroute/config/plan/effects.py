@@ -291,11 +291,14 @@ def _dearer(was: Price | None, now: Price | None) -> Kind | None:
     old, new = _rates(was), _rates(now)
     if old == new:
         return None
-    if None in (*old, *new):
+    pairs = [
+        (before, after) for before, after in zip(old, new, strict=True) if before is not None and after is not None
+    ]
+    if len(pairs) < len(old):
         return "price_changed"
-    ups = [after > before for before, after in zip(old, new, strict=True)]  # type: ignore[operator]
-    downs = [after < before for before, after in zip(old, new, strict=True)]  # type: ignore[operator]
-    return "price_changed" if any(ups) and any(downs) else "price_up" if any(ups) else "price_down"
+    ups = any(after > before for before, after in pairs)
+    downs = any(after < before for before, after in pairs)
+    return "price_changed" if ups and downs else "price_up" if ups else "price_down"
 
 
 def _rates(price: Price | None) -> tuple[Decimal | None, Decimal | None]:
