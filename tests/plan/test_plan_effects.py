@@ -41,9 +41,7 @@ def served(gateway: Gateway, caller: Principal | None, name: str) -> str:
     operation = Foresight(gateway, NOW).operation(name)
     state = msgspec.structs.replace(memory_state(), random=random.Random(0))  # where chance decides, it is the same
     try:
-        told = explain(
-            gateway, state, name, "openai_chat", Supposed(principal=caller, operation=operation, time=NOW)
-        )
+        told = explain(gateway, state, name, "openai_chat", Supposed(principal=caller, operation=operation, time=NOW))
     except CallError:
         return ""
     return next((step.target for step in told.steps if step.accepted), "")
