@@ -6,6 +6,7 @@ about which nothing stands here or there ends the run, so that none goes undocum
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import sys
@@ -16,9 +17,9 @@ from typing import Any, get_args
 import msgspec
 import translation
 
-from omniroute import api, catalog
+from omniroute import api, catalog, cli
 from omniroute.config import bundle, report, secrets
-from omniroute.config.problems import CODES
+from omniroute.config.problems import CODES, ONLINE
 from omniroute.config.schema import schema
 from omniroute.config.spec import words
 from omniroute.errors import ConfigError, Problem
@@ -203,6 +204,16 @@ GROUPS = {
     "OR3": "What it means",
     "OR4": "Warnings",
 }
+ASKED = """
+## What providers say
+
+Only `omniroute validate --online` tells these: it makes one small call with each connection, and holds the models that the
+files name against the lists of their providers.
+"""
+ONLINE_REMEDIES = {
+    "OR501": "The finding says how the call ended and what the provider said. Correct the key, the address or the proxy.",
+    "OR502": "Correct the name, or ask the provider for access. A request for the model will probably fail.",
+}
 REMEDIES = {
     "OR001": "Check the path and the permissions. `omniroute init` writes a first file.",
     "OR002": "Save the file as UTF-8, without other encodings in between.",
@@ -309,6 +320,7 @@ REMEDIES = {
 def problems() -> str:
     """Every code, with an example from the corpus of bad files."""
     assert set(REMEDIES) == set(CODES)
+    assert set(ONLINE_REMEDIES) == set(ONLINE)
     examples = _examples()
     page = NOTE + PROBLEMS
     for prefix, title in GROUPS.items():
@@ -316,6 +328,9 @@ def problems() -> str:
         for code, meaning in CODES.items():
             if code.startswith(prefix):
                 page += f"\n### {code}: {meaning}\n\n```text\n{examples[code]}\n```\n\n{REMEDIES[code]}\n"
+    page += ASKED
+    for code, meaning in ONLINE.items():
+        page += f"\n### {code}: {meaning}\n\n{ONLINE_REMEDIES[code]}\n"
     return page
 
 
@@ -340,7 +355,7 @@ def _findings(file: Path) -> list[Problem]:
 
 
 def _told(problem: Problem) -> str:
-    text, _, _count = report.text([problem]).rpartition("\n\n")
+    text, _, _count = report.FORMS["text"]([problem], False).rpartition("\n\n")
     return text.replace(f"{BAD}/", "")
 
 
@@ -467,11 +482,61 @@ def spoken_headers() -> str:
 
 
 TOLD = (headers.ASKED, headers.ANSWERED)
+COMMANDS = """
+# The command line
+
+Every verb with its options. `omniroute VERB --help` says the same; where no file is named, the main file is
+`$OMNIROUTE_CONFIG` or `config/omniroute.yaml`.
+"""
+
+
+def commands() -> str:
+    """Every verb, from the parser."""
+    return NOTE + COMMANDS + "".join(_verb(words, one) for words, one in verbs(cli.parser(), ()))
+
+
+def verbs(
+    parser: argparse.ArgumentParser, words: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    """The parser of each verb, with the words that lead to it."""
+    below = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
+    for choices in below:
+        for name, one in choices.items():
+            yield from verbs(one, (*words, name))
+    if not below:
+        yield words, parser
+
+
+def _verb(words: tuple[str, ...], parser: argparse.ArgumentParser) -> str:
+    example, _, codes = (parser.epilog or "").removeprefix("example: ").partition("\n\n")
+    rows = "".join(
+        f"| {_spelling(action)} | {_escaped(action.help % vars(action) if action.help else '')} |\n"
+        for action in parser._actions
+        if action.dest != "help"
+    )
+    table = f"\n| | |\n|---|---|\n{rows}" if rows else ""
+    told = f"\n{codes[0].upper()}{' '.join(codes[1:].split())}.\n" if codes else ""
+    return f"\n## {' '.join(words)}\n\n{parser.description}\n\n```sh\n{example}\n```\n{table}{told}"
+
+
+def _spelling(action: argparse.Action) -> str:
+    values = f"{{{','.join(map(str, action.choices))}}}" if action.choices else ""
+    takes = "" if action.nargs == 0 else f" {values or action.metavar or action.dest.upper()}"
+    if not action.option_strings:
+        return f"`{values or action.metavar or action.dest}`"
+    return ", ".join(f"`{name}{takes}`" for name in action.option_strings)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 PAGES = {
     "configuration.md": configuration,
     "problems.md": problems,
     "endpoints.md": endpoints,
     "headers.md": spoken_headers,
+    "cli.md": commands,
     "translation.md": lambda: NOTE + translation.page(),
 }
 

@@ -43,7 +43,7 @@ from omniroute.routing.live import Live
 from omniroute.routing.spending import Change
 from omniroute.routing.tables import Gateway
 from omniroute.secret import Secret
-from omniroute.services import archive
+from omniroute.services import archive, drift
 from omniroute.services.backup import Backups, Sums
 from omniroute.services.bench import Bench
 from omniroute.services.clients.settings import Clients, Place
@@ -81,6 +81,7 @@ from omniroute.upstream.transport import Transport
 from omniroute.upstream.wire import Wire
 
 if TYPE_CHECKING:
+    from omniroute.upstream.checkout import Checkout
     from omniroute.upstream.git import GitRemote
 
 log = logging.getLogger("omniroute")
@@ -212,6 +213,18 @@ class Service:
     def _home(self) -> Place:
         told = self.bundle.spec.cli_tools
         return Place(Path(told.home) if told.home else Path.home(), tuple(map(Path, told.path)), told.writes)
+
+    def drift(self) -> drift.Drift:
+        """How what runs stands to the files. Reads them: call it from a thread."""
+        return drift.look(self.live, self.drafts, self._checkout)
+
+    def _checkout(self) -> Checkout | None:
+        if not any((folder / ".git").exists() for folder in self.path.resolve().parents):
+            return None
+        from omniroute.services.forge import PREFIX  # noqa: PLC0415 - as above
+        from omniroute.upstream import checkout  # noqa: PLC0415
+
+        return checkout.look(self.bundle.files, PREFIX)
 
     @property
     def catalogue_size(self) -> int:

@@ -20,7 +20,7 @@ LAYERS = (
     ("config", "relay"),
     ("services", "scenarios"),
     ("api", "dashboard"),
-    ("app", "cli", "server", "listener", "cycle", "__main__", "__init__"),
+    ("app", "cli", "server", "listener", "cycle", "workbench", "__main__", "__init__"),
 )
 TOP = len(LAYERS) - 1
 LAYER = {name: layer for layer, names in enumerate(LAYERS) for name in names}
@@ -32,7 +32,10 @@ ONLY_IN = {
     "httptools": (("upstream", "listener"), "one package parses what providers send, one module what clients send"),
     "toktok": (("formats/tokens/text",), "one module knows the vocabularies, and loads them when they are needed"),
     "re2": (("formats/redaction/expression",), "one module knows which regular expressions there are"),
-    "dulwich": (("upstream/git", "services/forge"), "one module talks to remotes, one makes commits"),
+    "dulwich": (
+        ("upstream/git", "upstream/revision", "upstream/checkout", "services/forge"),
+        "one module talks to remotes, one makes commits, one reads them, and one looks at what is checked out",
+    ),
     "jsonschema": (
         ("config/schema", "config/json_schema"),
         "requests are judged by codecs; a schema is for the file, and for what evals expect",

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,24 +20,18 @@ from support.gateway import ROOT, Gateway, environment
 from omniroute import __version__, cli
 from omniroute.config.schema import schema_text
 
-VERBS = (
-    ("serve",),
-    ("validate",),
-    ("fmt",),
-    ("schema",),
-    ("init",),
-    ("key", "new"),
-    ("password",),
-    ("explain", "model"),
-    ("explain", "config"),
-    ("test",),
-    ("eval",),
-    ("audit", "verify"),
-    ("backup", "create"),
-    ("backup", "list"),
-    ("backup", "verify"),
-    ("backup", "restore"),
-)
+
+def verbs(parser: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Those of a parser, with the words that lead to each."""
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            for name, below in action.choices.items():
+                yield from verbs(below, (*path, name))
+            return
+    yield path
+
+
+VERBS = list(verbs(cli.parser()))
 SOUND = "version: 1\nproviders: {demo: {}}\naliases: {fast: demo/echo}\n"
 WRONG = "version: 1\nproviders: {demo: {}}\naliases: {fast: dmo/echo}\nsever: {}\n"
 DOUBTFUL = "version: 1\nproviders: {demo: {}}\naliases: {fast: demo/echo, demo/fast: demo/echo}\n"
@@ -91,23 +86,13 @@ def test_the_help_of_a_verb_shows_an_example_that_can_be_typed(verb, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main([*verb, "--help"])
     assert ended.value.code == 0
-    example = re.search(r"example: omniroute (.+)", " ".join(capsys.readouterr().out.split()))
+    example = re.search(
+        r"^example: omniroute (.+?)(?: [<>] .*)?(?:\n\n|\Z)", capsys.readouterr().out, re.MULTILINE | re.DOTALL
+    )
     assert example is not None
-    words = re.split(r" [<>] ", example[1])[0].split()
+    words = example[1].split()
     assert tuple(words[: len(verb)]) == verb
     assert cli.parser().parse_args(words).run
-
-
-def test_every_verb_is_tested_here():
-    def verbs(parser: Any, path: tuple[str, ...] = ()) -> Any:
-        for action in parser._actions:
-            if isinstance(action.choices, dict):
-                for name, below in action.choices.items():
-                    yield from verbs(below, (*path, name))
-                return
-        yield path
-
-    assert set(verbs(cli.parser())) == set(VERBS)
 
 
 @pytest.mark.parametrize(

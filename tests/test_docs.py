@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
@@ -103,7 +105,7 @@ def test_what_a_page_says_to_type_can_be_typed(page):
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for block in blocks(page, "sh"):
         for line in block.splitlines():
-            program, *arguments = line.partition(" #")[0].split() or [""]
+            program, *arguments = re.split(r" [#<>]", line)[0].split() or [""]
             if program == "omniroute":
                 assert cli.parser().parse_args(arguments).run
             elif program == "make":
@@ -159,3 +161,17 @@ def test_the_example_of_a_cost_is_reckoned_as_the_gateway_does():
     fresh, cached, produced = (int(tokens) for tokens, _, _ in rows)
     usage = {"input": fresh + cached, "output": produced, "cached": cached, "reasoning": 1000}
     assert cost(price, **usage) == Decimal(together) == sum(Decimal(dollars) for _, _, dollars in rows)
+
+
+def options(parser: argparse.ArgumentParser, words: str = "omniroute") -> Iterator[tuple[str, argparse.Action]]:
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            for name, below in action.choices.items():
+                yield from options(below, f"{words} {name}")
+        else:
+            yield words, action
+
+
+def test_every_option_of_the_command_line_is_explained():
+    silent = [f"{words} {action.dest}" for words, action in options(cli.parser()) if not action.help]
+    assert silent == []

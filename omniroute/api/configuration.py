@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from omniroute.api.plane import Plane
 from omniroute.config.plan.changes import Kind
 from omniroute.document import MAX_BYTES
 from omniroute.errors import ConfigError
+from omniroute.services.drift import Standing
 
 
 def revision_of(control: Control) -> dict[str, Any]:
@@ -46,9 +48,74 @@ async def show(plane: Plane, _request: Request) -> Answer:
     return Answer({"revision": control.live.current.revision.label, "config": control.describe()})
 
 
+class WorkerTold(msgspec.Struct, frozen=True, rename="camel"):
+    """What one process of the gateway runs."""
+
+    pid: int
+    revision: str
+    digest: str
+    generation: int
+    loaded_at: datetime
+
+
+class CheckoutTold(msgspec.Struct, frozen=True, rename="camel"):
+    """The git working tree of the files: those that differ from its commit, and the branches that `mode: git` has made
+    and that are not merged."""
+
+    root: str
+    branch: str
+    commit: str
+    uncommitted: list[str]
+    proposals: list[str]
+
+
+class StatusTold(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`desired` is the digest of the files on disk, null where they make no gateway. `failed` says that they do not,
+    `drifted` that a worker runs another revision; `since` is when that began."""
+
+    revision: str
+    digest: str
+    generation: int
+    loaded_at: datetime
+    source: str
+    status: Standing
+    since: datetime
+    desired: str | None
+    workers: list[WorkerTold]
+    checkout: CheckoutTold | None
+    last_attempt_at: datetime
+    problems: list[dict[str, Any]]
+    warnings: list[dict[str, Any]]
+
+
 async def status(plane: Plane, _request: Request) -> Answer:
-    """Whether the running configuration is that of the files."""
-    return Answer(status_of(plane.control))
+    """Whether the running configuration is that of the files, looked at now."""
+    control = plane.control
+    drift = await asyncio.to_thread(control.drift)
+    revision, tree = control.live.current.revision, drift.checkout
+    workers = [
+        WorkerTold(one.pid, one.revision, one.digest, one.generation, times.told(one.loaded_at))
+        for one in drift.workers
+    ]
+    return Answer(
+        StatusTold(
+            revision=revision.label,
+            digest=revision.digest,
+            generation=revision.generation,
+            loaded_at=times.told(revision.loaded_at),
+            source=revision.source,
+            status=drift.status,
+            since=times.told(drift.since),
+            desired=drift.desired,
+            workers=workers,
+            checkout=None
+            if tree is None
+            else CheckoutTold(tree.root, tree.branch, tree.commit, list(tree.uncommitted), list(tree.proposals)),
+            last_attempt_at=times.told(control.live.last_attempt),
+            problems=errors.told(drift.problems),
+            warnings=errors.told(control.live.current.warnings),
+        )
+    )
 
 
 async def reload(plane: Plane, request: Request) -> Answer:
@@ -142,7 +209,8 @@ ENDPOINTS = (
         access="admin.read",
         body_limit=0,
         serve=status,
-        summary="Which revision runs, whether it is that of the files, and if not, the problems.",
+        summary="Which revision each worker runs, whether it is that of the files on disk, since when not and why; and whether these are as they are committed in git.",
+        told=Told(answer=StatusTold),
     ),
     Endpoint(
         method="POST",

@@ -17,6 +17,7 @@ from omniroute.services.backup import Backups
 from omniroute.services.bench import Bench
 from omniroute.services.clients.settings import Clients
 from omniroute.services.drafts import Drafts
+from omniroute.services.drift import Drift
 from omniroute.services.evals.evals import Evals
 from omniroute.services.oauth import SignIns
 from omniroute.services.sync import Sync
@@ -76,6 +77,10 @@ class Control(Protocol):
     @property
     def drafts(self) -> Drafts:
         """Looks at the files on disk without taking them."""
+        ...
+
+    def drift(self) -> Drift:
+        """How what runs stands to the files; it reads them."""
         ...
 
     @property

@@ -16,6 +16,7 @@ from omniroute.cli import (
     apply,
     audit,
     backup,
+    doctor,
     evals,
     explain,
     fmt,
@@ -27,8 +28,10 @@ from omniroute.cli import (
     password,
     plan,
     render,
+    replay,
     schema,
     serve,
+    status,
     test,
     validate,
 )
@@ -51,6 +54,9 @@ VERBS = (
     explain,
     plan,
     apply,
+    replay,
+    status,
+    doctor,
     backup,
     audit,
 )

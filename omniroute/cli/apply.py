@@ -31,7 +31,7 @@ def add(verbs: Verbs) -> None:
     command.add_argument("--to", required=True, metavar="URL", help="the address of the gateway")
     command.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="(default: 60)")
     token_option(command)
-    command.add_argument("--json", action="store_true")
+    command.add_argument("--json", action="store_true", help="tell it as JSON")
 
 
 def apply(arguments: argparse.Namespace) -> int:

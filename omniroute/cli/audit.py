@@ -14,7 +14,7 @@ def add(verbs: Verbs) -> None:
     command = verb(logs, audit_verify, "verify", "check that the audit log is whole", "omniroute audit verify")
     config_option(command)
     command.add_argument("--data-dir", type=Path, help="look here and not where `server.data_dir` says")
-    command.add_argument("--json", action="store_true")
+    command.add_argument("--json", action="store_true", help="tell it as JSON")
 
 
 def audit_verify(arguments: argparse.Namespace) -> int:

@@ -114,4 +114,4 @@ def _rows(rows: Mapping[str, int]) -> str:
 def _shelf(command: argparse.ArgumentParser) -> None:
     config_option(command)
     command.add_argument("--data-dir", type=Path, help="the directory of the database, instead of `server.data_dir`")
-    command.add_argument("--json", action="store_true")
+    command.add_argument("--json", action="store_true", help="tell it as JSON")

@@ -23,7 +23,7 @@ def add(verbs: Verbs) -> None:
     config_option(command)
     command.add_argument("suites", nargs="*", metavar="SUITE", help="only these")
     command.add_argument("--target", default="", metavar="MODEL", help="put all cases to this model")
-    command.add_argument("--json", action="store_true")
+    command.add_argument("--json", action="store_true", help="tell it as JSON")
 
 
 def evaluate(arguments: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ def add(verbs: Verbs) -> None:
     command = verb(what, explain_model, "model", "where a model leads", "omniroute explain model coding --key team-a")
     config_option(command)
     env_option(command)
-    command.add_argument("model")
+    command.add_argument("model", help="what a client would ask for")
     command.add_argument("--key", default="", help="as the key of this name")
     command.add_argument("--header", action="append", default=[], metavar="NAME: VALUE", help="a header of the request")
     command.add_argument("--tokens", type=int, help="a prompt of about so many tokens")
@@ -38,13 +38,13 @@ def add(verbs: Verbs) -> None:
         default="openai_chat",
         help="what the client speaks",
     )
-    command.add_argument("--json", action="store_true")
+    command.add_argument("--json", action="store_true", help="tell it as JSON")
 
     command = verb(what, explain_config, "config", "where a value comes from", "omniroute explain config server.port")
     config_option(command)
     env_option(command)
-    command.add_argument("place", metavar="PATH")
-    command.add_argument("--json", action="store_true")
+    command.add_argument("place", metavar="PATH", help="such as server.port or combos.coding.strategy")
+    command.add_argument("--json", action="store_true", help="tell it as JSON")
 
 
 def explain_model(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,13 @@ from omniroute.cli.words import DEFAULT_CONFIG, ERRORS, FINE, Verbs, verb
 
 def add(verbs: Verbs) -> None:
     command = verb(verbs, init, "init", "write a commented starter file", "omniroute init gateway/omniroute.yaml")
-    command.add_argument("path", type=Path, nargs="?", default=Path(DEFAULT_CONFIG))
+    command.add_argument(
+        "path",
+        type=Path,
+        nargs="?",
+        default=Path(DEFAULT_CONFIG),
+        help=f"where to write it (default: {DEFAULT_CONFIG})",
+    )
 
 
 def init(arguments: argparse.Namespace) -> int:

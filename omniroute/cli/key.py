@@ -11,9 +11,14 @@ from omniroute.cli.words import FINE, USAGE, Verbs, print_json, verb
 def add(verbs: Verbs) -> None:
     keys = verbs.add_parser("key", help="client keys").add_subparsers(required=True, metavar="COMMAND")
     command = verb(keys, key_new, "new", "make a client key", "omniroute key new team-a")
-    command.add_argument("name")
-    command.add_argument("--role", action="append", choices=("client", "admin.read", "admin.write"))
-    command.add_argument("--json", action="store_true")
+    command.add_argument("name", help="what the key is called in the file")
+    command.add_argument(
+        "--role",
+        action="append",
+        choices=("client", "admin.read", "admin.write"),
+        help="what it may do (default: client)",
+    )
+    command.add_argument("--json", action="store_true", help="tell it as JSON")
 
 
 def key_new(arguments: argparse.Namespace) -> int:

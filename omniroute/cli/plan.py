@@ -48,7 +48,12 @@ def add(verbs: Verbs) -> None:
         metavar="PERCENT",
         help="the share of objects, names or keys that a change may take away (default: 30%%)",
     )
-    command.add_argument("--output", choices=("text", "json", "markdown"), default="text")
+    command.add_argument(
+        "--output",
+        choices=("text", "json", "markdown"),
+        default="text",
+        help="text for people, markdown for a pull request",
+    )
     command.add_argument("--json", dest="output", action="store_const", const="json", help="the same as --output json")
 
 

@@ -27,7 +27,7 @@ def add(verbs: Verbs) -> None:
         "--run", dest="run_only", metavar="NAME", default="", help="only those whose name has this in it"
     )
     command.add_argument("--junit", type=Path, metavar="FILE", help="also write the results as JUnit XML")
-    command.add_argument("--json", action="store_true")
+    command.add_argument("--json", action="store_true", help="tell it as JSON")
 
 
 def test(arguments: argparse.Namespace) -> int:

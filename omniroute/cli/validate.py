@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from typing import TYPE_CHECKING
 
 from omniroute.cli.words import (
     ERRORS,
@@ -16,6 +18,11 @@ from omniroute.cli.words import (
     verb,
 )
 
+if TYPE_CHECKING:
+    from omniroute.catalog import Catalog
+    from omniroute.config.bundle import Bundle
+    from omniroute.errors import Problem
+
 FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
 """As in `config.report`, which is not loaded for a parser."""
 
@@ -27,21 +34,49 @@ def add(verbs: Verbs) -> None:
     command.add_argument("--output", choices=FORMS, default="text", help="the form of the findings")
     command.add_argument("--strict", action="store_true", help="warnings make exit code 3")
     command.add_argument("--resolve", action="store_true", help="also check that all secrets are there")
+    command.add_argument(
+        "--online", action="store_true", help="also ask the providers: do keys work, are the models there?"
+    )
 
 
 def validate(arguments: argparse.Namespace) -> int:
-    """Checks the files, without the network and without secrets."""
+    """Checks the files; without the network and without secrets, unless they are asked for."""
+    from omniroute import catalog
     from omniroute.config import secrets as references
     from omniroute.errors import ConfigError
 
     try:
         read = read_files(arguments)
         problems = list(read.warnings)
-        if arguments.resolve:
+        if arguments.resolve and not arguments.online:
             problems += references.missing(read)
+        if arguments.online:
+            problems += _online(read, catalog.load())
     except ConfigError as error:
         problems = list(error.problems)
     report_problems(problems, arguments)
     if any(problem.severity == "error" for problem in problems):
         return ERRORS
     return WARNINGS if problems and arguments.strict else FINE
+
+
+def _online(read: Bundle, books: Catalog) -> list[Problem]:
+    """What the providers say. Raises ConfigError where a secret is not there."""
+    import asyncio
+
+    from omniroute.services import online
+    from omniroute.workbench import workbench
+
+    async def asked() -> list[Problem]:
+        async with workbench(read, books) as (live, bench):
+            return await online.findings(read, live, bench, _progress if sys.stderr.isatty() else _quiet)
+
+    return asyncio.run(asked())
+
+
+def _progress(done: int, of: int, last: str) -> None:
+    """One line that is written anew, and goes with the last one."""
+    print(f"\r\x1b[K{done}/{of} {last}" if done < of else "\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _quiet(_done: int, _of: int, _last: str) -> None: ...

@@ -105,6 +105,14 @@ CODES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+ONLINE: Mapping[str, str] = MappingProxyType(
+    {
+        "OR501": "a connection that does not work",
+        "OR502": "a model that its provider does not list",
+    }
+)
+"""What only the providers can tell (`omniroute validate --online`)."""
+
 
 def suggestion(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """A hint that names what was probably meant; empty where nothing is near."""

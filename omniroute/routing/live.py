@@ -10,12 +10,14 @@ from omniroute.routing.tables import Gateway
 
 class Live:
     """Holds the current `Gateway`. Reading takes no lock: a swap is one assignment, and who has read before it keeps
-    what it read. `problems` are those of the last attempt, empty where it went well."""
+    what it read. `problems` are those of the last attempt, empty where it went well, and `refused_at` the time
+    (UNIX) of the first of the attempts in a row that failed."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.current = gateway
         self.problems: tuple[Problem, ...] = ()
         self.last_attempt = gateway.revision.loaded_at
+        self.refused_at: float | None = None
 
     def swap(self, gateway: Gateway) -> None:
         """From the next request on, this one. It cannot fail: everything that can has happened."""
@@ -26,8 +28,11 @@ class Live:
         """The files are what runs."""
         self.problems = ()
         self.last_attempt = when
+        self.refused_at = None
 
     def refuse(self, problems: Sequence[Problem], when: float) -> None:
         """The files do not make a gateway; the current one stays."""
+        if self.refused_at is None:
+            self.refused_at = when
         self.problems = tuple(problems)
         self.last_attempt = when

@@ -70,6 +70,15 @@ class Drafts:
             return error.problems
         return read.warnings
 
+    def on_disk(self) -> tuple[str | None, tuple[Problem, ...], tuple[Path, ...]]:
+        """The digest of the configuration on disk, None where it is none, what is wrong with it, and its files."""
+        running = self._running()
+        try:
+            read = self._read(known=running.documents)
+        except ConfigError as error:
+            return None, tuple(error.problems), running.files
+        return read.digest, (), read.files
+
     def pending(self) -> Pending:
         """What a reload would change."""
         running = self._running()

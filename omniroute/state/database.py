@@ -21,6 +21,8 @@ from omniroute.state.migrations import VERSION, upgrade
 
 log = logging.getLogger(__name__)
 
+LIBRARY = sqlite3.sqlite_version_info
+"""The version of SQLite that this Python is linked with."""
 BUSY_TIMEOUT = 5.0
 RETRY = 1.0
 """Seconds after which a file that did not work is tried again."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -71,6 +71,16 @@ def page(
         before = edge
         if time.monotonic() - begun > ENOUGH:
             return Page(found, before)
+
+
+def oldest_first(
+    connection: sqlite3.Connection, since: float, until: float, columns: Sequence[str]
+) -> Iterator[Sequence[Any]]:
+    """The columns of all requests of a time, as they are asked for."""
+    query = (
+        f"SELECT {', '.join(columns)} FROM usage WHERE id >= ? AND id < ? AND started >= ? AND started < ? ORDER BY id"  # noqa: S608
+    )
+    yield from connection.execute(query, (first_id(since), beyond_id(until), since, min(until, LATEST)))
 
 
 def _leap(connection: sqlite3.Connection, search: Search, before: str) -> str:

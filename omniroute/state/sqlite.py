@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from functools import cache
 from itertools import chain
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,19 @@ def spent(path: Path, keys: Collection[str], since: float, until: float) -> Deci
         )
         try:
             return sum((Decimal(cost) * count for cost, count in rows), Decimal(0))
+        except BROKEN as error:
+            raise _broken(error) from None
+
+
+def replayed(path: Path, since: float, until: float = inf) -> Iterator[UsageRow]:
+    """The requests of any file that began from `since` on and before `until`, the oldest first, read as they are asked
+    for. What is written meanwhile is not among them. Raises Unavailable where the file cannot be read."""
+    with reading(path, "The ledger", "ledger_unavailable", ROWS) as connection:
+        if connection is None:
+            return
+        try:
+            for row in requests.oldest_first(connection, since, until, _COLUMNS):
+                yield decode(row)
         except BROKEN as error:
             raise _broken(error) from None
 

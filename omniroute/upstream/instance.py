@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import httpx
 import msgspec
@@ -40,8 +41,13 @@ class _Commit(msgspec.Struct):
     commit: str = ""
 
 
-class _Status(msgspec.Struct):
+class _Worker(msgspec.Struct):
+    pid: int
     digest: str
+
+
+class _Status(msgspec.Struct):
+    workers: Sequence[_Worker]
     status: str = "synced"
     problems: Sequence[Mapping[str, object]] = ()
 
@@ -76,14 +82,22 @@ class InstanceRemote:
             )
         return self._tip(reply)
 
-    def standing(self) -> Standing:
-        """What its workers run. Raises Unavailable where it cannot be asked."""
-        reply = self._ask("GET", path=STATUS)
+    def status(self) -> dict[str, Any]:
+        """All that it tells of what runs. Raises Unavailable where it cannot be asked."""
         try:
-            told = msgspec.json.decode(reply.content, type=_Status)
+            told: dict[str, Any] = msgspec.json.decode(self._ask("GET", path=STATUS).content, type=dict[str, Any])
         except msgspec.DecodeError:
             raise Unavailable(f"{self._url} does not answer as an OmniRoute.", code="remote_failed") from None
-        return Standing({"": told.digest}, _problem(told.problems) if told.status == "failed" else "")
+        return told
+
+    def standing(self) -> Standing:
+        """What its workers run. Raises Unavailable where it cannot be asked."""
+        try:
+            told = msgspec.convert(self.status(), _Status)
+        except msgspec.ValidationError:
+            raise Unavailable(f"{self._url} does not answer as an OmniRoute.", code="remote_failed") from None
+        workers = {str(one.pid): one.digest for one in told.workers}
+        return Standing(workers, _problem(told.problems) if told.status == "failed" else "")
 
     def _ask(self, method: str, body: bytes | None = None, onto: str = "", path: str = PATH) -> httpx.Response:
         headers = {"content-type": "application/json"} if body is not None else {}
@@ -125,6 +139,15 @@ class InstanceRemote:
             raise Unavailable(f"{self._url} does not answer as an OmniRoute.", code="remote_failed") from None
         files = {name: text.encode() for name, text in told.files.items() if text is not None}
         return Tip(told.revision, files)
+
+
+def answers(url: str, patience: float) -> bool:
+    """Whether an OmniRoute listens there, within so many seconds; it needs no key for that."""
+    try:
+        with httpx.Client(timeout=patience, trust_env=False) as client:
+            return "x-omniroute-config" in client.get(f"{url}/livez").headers
+    except httpx.HTTPError:
+        return False
 
 
 def _message(content: bytes) -> str:

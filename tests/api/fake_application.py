@@ -37,6 +37,7 @@ from omniroute.routing.tables import (
 )
 from omniroute.services.backup import Backups, Sums
 from omniroute.services.clients.settings import Clients, Place
+from omniroute.services.drift import Drift, Worker
 from omniroute.services.oauth import SignIns
 from omniroute.services.sync import Sync
 from omniroute.services.tokens import Tokens
@@ -235,6 +236,13 @@ class Application:
             return ()
         self.live.problems = tuple(self.files)
         return self.files
+
+    def drift(self) -> Drift:
+        running, problems = self.live.current.revision, self.live.problems
+        worker = Worker(7, running.label, running.digest, running.generation, running.loaded_at)
+        status = "failed" if problems else "synced"
+        desired = None if problems else running.digest
+        return Drift(status, running.loaded_at, desired, (worker,), problems, None)
 
     def describe(self) -> Mapping[str, Any]:
         return self.spec

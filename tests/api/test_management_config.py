@@ -32,6 +32,18 @@ def test_the_status_names_what_runs(browser: Browser):
         "loadedAt": "2023-11-14T21:56:40Z",
         "source": "omniroute.yaml",
         "status": "synced",
+        "since": "2023-11-14T21:56:40Z",
+        "desired": "0123456789abcdef",
+        "workers": [
+            {
+                "pid": 7,
+                "revision": "0123456789ab",
+                "digest": "0123456789abcdef",
+                "generation": 1,
+                "loadedAt": "2023-11-14T21:56:40Z",
+            }
+        ],
+        "checkout": None,
         "lastAttemptAt": "2023-11-14T21:56:40Z",
         "problems": [],
         "warnings": [],

@@ -115,18 +115,20 @@ def effect(kind: Kind, text: str, keys: Iterable[str] = (), names: Iterable[str]
 def _names(old: Outlook, new: Outlook) -> Iterator[Effect]:
     """Names that come and go for everybody. A model id without a provider goes where another provider gets it too."""
     gone: dict[str, list[str]] = {}
-    for name in old.names:
+    for name in sorted(old.names):
         if name not in new.names:
             lead = new.foresight.lead(name)
             why = lead.reason if not lead.targets else f"is no longer listed; requests for it still go to {lead.first}"
             gone.setdefault(why, []).append(name)
     for why, names in gone.items():
-        still = why.startswith("is no longer")
-        text = f"{_counted(names, 'name')} {_is(names, 'is', 'are')} gone: " + ("" if still else f"{why}")
-        if still:
-            text = f"{_counted(names, 'name')} {why}"
-        yield effect("name_gone", text.rstrip(": "), names=names, reason=why)
-    come = [name for name in new.names if name not in old.names]
+        if why.startswith("is no longer"):
+            yield effect("name_gone", f"{_counted(names, 'name')} {why}", names=names, reason=why)
+            continue
+        wanted = [caller.label for caller in old.callers.values() if not old.reach(caller).isdisjoint(names)]
+        who = f"; {_listed(wanted)} could ask for {_is(names, 'it', 'some of them')}" if wanted else ""
+        text = f"{_counted(names, 'name')} {_is(names, 'is', 'are')} gone: {why}{who}"
+        yield effect("name_gone", text, wanted, names, reason=why)
+    come = sorted(new.names - old.names)
     if come:
         yield effect("name_added", f"{_counted(come, 'name')} can be asked for", names=come)
     for alias in sorted(old.wildcards.keys() - new.wildcards.keys()):
@@ -138,7 +140,7 @@ def _names(old: Outlook, new: Outlook) -> Iterator[Effect]:
         if now != target:
             text = f"names like `{alias}` lead to `{now}` instead of `{target}`"
             yield effect("routed_elsewhere", text, names=[alias], old=target, new=now)
-    for name in old.bare:
+    for name in sorted(old.bare):
         if name in new.foresight.gateway.bare and old.foresight.route(name) and not new.foresight.route(name):
             why = new.foresight.lead(name).reason
             yield effect(
@@ -230,9 +232,11 @@ def _compared(
                 what.setdefault(("access_gained", ""), []).append(name)
             continue
         may = name in reachable or (name not in new.names and new.may(after, name))
-        now = new.lead(after, name) if may else Lead(reason="its `allow` does not have it")
+        now = new.lead(after, name) if may else Lead(reason=new.closed(after))
         if not now.targets:
             lost += 1
+            if name not in new.names and not new.foresight.lead(name).targets:
+                continue  # it is gone for everybody, which is told once
             what.setdefault(("access_lost", now.reason), []).append(name)
         elif how := _moved(was, now):
             what.setdefault(how, []).append(name)

@@ -103,6 +103,12 @@ class Outlook:
         """Whether the caller may ask for a name."""
         return bool(caller.same[0]) and may_use(caller.principal, name)
 
+    def closed(self, caller: Caller) -> str:
+        """Why the caller may not ask for a name."""
+        if caller.same[0]:
+            return "its `allow` does not have it"
+        return "it has not the role `client`" if "client" not in caller.principal.roles else "it has expired"
+
     def reach(self, caller: Caller) -> frozenset[str]:
         """The names that are listed and that the caller may ask for, wherever they lead."""
         works, allow, _ = caller.same

@@ -36,7 +36,7 @@ def text(plan: Plan, *, colour: bool = False) -> str:
 
 
 def _text(plan: Plan) -> Iterator[tuple[str, str]]:
-    yield "", f"Plan: {_plain(plan.base.source)} → {_plain(plan.target.source)}"
+    yield "", f"{_plain(plan.base.source)} → {_plain(plan.target.source)}"
     if plan.empty:
         yield "", "No changes."
         return

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from omniroute import __version__
-from omniroute.config.problems import CODES
+from omniroute.config.problems import CODES, ONLINE
 from omniroute.config.report.place import fingerprinted, relative, sentence
 from omniroute.errors import Problem
 
@@ -25,7 +25,7 @@ def form(problems: Sequence[Problem], _colour: bool = False) -> str:
             "driver": {
                 "name": "omniroute",
                 "semanticVersion": __version__,
-                "rules": [{"id": code, "shortDescription": {"text": CODES.get(code, code)}} for code in codes],
+                "rules": [{"id": code, "shortDescription": {"text": {**CODES, **ONLINE}[code]}} for code in codes],
             }
         },
         "columnKind": "unicodeCodePoints",

@@ -1,0 +1,50 @@
+"""`omniroute doctor`: whether this machine has what the gateway needs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from omniroute.cli.words import ERRORS, FINE, WARNINGS, Verbs, config_option, config_path, print_json, verb
+
+EPILOGUE = "exit codes: 0 fine, 1 something would keep the gateway from its work, 3 warnings under --strict"
+INKS = {"fine": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
+MARKS = {"fine": "ok", "warning": "warning", "error": "ERROR"}
+
+
+def add(verbs: Verbs) -> None:
+    command = verb(verbs, doctor, "doctor", "look whether this machine has what a gateway needs", "omniroute doctor")
+    command.epilog = f"{command.epilog}\n\n{EPILOGUE}"
+    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    config_option(command)
+    command.add_argument("--strict", action="store_true", help="warnings make exit code 3")
+    command.add_argument("--json", action="store_true", help="tell it as JSON")
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Makes all checks, and says what each saw."""
+    from omniroute import catalog
+    from omniroute.config.secrets import environment
+    from omniroute.errors import ConfigError
+    from omniroute.services.doctor import examine, patient
+
+    try:
+        port = environment().port
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return ERRORS
+    findings = list(examine(patient(config_path(arguments), catalog.load(), port)))
+    if arguments.json:
+        print_json(findings)
+    else:
+        colour = sys.stdout.isatty()
+        for one in findings:
+            mark = MARKS[one.outcome]
+            shown = f"{INKS[one.outcome]}{mark:<7}\x1b[0m" if colour else f"{mark:<7}"
+            print(f"{shown}  {one.check:<8}  {one.message}")
+            if one.hint and one.outcome != "fine":
+                print(f"{'':19}= {one.hint}")
+    outcomes = {one.outcome for one in findings}
+    if "error" in outcomes:
+        return ERRORS
+    return WARNINGS if arguments.strict and "warning" in outcomes else FINE
