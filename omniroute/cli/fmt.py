@@ -23,7 +23,7 @@ def add(verbs: Verbs) -> None:
         fmt,
         "fmt",
         "lay the files out in the canonical way",
-        "omniroute fmt --check   (in CI: exit code 1 if a file is not laid out so)",
+        "omniroute fmt --check",
     )
     config_option(command)
     command.add_argument(

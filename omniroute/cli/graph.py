@@ -17,7 +17,7 @@ def add(verbs: Verbs) -> None:
         graph,
         "graph",
         "draw what leads where: aliases, combos, models, connections",
-        "omniroute graph --output dot --focus coding | dot -Tsvg > coding.svg",
+        "omniroute graph --output dot --focus coding > coding.dot",
     )
     config_option(command)
     env_option(command)

@@ -69,7 +69,7 @@ class Result:
         connections = self.section("providers")[provider].setdefault("connections", {})
         wanted = {"api_key": key, **more} if key else dict(more)
         for known, spec in connections.items():
-            if spec == wanted:
+            if spec == wanted or (key and not more and spec.get("api_key") == key):
                 return str(known)
         chosen = self.free(_slug(name) or "main", connections)
         connections[chosen] = wanted
