@@ -75,7 +75,12 @@ def read(path: Path, env: str, catalog: Catalog, *, insecure: bool = False) -> B
         raise ConfigError(problems)
     digest = sha256(document.content).hexdigest()
     merged = msgspec.structs.replace(
-        base, documents=(document,), files=(base.path,), digest=digest, spec=msgspec.convert(document.data, Spec), owners={}
+        base,
+        documents=(document,),
+        files=(base.path,),
+        digest=digest,
+        spec=msgspec.convert(document.data, Spec),
+        owners={},
     )
     return bundles.judged(merged, catalog, insecure=insecure)
 

@@ -117,9 +117,10 @@ class Source:
 
     def findings(self) -> list[Finding]:
         """What became of everything, in the order of the source."""
-        silent = dict.fromkeys(self._silent(self.root.value, ()), ("dropped", NOTHING_LIKE_IT))
+        nothing: tuple[Fate, str] = ("dropped", NOTHING_LIKE_IT)
+        silent = dict.fromkeys(self._silent(self.root.value, ()), nothing)
         told = {path: said for path, said in {**silent, **self._said}.items() if not self._gone(path)}
-        found = [self._finding(path, *said) for path, said in told.items()]  # type: ignore[arg-type]  # two literals
+        found = [self._finding(path, *said) for path, said in told.items()]
         return sorted(found, key=lambda each: (each.file, each.line, each.col, each.path))
 
     def _gone(self, path: tuple[Step, ...]) -> bool:
