@@ -29,7 +29,7 @@ def add(verbs: Verbs) -> None:
         "files",
         nargs="*",
         metavar="FILE",
-        help="what to lay out, `-` for standard input (default: the main file and all that it includes)",
+        help="what to lay out, `-` for standard input (default: the main file, what it includes, and its overlays)",
     )
     command.add_argument("--check", action="store_true", help="write nothing, name the files, exit code 1 if any")
     command.add_argument("--diff", action="store_true", help="write nothing, show what would change")
@@ -68,11 +68,13 @@ class _Unreadable(Exception):
 
 def _names(arguments: argparse.Namespace) -> Sequence[str]:
     from omniroute.config import bundle
+    from omniroute.config.overlay import overlays
 
     if arguments.files:
         return list(dict.fromkeys(arguments.files))
     path = config_path(arguments)
-    return [str(path), *(str(_shown(file)) for file in bundle.places(path)[1:] if file.is_file())]
+    included = [_shown(file) for file in bundle.places(path)[1:] if file.is_file()]
+    return [str(file) for file in (path, *included, *overlays(path))]
 
 
 def _shown(file: Path) -> Path:

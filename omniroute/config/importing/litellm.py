@@ -115,6 +115,14 @@ class _Conversion:
         if not provider:
             part.dropped(why)
             return
+        name = part["model_name"].text
+        if not name or ("*" in model and "*" not in name):
+            part.dropped(
+                "it has no name that can be asked for"
+                if not name
+                else "a pattern of models needs a pattern as its name"
+            )
+            return
         self.connection(provider, parameters)
         target = f"{provider}/{model}"
         weight = parameters["weight"].number
@@ -130,7 +138,9 @@ class _Conversion:
             parameters[name].dropped(WHY[name])
         for name in ("top_p", "stop", "seed", "frequency_penalty", "presence_penalty"):
             parameters[name].dropped(WHY["temperature"])
-        self.deployments.append(_Deployment(part["model_name"].text, target, max(1, round(weight or 1)), part))
+        self.deployments.append(
+            _Deployment(part["model_name"].text, target, min(1000, max(1, round(weight or 1))), part)
+        )
 
     def provider(self, parameters: Part) -> tuple[str, str, str]:
         """The provider of a deployment and its model there, or why there is none."""

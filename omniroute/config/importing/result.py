@@ -128,6 +128,7 @@ class Result:
     def lead(self, name: str, targets: Sequence[Any], **more: Any) -> None:
         """Makes a name lead to targets: by an alias to one, by a combo to several. A combo whose name the language does
         not have gets another one, and an alias of the old."""
+        name = re.sub(r"\s+", "-", name)
         if len(targets) == 1 and not more.get("always"):
             target = targets[0]["model"] if isinstance(targets[0], dict) else targets[0]
             if target != name:
