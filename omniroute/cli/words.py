@@ -51,9 +51,11 @@ def env_option(command: argparse.ArgumentParser) -> None:
 def read_files(arguments: argparse.Namespace) -> Bundle:
     """The configuration, through the overlay of `--env`. Raises ConfigError."""
     from omniroute import catalog
-    from omniroute.config import bundle, overlay
+    from omniroute.config import bundle
 
     if arguments.env:
+        from omniroute.config import overlay
+
         return overlay.read(config_path(arguments), arguments.env, catalog.load())
     return bundle.read(config_path(arguments), catalog.load())
 

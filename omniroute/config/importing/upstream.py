@@ -226,6 +226,8 @@ class _Conversion:
     def alias(self, name: str, target: str, part: Part, names: set[str]) -> None:
         if not name or re.search(r"\s", name + target) or not self.leads(target, names) or name in names:
             part.dropped("its target did not come along" if name not in names else "a combo has the same name")
+        elif target.count("*") > name.count("*"):
+            part.dropped("it has more stars than its name")
         elif name == target:
             part.dropped("it leads to itself")
         else:
