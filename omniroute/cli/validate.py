@@ -19,7 +19,6 @@ from omniroute.cli.words import (
 )
 
 if TYPE_CHECKING:
-    from omniroute.catalog import Catalog
     from omniroute.config.bundle import Bundle
     from omniroute.errors import Problem
 
@@ -41,7 +40,6 @@ def add(verbs: Verbs) -> None:
 
 def validate(arguments: argparse.Namespace) -> int:
     """Checks the files; without the network and without secrets, unless they are asked for."""
-    from omniroute import catalog
     from omniroute.config import secrets as references
     from omniroute.errors import ConfigError
 
@@ -51,7 +49,7 @@ def validate(arguments: argparse.Namespace) -> int:
         if arguments.resolve and not arguments.online:
             problems += references.missing(read)
         if arguments.online:
-            problems += _online(read, catalog.load())
+            problems += _online(read)
     except ConfigError as error:
         problems = list(error.problems)
     report_problems(problems, arguments)
@@ -60,15 +58,16 @@ def validate(arguments: argparse.Namespace) -> int:
     return WARNINGS if problems and arguments.strict else FINE
 
 
-def _online(read: Bundle, books: Catalog) -> list[Problem]:
+def _online(read: Bundle) -> list[Problem]:
     """What the providers say. Raises ConfigError where a secret is not there."""
     import asyncio
 
+    from omniroute import catalog
     from omniroute.services import online
     from omniroute.workbench import workbench
 
     async def asked() -> list[Problem]:
-        async with workbench(read, books) as (live, bench):
+        async with workbench(read, catalog.load()) as (live, bench):
             return await online.findings(read, live, bench, _progress if sys.stderr.isatty() else _quiet)
 
     return asyncio.run(asked())
