@@ -83,7 +83,8 @@ INTRODUCTION = """
 
 Everything that a file may say, with type, default and meaning. `config/omniroute.yaml` shows it in use,
 `config/schema.json` is the same for editors (first line: `# yaml-language-server: $schema=./schema.json`), and
-`omniroute validate` tells every mistake with its place; [problems.md](problems.md) explains each.
+`omniroute validate` tells every mistake with its place; [problems.md](problems.md) explains each. [files.md](files.md) is
+about layout, overlays for environments and the way from other gateways.
 
 - A **duration** has a unit: `500ms`, `30s`, `5m`, `12h`, `1d`. A **size** too: `64KiB`, `20MiB`. A **day** is
   `2027-06-30`, and UTC. Prices are USD per million tokens.

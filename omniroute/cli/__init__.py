@@ -1,6 +1,6 @@
 """The command line: a verb is a module with `add`, which declares it, and a row in `VERBS`.
 
-Exit codes: 0 fine, 1 the configuration has errors, a scenario or an eval fails or the audit log is broken, 2 wrong usage,
+Exit codes: 0 fine, 1 the configuration has errors, a scenario or an eval fails, the audit log is broken or `--check` finds something, 2 wrong usage,
 3 warnings under `--strict`, 78 (EX_CONFIG) refused to start; `plan` and `apply` also have 2 for changes under
 `--detailed-exitcode`, where wrong usage is 1, 4 for too many of them, 5 where the base has moved and 6 for taken back. Imports stand inside the functions of a verb because
 `validate` in CI must not pay for a web server.

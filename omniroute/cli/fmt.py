@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniroute.cli.words import ERRORS, FINE, Verbs, config_option, config_path, report_problems, verb
+from omniroute.cli.words import ERRORS, FINE, Verbs, config_option, config_path, report_problems, verb, write_files
 
 if TYPE_CHECKING:
     from omniroute.document import Document
@@ -23,14 +22,14 @@ def add(verbs: Verbs) -> None:
         fmt,
         "fmt",
         "lay the files out in the canonical way",
-        "omniroute fmt --check   (in CI: exit code 1 if a file is not laid out so)",
+        "omniroute fmt --check",
     )
     config_option(command)
     command.add_argument(
         "files",
         nargs="*",
         metavar="FILE",
-        help="what to lay out, `-` for standard input (default: the main file and all that it includes)",
+        help="what to lay out, `-` for standard input (default: the main file, what it includes, and its overlays)",
     )
     command.add_argument("--check", action="store_true", help="write nothing, name the files, exit code 1 if any")
     command.add_argument("--diff", action="store_true", help="write nothing, show what would change")
@@ -69,11 +68,13 @@ class _Unreadable(Exception):
 
 def _names(arguments: argparse.Namespace) -> Sequence[str]:
     from omniroute.config import bundle
+    from omniroute.config.overlay import overlays
 
     if arguments.files:
         return list(dict.fromkeys(arguments.files))
     path = config_path(arguments)
-    return [str(path), *(str(_shown(file)) for file in bundle.places(path)[1:] if file.is_file())]
+    included = [_shown(file) for file in bundle.places(path)[1:] if file.is_file()]
+    return [str(file) for file in (path, *included, *overlays(path))]
 
 
 def _shown(file: Path) -> Path:
@@ -101,28 +102,10 @@ def _laid_out(name: str, arguments: argparse.Namespace) -> tuple[Document, Docum
 
 def _written(changes: Mapping[str, tuple[Document, Document]], arguments: argparse.Namespace) -> bool:
     """Writes the files, all or none. False, having said why, where that cannot be."""
-    from omniroute.errors import Unavailable
-
     given = changes.get(STDIN)
     if given is not None:
         sys.stdout.buffer.write(given[1].content)
         sys.stdout.flush()
     files = {Path(name): (old.content, new.content) for name, (old, new) in changes.items() if name != STDIN}
     main = config_path(arguments)
-    try:
-        if files and not asyncio.run(_replaced(files, main if main.is_file() else next(iter(files)))):
-            print("a file has changed meanwhile: nothing was written, try again", file=sys.stderr)
-            return False
-    except (OSError, Unavailable) as error:
-        print(f"nothing was written: {error}", file=sys.stderr)
-        return False
-    for name in files:
-        print(f"laid out {name}", file=sys.stderr)
-    return True
-
-
-async def _replaced(files: Mapping[Path, tuple[bytes, bytes]], main: Path) -> bool:
-    from omniroute.config import storage
-
-    async with storage.exclusive(main):
-        return storage.replace(files)
+    return not files or write_files(files, main if main.is_file() else next(iter(files)), "laid out")

@@ -17,11 +17,11 @@ def add(verbs: Verbs) -> None:
         graph,
         "graph",
         "draw what leads where: aliases, combos, models, connections",
-        "omniroute graph --output dot --focus coding | dot -Tsvg > coding.svg",
+        "omniroute graph --output dot --focus coding > coding.dot",
     )
     config_option(command)
     env_option(command)
-    command.add_argument("--output", choices=FORMS, default="text", dest="form")
+    command.add_argument("--output", choices=FORMS, default="text", dest="form", help="the form of the graph")
     command.add_argument("--focus", metavar="NAME", help="only what leads to this name, and where it leads")
     command.add_argument("--keys", action="store_true", help="also which keys may ask for what")
 

@@ -26,7 +26,9 @@ def add(verbs: Verbs) -> None:
         "make a configuration of another gateway's",
         "omniroute import litellm.yaml --out config",
     )
-    command.add_argument("file", type=Path, metavar="FILE")
+    command.add_argument(
+        "file", type=Path, metavar="FILE", help="the file of the other gateway, or an archive of its files"
+    )
     command.add_argument("--from", choices=FORMATS, default="", dest="form", help="the format (default: found out)")
     command.add_argument("--out", type=Path, metavar="DIR", help=f"write DIR/{FILE}, never over one that is there")
     command.add_argument("--json", action="store_true", help="the report as JSON, on standard output")

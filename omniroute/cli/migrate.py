@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
-from collections.abc import Mapping
-from pathlib import Path
 
-from omniroute.cli.words import ERRORS, FINE, Verbs, config_option, config_path, report_problems, verb
+from omniroute.cli.words import ERRORS, FINE, Verbs, config_option, config_path, report_problems, verb, write_files
 
 
 def add(verbs: Verbs) -> None:
@@ -49,26 +46,5 @@ def migrate(arguments: argparse.Namespace) -> int:
         sys.stdout.write("".join(unified(*pair, str(file)) for file, pair in changed.items()))
     if arguments.check or arguments.diff:
         return ERRORS if arguments.check else FINE
-    return _write({file: (old.content, new.content) for file, (old, new) in changed.items()}, path)
-
-
-def _write(changes: Mapping[Path, tuple[bytes, bytes]], path: Path) -> int:
-    from omniroute.errors import Unavailable
-
-    try:
-        if not asyncio.run(_replaced(changes, path)):
-            print("a file has changed meanwhile: nothing was written, try again", file=sys.stderr)
-            return ERRORS
-    except (OSError, Unavailable) as error:
-        print(f"nothing was written: {error}", file=sys.stderr)
-        return ERRORS
-    for file in changes:
-        print(f"migrated {file}", file=sys.stderr)
-    return FINE
-
-
-async def _replaced(changes: Mapping[Path, tuple[bytes, bytes]], path: Path) -> bool:
-    from omniroute.config import storage
-
-    async with storage.exclusive(path):
-        return storage.replace(changes)
+    changes = {file: (old.content, new.content) for file, (old, new) in changed.items()}
+    return FINE if write_files(changes, path, "migrated") else ERRORS

@@ -23,7 +23,7 @@ def add(verbs: Verbs) -> None:
         render,
         "render",
         "write includes and an overlay as the one file to deploy",
-        "omniroute render --env prod > omniroute.prod.yaml   (overlays/prod.yaml over config/omniroute.yaml)",
+        "omniroute render --env prod > omniroute.prod.yaml",
     )
     config_option(command)
     command.add_argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -51,9 +51,11 @@ def env_option(command: argparse.ArgumentParser) -> None:
 def read_files(arguments: argparse.Namespace) -> Bundle:
     """The configuration, through the overlay of `--env`. Raises ConfigError."""
     from omniroute import catalog
-    from omniroute.config import bundle, overlay
+    from omniroute.config import bundle
 
     if arguments.env:
+        from omniroute.config import overlay
+
         return overlay.read(config_path(arguments), arguments.env, catalog.load())
     return bundle.read(config_path(arguments), catalog.load())
 
@@ -75,6 +77,30 @@ def report_problems(problems: Sequence[Problem], arguments: argparse.Namespace) 
     text = report.FORMS[form](problems, colour)
     if text:
         print(text, file=stream)
+
+
+def write_files(changes: Mapping[Path, tuple[bytes, bytes]], main: Path, done: str) -> bool:
+    """Puts new contents in the place of the old, all or none, and says of each file that it is `done`. False, having said
+    why, where that cannot be."""
+    import asyncio
+
+    from omniroute.config import storage
+    from omniroute.errors import Unavailable
+
+    async def replaced() -> bool:
+        async with storage.exclusive(main):
+            return storage.replace(changes)
+
+    try:
+        if not asyncio.run(replaced()):
+            print("a file has changed meanwhile: nothing was written, try again", file=sys.stderr)
+            return False
+    except (OSError, Unavailable) as error:
+        print(f"nothing was written: {error}", file=sys.stderr)
+        return False
+    for file in changes:
+        print(f"{done} {file}", file=sys.stderr)
+    return True
 
 
 def print_json(value: object) -> None:

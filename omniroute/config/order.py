@@ -10,6 +10,8 @@ from omniroute.config.schema import schema
 from omniroute.document import Step
 
 Node = Mapping[str, Any]
+OVERLAY = ("$replace", "$remove")
+"""The words of overlays, which say what becomes of a map and so stand first in it."""
 
 
 class Declared:
@@ -30,7 +32,8 @@ class Declared:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The keys that the language knows here, in order; none of a map by names that people choose."""
-        return tuple(dict.fromkeys(name for node in self._nodes for name in node.get("properties", ())))
+        known = dict.fromkeys(name for node in self._nodes for name in node.get("properties", ()))
+        return (*OVERLAY, *known) if known else ()
 
     def below(self, step: Step) -> Declared:
         """The order of what stands at a key, or at the index of a list."""

@@ -17,7 +17,7 @@ import msgspec
 from omniroute.catalog import Catalog
 from omniroute.config import bundle as bundles
 from omniroute.config.bundle import Bundle
-from omniroute.config.order import declared
+from omniroute.config.order import OVERLAY, declared
 from omniroute.config.origin import veiled
 from omniroute.config.problems import suggestion
 from omniroute.config.spec import Spec
@@ -26,7 +26,7 @@ from omniroute.document import Document, Place, Step, arranged, dotted, fresh, q
 from omniroute.errors import ConfigError, Problem, Severity
 
 FOLDER = "overlays"
-REMOVE, REPLACE = "$remove", "$replace"
+REPLACE, REMOVE = OVERLAY
 
 
 class Layered(Document):
@@ -75,7 +75,12 @@ def read(path: Path, env: str, catalog: Catalog, *, insecure: bool = False) -> B
         raise ConfigError(problems)
     digest = sha256(document.content).hexdigest()
     merged = msgspec.structs.replace(
-        base, documents=(document,), digest=digest, spec=msgspec.convert(document.data, Spec), owners={}
+        base,
+        documents=(document,),
+        files=(base.path,),
+        digest=digest,
+        spec=msgspec.convert(document.data, Spec),
+        owners={},
     )
     return bundles.judged(merged, catalog, insecure=insecure)
 
@@ -127,11 +132,16 @@ def _values(data: Any, place: tuple[Step, ...]) -> Iterator[tuple[Place, Any]]:
 # ------------------------------------------------------------------------------------------------------------- merging
 
 
+def overlays(path: Path) -> list[Path]:
+    """The overlays of a main file."""
+    return sorted((path.parent / FOLDER).glob("*.yaml"))
+
+
 def _overlay(path: Path, env: str) -> Document:
     folder = path.parent / FOLDER
     file = folder / f"{env}.yaml"
     if not is_name(env) or not file.is_file():
-        known = sorted(each.stem for each in folder.glob("*.yaml"))
+        known = [each.stem for each in overlays(path)]
         hint = suggestion(env, known) or (f"there are: {', '.join(known)}" if known else "")
         raise ConfigError([whole(str(file), "OR001", f"there is no overlay {quoted(env)}", hint)])
     return Document.parse(bundles.content(file, str(file)), str(file))

@@ -1,9 +1,9 @@
-"""The one way in which a file is laid out: known keys in the order of the language, two spaces, as few quotes as can be, and
+"""The one way in which a file is laid out: known keys in the order of the language, two spaces, quotes where they help, and
 short things in one line, with every comment at what it belongs to.
 
-What people chose and what reads well stays: the order of names, which collections stand in brackets, empty lines
-between paragraphs, the column of a comment behind a value, how long texts are broken into lines. Nothing is trusted: the new text is read again, and
-has to hold the same data and the same comments, and to be laid out already.
+What people chose and what reads well stays: the order of names, which collections stand in brackets, empty lines between
+paragraphs, the column of a comment behind a value, how long texts are broken into lines. Nothing is trusted: the new
+text is read again, and has to hold the same data and the same comments, and to be laid out already.
 """
 
 from __future__ import annotations

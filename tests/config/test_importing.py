@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import sys
 import tarfile
 from pathlib import Path
@@ -140,6 +141,44 @@ def test_odd_files_are_no_crash(form, content, tmp_path):
     file = tmp_path / "file.yaml"
     file.write_text(content)
     assert importing.convert(file, catalog.load(), form=form).text.startswith("# Made by")
+
+
+def test_sources_with_strange_values_in_them_are_no_crash(tmp_path):
+    chance = random.Random(6)
+    strange = (
+        None,
+        "",
+        [],
+        {},
+        0,
+        -1,
+        1e400,
+        "inf",
+        "a b",
+        "*",
+        [[]],
+        {"a": [None]},
+        True,
+        "os.environ/X",
+        "x" * 300,
+        "é",
+        "-",
+    )
+
+    def spoiled(value):
+        if chance.random() < 0.08:
+            return chance.choice(strange)
+        if isinstance(value, dict):
+            return {key: spoiled(each) for key, each in value.items()}
+        return [spoiled(each) for each in value] if isinstance(value, list) else value
+
+    sources = [(source.parts[0], Document.parse(source.read_bytes(), "source").data) for source in SOURCES]
+    for _ in range(60):
+        form, data = chance.choice(sources)
+        file = tmp_path / "file.json"
+        file.write_text(json.dumps({key: spoiled(each) for key, each in data.items()}))
+        result = importing.convert(file, catalog.load(), form=form)
+        assert not [each for each in result.problems if each.code in ("OR101", "OR103", "OR110")], result.text
 
 
 def test_the_command_writes_a_file_once_and_reports(tmp_path, capsys):

@@ -62,7 +62,7 @@ def corpus() -> dict[str, bytes]:
         *sorted((ROOT / "tests/document/corpus").glob("*.yaml")),
         ROOT / "config/omniroute.yaml",
         *sorted((ROOT / "policies").glob("*.yaml")),
-        *sorted((ROOT / "examples").rglob("*.yaml")),
+        *(path for path in sorted((ROOT / "examples").rglob("*.yaml")) if b"\n---\n" not in path.read_bytes()),
         *sorted((ROOT / "tests/config/good").rglob("*.yaml")),
     ]
     return {str(path.relative_to(ROOT)): path.read_bytes() for path in paths} | {"big": big(300).encode()}

@@ -46,9 +46,16 @@ def test_files_in_random_styles_keep_their_data_and_comments():
     assert fates["with comments"] > 50
 
 
-@pytest.mark.parametrize("name", [name for name in fmt_storm.corpus() if not name.startswith("tests")])
+def ours() -> list[str]:
+    """The files of a gateway that people begin with, and not the tests' own."""
+    found = [name for name in fmt_storm.corpus() if name.startswith(("config/", "policies/", "examples/"))]
+    return [name for name in found if b"\nversion: 1\n" in b"\n" + fmt_storm.corpus()[name] or "/policies/" in name]
+
+
+@pytest.mark.parametrize("name", ours())
 def test_the_files_that_people_begin_with_are_laid_out(name):
-    assert made(fmt_storm.corpus()[name].decode()) == fmt_storm.corpus()[name].decode()
+    text = fmt_storm.corpus()[name].decode()
+    assert made(text) == text
 
 
 def test_sections_and_known_keys_stand_in_the_order_of_the_language_and_names_as_they_stood():

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import tarfile
+import zlib
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -66,34 +68,35 @@ def convert(file: Path, catalog: Catalog, *, form: str = "") -> Imported:
 
 
 def _documents(file: Path) -> dict[str, Document]:
-    content = bundle.content(file, str(file))
-    if content[:2] == b"\x1f\x8b":
-        return _members(content, file)
-    return {"": Document.parse(content, str(file))}
+    try:
+        with file.open("rb") if file.is_file() else io.BytesIO() as stream:
+            packed = stream.read(2) == b"\x1f\x8b"
+    except OSError:
+        packed = False
+    return _members(file) if packed else {"": Document.parse(bundle.content(file, str(file)), str(file))}
 
 
-def _members(content: bytes, file: Path) -> dict[str, Document]:
-    """The JSON files of an archive; what else is in it is not looked at."""
+def _members(file: Path) -> dict[str, Document]:
+    """The JSON files of an archive; what else is in it, such as the database, is not looked at."""
     documents: dict[str, Document] = {}
     try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-            for number, member in enumerate(archive):
+        with tarfile.open(file, mode="r:gz") as archive:
+            for member in islice(archive, MAX_MEMBERS):
                 name = Path(member.name).name
-                if number > MAX_MEMBERS:
-                    break
-                if not member.isfile() or member.size > MAX_BYTES or not name.endswith(".json"):
-                    continue
-                stream = archive.extractfile(member)
-                text = stream.read().decode() if stream is not None else ""
-                key = name.removesuffix(".json")
-                documents[key] = Document.parse(
-                    f'{{"{key}": {text}}}' if text.lstrip()[:1] == "[" else text, f"{file}:{name}"
-                )
-    except (tarfile.TarError, OSError, EOFError, UnicodeDecodeError) as error:
+                stream = archive.extractfile(member) if member.size <= MAX_BYTES and name.endswith(".json") else None
+                if stream is not None:
+                    key = name.removesuffix(".json")
+                    documents[key] = _member(stream.read().decode(), key, f"{file}:{name}")
+    except (tarfile.TarError, OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise ConfigError([whole(str(file), "OR001", f"the archive cannot be read: {error}")]) from None
     if not documents:
         raise ConfigError([whole(str(file), "OR001", "there are no JSON files in this archive")])
     return documents
+
+
+def _member(text: str, key: str, name: str) -> Document:
+    """A file of an archive; one that is a list is taken as the map of it under the name of the file."""
+    return Document.parse(f'{{"{key}": {text}}}' if text.lstrip()[:1] == "[" else text, name)
 
 
 def _found_out(source: Source, file: Path) -> str:

@@ -98,7 +98,7 @@ def _transformers(part: Part, spec: dict[str, Any]) -> None:
             quirks = spec.setdefault("quirks", {})
             quirks["clamp"] = {"max_tokens": {"min": 1, "max": int(most)}}
             each.mapped("`quirks.clamp` of the provider")
-        elif name in BUILT_IN:
+        elif name.lower() in BUILT_IN:
             each.mapped("the gateway does it by itself")
         else:
             each.dropped("the gateway translates by itself, and `quirks` say what a provider wants otherwise")
@@ -146,6 +146,8 @@ def _routes(router: Part, result: Result, known: Mapping[str, tuple[str, set[str
 
 def _target(part: Part, known: Mapping[str, tuple[str, set[str]]]) -> str:
     """`provider,model` as a target; nothing, having said so, where the provider did not come along."""
+    if not part.text:
+        return ""
     provider, _, model = part.text.partition(",")
     ours = known.get(provider.strip())
     if ours is None or not model.strip():

@@ -115,6 +115,14 @@ class _Conversion:
         if not provider:
             part.dropped(why)
             return
+        name = part["model_name"].text
+        if not name or ("*" in model and "*" not in name):
+            part.dropped(
+                "it has no name that can be asked for"
+                if not name
+                else "a pattern of models needs a pattern as its name"
+            )
+            return
         self.connection(provider, parameters)
         target = f"{provider}/{model}"
         weight = parameters["weight"].number
@@ -130,7 +138,9 @@ class _Conversion:
             parameters[name].dropped(WHY[name])
         for name in ("top_p", "stop", "seed", "frequency_penalty", "presence_penalty"):
             parameters[name].dropped(WHY["temperature"])
-        self.deployments.append(_Deployment(part["model_name"].text, target, max(1, round(weight or 1)), part))
+        self.deployments.append(
+            _Deployment(part["model_name"].text, target, min(1000, max(1, round(weight or 1))), part)
+        )
 
     def provider(self, parameters: Part) -> tuple[str, str, str]:
         """The provider of a deployment and its model there, or why there is none."""
@@ -259,25 +269,25 @@ class _Conversion:
         for each in self.deployments:
             grouped.setdefault(each.name, []).append(each)
         strategy = self.strategy(any(each.weight != 1 for each in self.deployments))
-        onwards = self.fallbacks()
+        onwards = self.fallbacks(grouped)
+        bases: dict[str, str] = {}
+        plans: dict[str, list[Any]] = {}
         for name, members in grouped.items():
-            weights: dict[str, int] = {}
-            for each in members:
-                weights[each.target] = weights.get(each.target, 0) + each.weight
-            plain = len(set(weights.values())) == 1
-            targets = [each if plain else {"model": each, "weight": weight} for each, weight in weights.items()]
             if "*" in name:
                 self.wildcard(name, members)
                 continue
-            chosen = strategy if len(targets) > 1 else "priority"
+            plans[name] = targets = _targets(members)
+            bases[name] = targets[0] if len(targets) == 1 else self.result.free(f"{name}-pool", grouped)
+        for name, targets in plans.items():
+            uneven = any(isinstance(each, dict) for each in targets)
+            chosen = "weighted" if strategy == "random" and uneven else strategy
             if name not in onwards:
                 self.result.lead(name, targets, strategy=chosen)
-            elif len(targets) == 1:
-                self.result.lead(name, [*targets, *onwards[name]], strategy="priority")
-            else:
-                pool = self.result.free(f"{name}-pool", grouped)
-                self.result.lead(pool, targets, strategy=chosen)
-                self.result.lead(name, [pool, *onwards[name]], strategy="priority")
+                continue
+            if len(targets) > 1:
+                self.result.lead(bases[name], targets, strategy=chosen)
+            further = [bases[each] if _leads(each, name, onwards) else each for each in onwards[name]]
+            self.result.lead(name, [bases[name], *further], strategy="priority")
 
     def wildcard(self, name: str, members: Sequence[_Deployment]) -> None:
         target = members[0].target
@@ -299,18 +309,25 @@ class _Conversion:
             chosen.mapped(f"`{ours}`")
         return ours
 
-    def fallbacks(self) -> dict[str, list[str]]:
+    def fallbacks(self, grouped: Mapping[str, object]) -> dict[str, list[str]]:
         """For each name, where a request goes on."""
         found: dict[str, list[str]] = {}
-        known = {each.name for each in self.deployments}
+        known = [name for name in grouped if "*" not in name]
         for settings in (self.router, self.litellm):
             for kind in ("fallbacks", "context_window_fallbacks"):
                 for part in (row for each in settings[kind].parts() for _, row in each.items()):
                     self.fallback(kind, part, known, found)
             settings["content_policy_fallbacks"].dropped(WHY["content_policy_fallbacks"])
+        for settings in (self.router, self.litellm):
+            usual = [each.text for each in settings["default_fallbacks"].parts() if each.text in known]
+            for name in [each for each in known if each not in found]:
+                onwards = [each for each in usual if each != name]
+                if onwards:
+                    found[name] = onwards
+            settings["default_fallbacks"].mapped("further targets of every name that has none of its own")
         return found
 
-    def fallback(self, kind: str, part: Part, known: set[str], found: dict[str, list[str]]) -> None:
+    def fallback(self, kind: str, part: Part, known: Sequence[str], found: dict[str, list[str]]) -> None:
         name = str(part.path[-1])
         names = [each.text for each in part.parts() if each.text in known and each.text != name]
         if name not in known or not names:
@@ -318,26 +335,12 @@ class _Conversion:
             return
         row = found.setdefault(name, [])
         row += [each for each in names if each not in row]
-        if self.circular(name, found):
-            del found[name][-len(names) :]
-            part.dropped("it leads back to where it comes from, and a combo does not contain itself")
-            if not found[name]:
-                del found[name]
-        elif kind == "fallbacks":
-            part.mapped(f"further targets of the combo `{name}`")
-        else:
+        if kind != "fallbacks":
             part.lossy(f"further targets of the combo `{name}`, whatever failed")
-
-    def circular(self, name: str, found: Mapping[str, Sequence[str]]) -> bool:
-        waiting, seen = list(found[name]), set()
-        while waiting:
-            each = waiting.pop()
-            if each == name:
-                return True
-            if each not in seen:
-                seen.add(each)
-                waiting += found.get(each, [])
-        return False
+        elif len(names) < sum(1 for _ in part.parts()):
+            part.lossy(f"further targets of the combo `{name}`, without those that did not come along")
+        else:
+            part.mapped(f"further targets of the combo `{name}`; where they lead back, without their own")
 
     # -------------------------------------------------------------------------------------------------------- settings
 
@@ -403,3 +406,25 @@ class _Conversion:
             self.litellm["cache"].lossy("in the memory of the gateway, whatever the other one used")
         else:
             self.litellm["cache"].mapped("no cache")
+
+
+def _targets(members: Sequence[_Deployment]) -> list[Any]:
+    """The targets of deployments of one name, with weights where they differ."""
+    weights: dict[str, int] = {}
+    for each in members:
+        weights[each.target] = weights.get(each.target, 0) + each.weight
+    plain = len(set(weights.values())) == 1
+    return [each if plain else {"model": each, "weight": weight} for each, weight in weights.items()]
+
+
+def _leads(start: str, name: str, onwards: Mapping[str, Sequence[str]]) -> bool:
+    """Whether one gets from a name to another by fallbacks: a combo must not contain itself."""
+    waiting, seen = [start], set()
+    while waiting:
+        each = waiting.pop()
+        if each == name:
+            return True
+        if each not in seen:
+            seen.add(each)
+            waiting += onwards.get(each, [])
+    return False

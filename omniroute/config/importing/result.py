@@ -69,7 +69,7 @@ class Result:
         connections = self.section("providers")[provider].setdefault("connections", {})
         wanted = {"api_key": key, **more} if key else dict(more)
         for known, spec in connections.items():
-            if spec == wanted:
+            if spec == wanted or (key and not more and spec.get("api_key") == key):
                 return str(known)
         chosen = self.free(_slug(name) or "main", connections)
         connections[chosen] = wanted
@@ -128,6 +128,7 @@ class Result:
     def lead(self, name: str, targets: Sequence[Any], **more: Any) -> None:
         """Makes a name lead to targets: by an alias to one, by a combo to several. A combo whose name the language does
         not have gets another one, and an alias of the old."""
+        name = re.sub(r"\s+", "-", name)
         if len(targets) == 1 and not more.get("always"):
             target = targets[0]["model"] if isinstance(targets[0], dict) else targets[0]
             if target != name:

@@ -5,6 +5,7 @@ Whatever no mapping has spoken of is told as not carried over: nothing gets lost
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -70,13 +71,14 @@ class Part:
 
     @property
     def number(self) -> float | None:
-        """The value as a number; texts count, since `1e-6` is one to other readers."""
+        """The value as a number that is not negative; texts count, since `1e-6` is one to other readers."""
         if isinstance(self.value, bool):
             return None
         try:
-            return float(self.text)
+            number = float(self.text)
         except ValueError:
             return None
+        return number if math.isfinite(number) and number >= 0 else None
 
     @property
     def is_on(self) -> bool:
@@ -117,9 +119,10 @@ class Source:
 
     def findings(self) -> list[Finding]:
         """What became of everything, in the order of the source."""
-        silent = dict.fromkeys(self._silent(self.root.value, ()), ("dropped", NOTHING_LIKE_IT))
+        nothing: tuple[Fate, str] = ("dropped", NOTHING_LIKE_IT)
+        silent = dict.fromkeys(self._silent(self.root.value, ()), nothing)
         told = {path: said for path, said in {**silent, **self._said}.items() if not self._gone(path)}
-        found = [self._finding(path, *said) for path, said in told.items()]  # type: ignore[arg-type]  # two literals
+        found = [self._finding(path, *said) for path, said in told.items()]
         return sorted(found, key=lambda each: (each.file, each.line, each.col, each.path))
 
     def _gone(self, path: tuple[Step, ...]) -> bool:

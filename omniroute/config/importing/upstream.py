@@ -195,7 +195,21 @@ class _Conversion:
         return name in names or bool(slash and prefix in self.result.section("providers"))
 
     def names(self) -> set[str]:
-        return {each["name"].text for each in self.section("combos").parts()}
+        """The combos that come along: with a target that leads anywhere, which may be another one of them."""
+        names = {each["name"].text for each in self.section("combos").parts()}
+        while True:
+            alive = {each["name"].text for each in self.section("combos").parts() if self.survives(each, names)}
+            if alive == names:
+                return names
+            names = alive
+
+    def survives(self, combo: Part, names: set[str]) -> bool:
+        name = combo["name"].text
+        found = (
+            self.model((each["model"] if isinstance(each.value, dict) else each).text)
+            for each in combo["models"].parts()
+        )
+        return name in names and any(target != name and self.leads(target, names) for target in found)
 
     def aliases(self) -> None:
         names = self.names()
@@ -212,6 +226,8 @@ class _Conversion:
     def alias(self, name: str, target: str, part: Part, names: set[str]) -> None:
         if not name or re.search(r"\s", name + target) or not self.leads(target, names) or name in names:
             part.dropped("its target did not come along" if name not in names else "a combo has the same name")
+        elif target.count("*") > name.count("*"):
+            part.dropped("it has more stars than its name")
         elif name == target:
             part.dropped("it leads to itself")
         else:
@@ -234,7 +250,7 @@ class _Conversion:
                 continue
             weight = each["weight"].number if whole else None
             weighted = strategy == "weighted" and weight and weight >= 1
-            targets.append({"model": target, "weight": int(weight or 1)} if weighted else target)
+            targets.append({"model": target, "weight": min(1000, int(weight or 1))} if weighted else target)
             if strategy == "weighted" and not weighted:
                 each.lossy("weight 1: there is no weight 0")
             else:
@@ -250,7 +266,10 @@ class _Conversion:
         config = part["config"]
         retries, delay = config["maxRetries"].number, config["retryDelayMs"].number
         if retries is not None:
-            more["retry"] = {"attempts": int(retries), **({"delay": duration(delay / 1000)} if delay else {})}
+            more["retry"] = {
+                "attempts": min(10, max(0, int(retries))),
+                **({"delay": duration(delay / 1000)} if delay else {}),
+            }
             config["maxRetries"].mapped("`retry.attempts`")
             config["retryDelayMs"].mapped("`retry.delay`")
         part["name"].mapped(f"the combo `{part['name'].text}`")
