@@ -26,7 +26,7 @@ from omniroute.config import bundle
 
 CI, KUBERNETES = ROOT / "examples" / "ci", ROOT / "examples" / "kubernetes"
 START = "version: 1\nproviders: {demo: {}}\naliases:\n  fast: demo/echo\n"
-POLICY = "policies:\n  calm:\n    rules: [{max_tokens: {output: 100}}]\n    tests: [{given: {model: fast}, expect: {chain: [demo/echo]}}]\n"
+POLICY = "policies:\n  calm:\n    rules: [{max_tokens: {output: 100}}]\n    tests: [{given: {model: fast}, expect: {status: 200}}]\n"
 
 
 class Forge(ThreadingHTTPServer):
