@@ -17,6 +17,9 @@ def add(verbs: Verbs) -> None:
     command.epilog = f"{command.epilog}\n\n{EPILOGUE}"
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     config_option(command)
+    command.add_argument(
+        "--online", action="store_true", help="also ask the providers: do connections work, are the models there?"
+    )
     command.add_argument("--strict", action="store_true", help="warnings make exit code 3")
     command.add_argument("--json", action="store_true", help="tell it as JSON")
 
@@ -26,25 +29,34 @@ def doctor(arguments: argparse.Namespace) -> int:
     from omniroute import catalog
     from omniroute.config.secrets import environment
     from omniroute.errors import ConfigError
-    from omniroute.services.doctor import examine, patient
+    from omniroute.services.doctor import examine, heard, patient
 
     try:
         port = environment().port
     except ConfigError as error:
         print(error, file=sys.stderr)
         return ERRORS
-    findings = list(examine(patient(config_path(arguments), catalog.load(), port)))
+    one = patient(config_path(arguments), catalog.load(), port)
+    findings = list(examine(one))
+    if (
+        arguments.online
+        and one.read is not None
+        and not any(each.check == "secrets" and each.hint for each in findings)
+    ):
+        from omniroute.cli.validate import online_findings
+
+        findings += heard(online_findings(one.read))
     if arguments.json:
         print_json(findings)
     else:
         colour = sys.stdout.isatty()
-        for one in findings:
-            mark = MARKS[one.outcome]
-            shown = f"{INKS[one.outcome]}{mark:<7}\x1b[0m" if colour else f"{mark:<7}"
-            print(f"{shown}  {one.check:<8}  {one.message}")
-            if one.hint and one.outcome != "fine":
-                print(f"{'':19}= {one.hint}")
-    outcomes = {one.outcome for one in findings}
+        for each in findings:
+            mark = MARKS[each.outcome]
+            shown = f"{INKS[each.outcome]}{mark:<7}\x1b[0m" if colour else f"{mark:<7}"
+            print(f"{shown}  {each.check:<9}  {each.message}")
+            if each.hint and each.outcome != "fine":
+                print(f"{'':20}= {each.hint}")
+    outcomes = {each.outcome for each in findings}
     if "error" in outcomes:
         return ERRORS
     return WARNINGS if arguments.strict and "warning" in outcomes else FINE

@@ -108,7 +108,21 @@ def test_people_read_it_as_lines(file: Path, capsys, monkeypatch):
     monkeypatch.delenv("PORT", raising=False)
     assert cli.main(["doctor", "--config", str(file)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("ok       program   Python 3.")
+    assert lines[0].startswith("ok       program    Python 3.")
     file.write_text("version: 2\n")
     assert cli.main(["doctor", "--config", str(file)]) == 1
     assert "= `omniroute validate` shows all findings with their lines." in capsys.readouterr().out
+
+
+def test_providers_are_asked_only_when_told_to(file: Path, examined):
+    own = (
+        "lab: {type: openai-compatible, base_url: 'http://127.0.0.1:9/v1', connections: {main: {}}, models: {any: {}}}"
+    )
+    code, found, rows = examined(file, "--online")
+    assert (code, found) == (0, [])
+    assert (rows[-1]["check"], rows[-1]["outcome"]) == ("providers", "fine")
+    file.write_text(file.read_text().replace("{demo: {}}", f"{{{own}}}"))
+    assert examined(file)[:2] == (0, [])
+    code, found, rows = examined(file, "--online")
+    assert (code, found) == (1, [("providers", "error")])
+    assert "OR501" in rows[-1]["message"]
