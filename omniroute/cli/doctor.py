@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from omniroute.cli.words import ERRORS, FINE, WARNINGS, Verbs, config_option, config_path, print_json, verb
+
+if TYPE_CHECKING:
+    from omniroute.config.bundle import Bundle
+    from omniroute.services.doctor import Finding
 
 EPILOGUE = "exit codes: 0 fine, 1 something would keep the gateway from its work, 3 warnings under --strict"
 INKS = {"fine": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
@@ -29,7 +35,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     from omniroute import catalog
     from omniroute.config.secrets import environment
     from omniroute.errors import ConfigError
-    from omniroute.services.doctor import examine, heard, patient
+    from omniroute.services.doctor import examine, patient
 
     try:
         port = environment().port
@@ -43,9 +49,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         and one.read is not None
         and not any(each.check == "secrets" and each.hint for each in findings)
     ):
-        from omniroute.cli.validate import online_findings
-
-        findings += heard(online_findings(one.read))
+        findings += _online(one.read)
     if arguments.json:
         print_json(findings)
     else:
@@ -60,3 +64,28 @@ def doctor(arguments: argparse.Namespace) -> int:
     if "error" in outcomes:
         return ERRORS
     return WARNINGS if arguments.strict and "warning" in outcomes else FINE
+
+
+def _online(read: Bundle) -> Iterator[Finding]:
+    """What the providers say."""
+    import asyncio
+
+    from omniroute import catalog
+    from omniroute.cli.validate import online_findings
+    from omniroute.config import secrets
+    from omniroute.config.compile import compile_gateway
+    from omniroute.services import clock, doctor
+    from omniroute.upstream.dial import tls_context
+    from omniroute.upstream.wire import Wire
+
+    upstreams = compile_gateway(read, catalog.load(), vault=secrets.vault_of(read)).upstreams
+
+    async def ahead() -> float | None:
+        wire = Wire(tls=tls_context())
+        try:
+            return await clock.ahead(upstreams.values(), wire)
+        finally:
+            await wire.close()
+
+    yield doctor.timed(asyncio.run(ahead()))
+    yield from doctor.heard(online_findings(read))

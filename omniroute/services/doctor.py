@@ -35,6 +35,8 @@ SPARE = 512 << 20
 """Bytes on the disk of the run-time data below which one should look."""
 EARLIEST = 1_790_000_000
 """A time (UNIX) before which no clock can be right: this program is younger."""
+ASTRAY = 60.0
+"""Seconds that the clock may be from a provider's: tokens that are valid for minutes are believed within one."""
 PATIENCE = 2.0
 
 
@@ -87,6 +89,16 @@ def heard(problems: Sequence[Problem]) -> Iterator[Finding]:
         yield Finding("providers", "error" if problem.severity == "error" else "warning", told, hint)
     if not problems:
         yield Finding("providers", "fine", "all connections work, and their models are there")
+
+
+def timed(ahead: float | None) -> Finding:
+    """How far the clock is ahead of the providers', in seconds; None where none told the time."""
+    if ahead is None:
+        return Finding("clock", "fine", "no provider tells the time")
+    told = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} a provider's clock"
+    if abs(ahead) > ASTRAY:
+        return Finding("clock", "error", told, "Set the clock, by NTP say: sign-ins and budgets go by it.")
+    return Finding("clock", "fine", told)
 
 
 Told = Iterator[tuple[Outcome, str, str]]
