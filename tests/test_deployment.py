@@ -26,7 +26,7 @@ from omniroute.config import bundle
 
 CI, KUBERNETES = ROOT / "examples" / "ci", ROOT / "examples" / "kubernetes"
 START = "version: 1\nproviders: {demo: {}}\naliases:\n  fast: demo/echo\n"
-POLICY = "policies:\n  calm:\n    rules: [{max_tokens: {output: 100}}]\n    tests: [{given: {model: fast}, expect: {chain: [demo/echo]}}]\n"
+POLICY = "policies:\n  calm:\n    rules: [{max_tokens: {output: 100}}]\n    tests: [{given: {model: fast}, expect: {status: 200}}]\n"
 
 
 class Forge(ThreadingHTTPServer):
@@ -37,7 +37,7 @@ class Forge(ThreadingHTTPServer):
         self.comments: list[dict[str, Any]] = []
         self.asked: list[tuple[str, str]] = []
         self.tokens: set[str] = set()
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -225,6 +225,13 @@ def test_the_hooks_for_pre_commit_do_their_work(change: Path):
     entries = {hook["id"]: hook["entry"] for hook in hooks}
     assert ran(change, entries["omniroute-validate"], {}).returncode == 0
     assert ran(change, entries["omniroute-test"], {}).returncode == 0
+    config = change / "config" / "omniroute.yaml"
+    laid_out = ran(change, entries["omniroute-fmt"], {})
+    assert laid_out.returncode == 0, laid_out.stderr
+    before = config.read_text()
+    config.write_text(before.replace("fast: demo/echo", 'fast:   "demo/echo"'))
+    assert ran(change, entries["omniroute-fmt"], {}).returncode == 0
+    assert config.read_text() == before
     edited(change, "fast: demo/echo", "fast: dmo/echo")
     assert ran(change, entries["omniroute-validate"], {}).returncode == 1
 

@@ -55,7 +55,7 @@ say "A gateway serves from a checkout of it"
 git clone --quiet "$home/remote.git" "$home/deployed"
 (cd "$home/deployed" && exec omniroute serve --config omniroute.yaml --port "$PORT" 2> "$home/log") &
 gateway=$!
-until_true is_synced
+until_true curl -sf "$url/readyz"
 omniroute status --url "$url" --strict
 echo "assistant is $(answers)"
 
@@ -72,7 +72,7 @@ git merge --quiet --no-ff -m "Merge quicker" quicker
 git push --quiet origin main
 git -C "$home/deployed" pull --quiet
 until_true runs agent
-until_true is_synced
+omniroute status --url "$url" --strict
 echo "assistant is $(answers)"
 
 say "A broken edit changes nothing, and is told"
@@ -98,7 +98,6 @@ git revert --no-edit -m 1 HEAD >/dev/null
 git push --quiet origin main
 git -C "$home/deployed" pull --quiet
 until_true runs echo
-until_true is_synced
 omniroute status --url "$url" --strict
 echo "assistant is $(answers)"
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from omniroute.cli.words import ERRORS, FINE, WARNINGS, Verbs, config_option, config_path, print_json, verb
+
+if TYPE_CHECKING:
+    from omniroute.config.bundle import Bundle
+    from omniroute.services.doctor import Finding
 
 EPILOGUE = "exit codes: 0 fine, 1 something would keep the gateway from its work, 3 warnings under --strict"
 INKS = {"fine": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
@@ -17,6 +23,9 @@ def add(verbs: Verbs) -> None:
     command.epilog = f"{command.epilog}\n\n{EPILOGUE}"
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     config_option(command)
+    command.add_argument(
+        "--online", action="store_true", help="also ask the providers: do connections work, are the models there?"
+    )
     command.add_argument("--strict", action="store_true", help="warnings make exit code 3")
     command.add_argument("--json", action="store_true", help="tell it as JSON")
 
@@ -33,18 +42,50 @@ def doctor(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return ERRORS
-    findings = list(examine(patient(config_path(arguments), catalog.load(), port)))
+    one = patient(config_path(arguments), catalog.load(), port)
+    findings = list(examine(one))
+    if (
+        arguments.online
+        and one.read is not None
+        and not any(each.check == "secrets" and each.hint for each in findings)
+    ):
+        findings += _online(one.read)
     if arguments.json:
         print_json(findings)
     else:
         colour = sys.stdout.isatty()
-        for one in findings:
-            mark = MARKS[one.outcome]
-            shown = f"{INKS[one.outcome]}{mark:<7}\x1b[0m" if colour else f"{mark:<7}"
-            print(f"{shown}  {one.check:<8}  {one.message}")
-            if one.hint and one.outcome != "fine":
-                print(f"{'':19}= {one.hint}")
-    outcomes = {one.outcome for one in findings}
+        for each in findings:
+            mark = MARKS[each.outcome]
+            shown = f"{INKS[each.outcome]}{mark:<7}\x1b[0m" if colour else f"{mark:<7}"
+            print(f"{shown}  {each.check:<9}  {each.message}")
+            if each.hint and each.outcome != "fine":
+                print(f"{'':20}= {each.hint}")
+    outcomes = {each.outcome for each in findings}
     if "error" in outcomes:
         return ERRORS
     return WARNINGS if arguments.strict and "warning" in outcomes else FINE
+
+
+def _online(read: Bundle) -> Iterator[Finding]:
+    """What the providers say."""
+    import asyncio
+
+    from omniroute import catalog
+    from omniroute.cli.validate import online_findings
+    from omniroute.config import secrets
+    from omniroute.config.compile import compile_gateway
+    from omniroute.services import clock, doctor
+    from omniroute.upstream.dial import tls_context
+    from omniroute.upstream.wire import Wire
+
+    upstreams = compile_gateway(read, catalog.load(), vault=secrets.vault_of(read)).upstreams
+
+    async def ahead() -> float | None:
+        wire = Wire(tls=tls_context())
+        try:
+            return await clock.ahead(upstreams.values(), wire)
+        finally:
+            await wire.close()
+
+    yield doctor.timed(asyncio.run(ahead()))
+    yield from doctor.heard(online_findings(read))

@@ -49,7 +49,7 @@ def validate(arguments: argparse.Namespace) -> int:
         if arguments.resolve and not arguments.online:
             problems += references.missing(read)
         if arguments.online:
-            problems += _online(read)
+            problems += online_findings(read)
     except ConfigError as error:
         problems = list(error.problems)
     report_problems(problems, arguments)
@@ -58,7 +58,7 @@ def validate(arguments: argparse.Namespace) -> int:
     return WARNINGS if problems and arguments.strict else FINE
 
 
-def _online(read: Bundle) -> list[Problem]:
+def online_findings(read: Bundle) -> list[Problem]:
     """What the providers say. Raises ConfigError where a secret is not there."""
     import asyncio
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from omniroute import catalog
+from omniroute.config import snippets
 from omniroute.config.problems import suggestion
 from omniroute.config.spec import Spec
 from omniroute.document import Document, Place, quoted
@@ -51,8 +53,12 @@ def schema(root: type[Spec] = Spec) -> Schema:
 
 
 def schema_text() -> str:
-    """The schema as the file `config/schema.json` holds it."""
-    return msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode() + "\n"
+    """The schema as the file `config/schema.json` holds it: with what editors offer to insert."""
+    whole = schema()
+    taught = {name: dict(each) for name, each in whole["properties"].items()}
+    for section, offered in snippets.sections(catalog.load()).items():
+        taught[section]["defaultSnippets"] = offered
+    return msgspec.json.format(msgspec.json.encode(whole | {"properties": taught}), indent=2).decode() + "\n"
 
 
 def _tidy(node: Any) -> Any:

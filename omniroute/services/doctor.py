@@ -1,7 +1,7 @@
 """`omniroute doctor`: what a gateway needs of its machine, looked at one by one, each finding with the next step.
 
-A check is a function and a row in `CHECKS`. Nothing is changed, and nobody else is asked: whether providers answer is for
-`omniroute validate --online` to say.
+A check is a function and a row in `CHECKS`. Nothing is changed, and nobody else is asked: what the providers say
+(`--online`, see `services/online.py`) the caller asks for, and it is told here like everything else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import stat
 import sys
 import time
 import zoneinfo
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +23,7 @@ from omniroute.catalog import Catalog
 from omniroute.config import bundle, secrets
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile import compile_gateway
-from omniroute.errors import ConfigError, OmniRouteError, Unavailable
+from omniroute.errors import ConfigError, OmniRouteError, Problem, Unavailable
 from omniroute.services.shelf import DATABASE
 from omniroute.state import audit_file, audit_key, copies, database
 from omniroute.upstream import instance
@@ -35,6 +35,8 @@ SPARE = 512 << 20
 """Bytes on the disk of the run-time data below which one should look."""
 EARLIEST = 1_790_000_000
 """A time (UNIX) before which no clock can be right: this program is younger."""
+ASTRAY = 60.0
+"""Seconds that the clock may be from a provider's: tokens that are valid for minutes are believed within one."""
 PATIENCE = 2.0
 
 
@@ -77,6 +79,26 @@ def examine(one: Patient) -> Iterator[Finding]:
     for name, check in CHECKS.items():
         for outcome, message, hint in check(one):
             yield Finding(name, outcome, message, hint)
+
+
+def heard(problems: Sequence[Problem]) -> Iterator[Finding]:
+    """What the providers said, as findings."""
+    for problem in problems:
+        told = f"{problem.file}:{problem.line}: {problem.code} {problem.message}"
+        hint = problem.hint or "`omniroute validate --online` shows it with its lines."
+        yield Finding("providers", "error" if problem.severity == "error" else "warning", told, hint)
+    if not problems:
+        yield Finding("providers", "fine", "all connections work, and their models are there")
+
+
+def timed(ahead: float | None) -> Finding:
+    """How far the clock is ahead of the providers', in seconds; None where none told the time."""
+    if ahead is None:
+        return Finding("clock", "fine", "no provider tells the time")
+    told = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} a provider's clock"
+    if abs(ahead) > ASTRAY:
+        return Finding("clock", "error", told, "Set the clock, by NTP say: sign-ins and budgets go by it.")
+    return Finding("clock", "fine", told)
 
 
 Told = Iterator[tuple[Outcome, str, str]]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import msgspec
@@ -108,7 +111,45 @@ def test_people_read_it_as_lines(file: Path, capsys, monkeypatch):
     monkeypatch.delenv("PORT", raising=False)
     assert cli.main(["doctor", "--config", str(file)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("ok       program   Python 3.")
+    assert lines[0].startswith("ok       program    Python 3.")
     file.write_text("version: 2\n")
     assert cli.main(["doctor", "--config", str(file)]) == 1
     assert "= `omniroute validate` shows all findings with their lines." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("late", "outcome"), [(0, "fine"), (3600, "error"), (-3600, "error")])
+def test_the_clock_is_held_against_a_providers(file: Path, examined, late: int, outcome: str):
+    class Telling(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(404)
+            self.send_header("Date", formatdate(time.time() + late, usegmt=True))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815 - the names that the library looks for
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Telling) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        own = f"lab: {{type: openai-compatible, base_url: '{url}', connections: {{main: {{}}}}, models: {{any: {{}}}}}}"
+        file.write_text(file.read_text().replace("{demo: {}}", f"{{{own}}}"))
+        _, _, rows = examined(file, "--online")
+        server.shutdown()
+    (found,) = [row for row in rows if row["check"] == "clock" and "provider's clock" in row["message"]]
+    assert found["outcome"] == outcome
+
+
+def test_providers_are_asked_only_when_told_to(file: Path, examined):
+    own = (
+        "lab: {type: openai-compatible, base_url: 'http://127.0.0.1:9/v1', connections: {main: {}}, models: {any: {}}}"
+    )
+    code, found, rows = examined(file, "--online")
+    assert (code, found) == (0, [])
+    assert (rows[-1]["check"], rows[-1]["outcome"]) == ("providers", "fine")
+    file.write_text(file.read_text().replace("{demo: {}}", f"{{{own}}}"))
+    assert examined(file)[:2] == (0, [])
+    code, found, rows = examined(file, "--online")
+    assert (code, found) == (1, [("providers", "error")])
+    assert "OR501" in rows[-1]["message"]
