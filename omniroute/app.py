@@ -105,7 +105,7 @@ class Service:
         self.catalog = catalog.load()
         self._bound: str | None = None
         clock = Clock()
-        self.bundle = self._read()
+        self.bundle = self._read_anew()
         self.vault = secrets.vault_of(self.bundle)
         self._started = self.bundle.spec.server
         self._bound = self._started.host
@@ -165,6 +165,18 @@ class Service:
     def _read(
         self,
         *,
+        main: Path | None = None,
+        known: Sequence[Document] = (),
+        instead: Mapping[Path, Document] = _NOTHING,
+    ) -> Bundle:
+        """What is on disk, or would be; where that is what runs, it is not looked at once more."""
+        running = self.bundle
+        if main is None and not instead and bundle.is_on_disk(running):
+            return running
+        return self._read_anew(main, known, instead)
+
+    def _read_anew(
+        self,
         main: Path | None = None,
         known: Sequence[Document] = (),
         instead: Mapping[Path, Document] = _NOTHING,
@@ -264,6 +276,10 @@ class Service:
             revision = running.revision
             try:
                 read = await asyncio.to_thread(self._read, known=self.bundle.documents)
+                if read is self.bundle and await self._has_its_secrets(running):
+                    self._refused = ()
+                    self.live.confirm(now)
+                    return (), False
                 gateway = await asyncio.to_thread(self._next, read)
             except ConfigError as error:
                 self.live.refuse(error.problems, now)
@@ -272,10 +288,15 @@ class Service:
                 return error.problems, False
             self._refused = ()
             if (read.digest, gateway.secrets) == (revision.digest, running.secrets):
+                self.bundle = read  # which may know of another directory to watch
                 self.live.confirm(now)
                 return (), False
             await self._take(read, gateway)
             return (), True
+
+    async def _has_its_secrets(self, running: Gateway) -> bool:
+        """Whether the references of what runs still lead to the values that it has."""
+        return await asyncio.to_thread(secrets.fingerprint, self.bundle, self.vault) == running.secrets
 
     async def reload_unasked(self, via: Via, actor: str) -> None:
         """Reads the files again because they, or a signal, say so; what comes of it is written down."""

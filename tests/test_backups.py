@@ -29,6 +29,8 @@ from support.gateway import Gateway, environment
 from support.upstream import Asked, Script, Upstream, events
 from support.upstream import whole as answered
 
+from omniroute.formats.multipart import Part, boundary_for, write
+
 KEYS = {"admin": ["client", "admin.write"], "reader": ["admin.read"], "team": ["client"]}
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQxMjM0$Jm1sR0Zb5oZ8K0jB2h0V5g"
 CONFIG = """\
@@ -262,6 +264,42 @@ def test_what_was_exported_can_be_imported(api: Api):
     assert list((api.gateway.ledger.parent / "uploads").iterdir()) == []
 
 
+def form(*parts: Part) -> tuple[bytes, str]:
+    """A body of these parts, and its type."""
+    boundary = boundary_for("a form", parts)
+    return b"".join(write(parts, boundary)), f"multipart/form-data; boundary={boundary}"
+
+
+def test_a_file_comes_in_a_form_too(api: Api):
+    api.ask(1)
+    there = count(api)
+    exported = api.raw("GET", "/api/db-backups/export")[1]
+    field, file = (
+        Part("note", b"from the old machine"),
+        Part("file", exported, "omniroute.sqlite", "application/x-sqlite3"),
+    )
+    status, body = api.raw("POST", "/api/db-backups/import", form(field, file)[0], kind=form(field, file)[1])
+    assert (status, json.loads(body)["rows"]["usage"]) == (200, there)
+    refused = {
+        "file_missing": form(field),
+        "not_a_backup": form(Part("file", exported[:5000], "omniroute.sqlite")),
+        "invalid_multipart": form(file, file),
+    }
+    for code, (content, kind) in refused.items():
+        status, body = api.raw("POST", "/api/db-backups/import", content, kind=kind)
+        assert (status, json.loads(body)["error"]["code"]) == (400, code)
+    content, kind = form(file)
+    assert api.raw("POST", "/api/db-backups/import", content[:-9], kind=kind)[0] == 400, "it broke off"
+    large = form(Part("file", bytes((2 << 20) + 1), "large.sqlite"))
+    assert api.raw("POST", "/api/db-backups/import", large[0], kind=large[1])[0] == 413
+    assert announced(api, 3 << 20, kind) == 413
+    assert api.raw("POST", "/api/db-backups/import", content, "reader", kind)[0] == 403
+    content, kind = form(field)
+    assert api.raw("PUT", "/api/db-backups", content, kind=kind)[0] == 415, "nobody else takes forms"
+    assert count(api) == there
+    assert list((api.gateway.ledger.parent / "uploads").iterdir()) == []
+
+
 def test_what_is_no_history_is_not_imported(api: Api):
     there = count(api)
     exported = api.raw("GET", "/api/db-backups/export")[1]
@@ -282,13 +320,13 @@ def test_what_is_no_history_is_not_imported(api: Api):
     assert count(api) == there
 
 
-def announced(api: Api, length: int) -> int:
+def announced(api: Api, length: int, kind: str = "application/octet-stream") -> int:
     """What is said to a body of this length before any of it has come."""
     connection = http.client.HTTPConnection("127.0.0.1", api.gateway.port, timeout=10)
     connection.putrequest("POST", "/api/db-backups/import")
     for name, value in (
         ("authorization", "Bearer admin"),
-        ("content-type", "application/octet-stream"),
+        ("content-type", kind),
         ("content-length", str(length)),
     ):
         connection.putheader(name, value)

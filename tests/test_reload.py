@@ -28,6 +28,7 @@ from omniroute.app import Service
 from omniroute.config import bundle
 from omniroute.config.compile import compile_gateway
 from omniroute.config.overrides import Overrides
+from omniroute.document import Set
 from omniroute.routing.caller import IpFilter, Networks
 from omniroute.routing.policies import Policies, stranger
 from omniroute.routing.tables import ANONYMOUS, Policy, Principal, Revision, Target
@@ -304,6 +305,69 @@ def service(tmp_path):
     yield service
     asyncio.run(service.client.close())
     assert service.state.ledger.close()
+
+
+def counted(service, monkeypatch) -> list[str]:
+    """Every time that files are looked at as a whole, or compiled."""
+    seen: list[str] = []
+    monkeypatch.setattr("omniroute.config.bundle.read", _counting("read", bundle.read, seen))
+    monkeypatch.setattr("omniroute.app.compile_gateway", _counting("compile", compile_gateway, seen))
+    return seen
+
+
+def _counting(name: str, work: Callable[..., Any], seen: list[str]) -> Callable[..., Any]:
+    def counting(*given: Any, **more: Any) -> Any:
+        seen.append(name)
+        return work(*given, **more)
+
+    return counting
+
+
+def test_what_the_gateway_wrote_itself_is_looked_at_and_compiled_once(service, monkeypatch):
+    seen = counted(service, monkeypatch)
+    asyncio.run(service.edit(lambda _: [Set(("aliases",), {"quick": "demo/echo"})]))
+    assert seen == ["read", "compile"], "and not the file as it was before, too"
+    assert asyncio.run(service.reload()) == (), "as the watcher asks for it then"
+    assert seen == ["read", "compile"]
+    assert service.live.current.revision.generation == 2
+
+
+def test_equal_files_whose_secrets_are_others_are_compiled(service, monkeypatch, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("one")
+    connections = f"{{main: {{api_key: '${{file:{secret}}}'}}}}"
+    text = service.path.read_text().replace("{demo: {}}", f"{{demo: {{}}, groq: {{connections: {connections}}}}}")
+    service.path.write_text(text)
+    assert asyncio.run(service.reload()) == ()
+    seen = counted(service, monkeypatch)
+    assert asyncio.run(service.reload()) == ()
+    assert seen == []
+    secret.write_text("two")
+    assert asyncio.run(service.reload()) == ()
+    assert seen == ["compile"]
+    (connection,) = service.live.current.upstreams["groq"].connections
+    assert connection.auth.secret is not None
+    assert connection.auth.secret.reveal() == "two"
+    secret.unlink()
+    assert [problem.code for problem in asyncio.run(service.reload())] == ["OR111"]
+    secret.write_text("two")
+    assert asyncio.run(service.reload()) == ()
+    assert service.live.problems == ()
+
+
+def test_a_directory_that_an_include_waits_for_is_noticed_in_equal_files(service, tmp_path):
+    service.path.write_text(f"{service.path.read_text()}include: [more/*.yaml]\n")
+    asyncio.run(service.reload())
+    assert tmp_path / "more" not in service.bundle.watched
+    (tmp_path / "more").mkdir()
+    asyncio.run(service.reload())
+    assert tmp_path / "more" in service.bundle.watched
+    (tmp_path / "more" / "a.yaml").write_text("aliases: {quick: demo/echo}\n")
+    asyncio.run(service.reload())
+    assert len(service.bundle.files) == 2
+    (tmp_path / "more" / "a.yaml").unlink()
+    asyncio.run(service.reload())
+    assert len(service.bundle.files) == 1
 
 
 def test_three_hundred_reloads_leave_one_snapshot_and_no_task(service):

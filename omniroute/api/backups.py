@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from omniroute.api import audit, times
+from omniroute.api.body import FORM
 from omniroute.api.control import Control
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
@@ -258,10 +259,10 @@ ENDPOINTS = (
         body_limit=0,
         spooled=lambda control: control.backups.import_limit,
         takes=OCTETS,
-        also=SQLITE,
+        also=(*SQLITE, FORM),
         arrives_in=UPLOAD_TIME,
         serve=take,
-        summary="Puts the rows of an SQLite file of OmniRoute (at most `backups.import_limit`) in the place of the history, after it was checked and a backup was made.",
+        summary="Puts the rows of an SQLite file of OmniRoute (at most `backups.import_limit`) in the place of the history, after it was checked and a backup was made; as it is, or as the file of a form.",
         told=Told(answer=Imported, refuses=(503,)),
     ),
     Endpoint(

@@ -12,10 +12,14 @@ from litestar.types import HTTPScope, Receive
 
 from omniroute.api.endpoint import JSON, Endpoint
 from omniroute.errors import BadRequest, CallError, TooLarge, Unavailable, UnsupportedMedia
+from omniroute.formats.multipart import Limits, Multipart, boundary_of
 from omniroute.state.database import make_private
 
 LONGEST_LENGTH = 12
 """Digits of a Content-Length that is still looked at as a number."""
+FORM = "multipart/form-data"
+AROUND = 64 << 10
+"""Bytes of a form besides its file: heads of parts, boundaries, and fields that nobody asked for."""
 PIECE = 1 << 20
 """Bytes that are written at once: a hop to a thread costs as much as a few of the pieces that a body comes in."""
 
@@ -43,14 +47,20 @@ async def read(scope: HTTPScope, receive: Receive, row: Endpoint) -> bytes:
 
 @asynccontextmanager
 async def spooled(scope: HTTPScope, receive: Receive, row: Endpoint, limit: int, folder: Path) -> AsyncIterator[Path]:
-    """The same as a file that nobody else can read. Raises Unavailable where the disk does not take it."""
-    _check_kind(_kind(scope, limit), row)
+    """The same as a file that nobody else can read; of a form, the one file in it. Raises Unavailable where the disk does
+    not take it."""
+    is_form = _kind(scope, limit + AROUND) == FORM
+    whole = limit + AROUND if is_form else limit
+    _check_kind(_kind(scope, whole), row)
+    pieces = _pieces(receive, whole)
+    if is_form:
+        pieces = _file_of(pieces, boundary_of(_content_type(scope)), limit)
     path = folder / f"{token_hex(8)}.upload"
     try:
         try:
             async with asyncio.timeout(row.arrives_in):
                 await asyncio.to_thread(_make, path)
-                await _write(path, _pieces(receive, limit))
+                await _write(path, pieces)
         except TimeoutError:
             raise BodyTimeout("The body did not arrive in time.") from None
         except OSError as error:
@@ -91,6 +101,24 @@ async def _pieces(receive: Receive, limit: int) -> AsyncIterator[bytes]:
         if whole > limit:
             raise _too_large(limit)
         yield piece
+
+
+async def _file_of(pieces: AsyncIterator[bytes], boundary: str, limit: int) -> AsyncIterator[bytes]:
+    """The bytes of the file in a form, as they come. Raises BadRequest for a form without one, or with several."""
+    waiting: list[bytes] = []
+    form = Multipart(boundary, Limits(file_bytes=limit, field_bytes=AROUND), waiting.append)
+    files = 0
+    async for piece in pieces:
+        files += sum(part.filename is not None for part in form.feed(piece))
+        yield b"".join(waiting)
+        waiting.clear()
+    form.close()
+    if not files:
+        raise BadRequest("The form has no file: send one part with a `filename`.", code="file_missing")
+
+
+def _content_type(scope: HTTPScope) -> bytes:
+    return [value for name, value in scope["headers"] if name == b"content-type"][-1]
 
 
 def _make(path: Path) -> None:

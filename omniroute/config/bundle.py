@@ -9,7 +9,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -154,11 +154,34 @@ def load(
         path=path,
         documents=tuple(documents),
         files=tuple(sources),
-        watched=tuple(dict.fromkeys((*(file.parent for file in sources), *includes.directories))),
+        watched=_watched(sources, includes),
         digest=_digest(path, sources),
         spec=msgspec.convert(merged(documents), Spec),
         owners=owners,
     )
+
+
+def _watched(files: Iterable[Path], includes: _Includes) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys((*(file.parent for file in files), *includes.directories)))
+
+
+def is_on_disk(bundle: Bundle) -> bool:
+    """Whether its files, and no others, are there as they were read, which takes no parsing and no look at what they
+    mean."""
+    main, *others = bundle.documents
+    try:
+        if content(bundle.path, main.name) != main.content:
+            return False
+        includes = _Includes(bundle.path, main)
+        files = (bundle.path, *includes.files)
+        if (files, _watched(files, includes)) != (bundle.files, bundle.watched) or includes.problems:
+            return False
+        return all(
+            content(file, document.name) == document.content
+            for file, document in zip(includes.files, others, strict=True)
+        )
+    except ConfigError:
+        return False  # which reading it will tell about
 
 
 def places(path: Path) -> tuple[Path, ...]:

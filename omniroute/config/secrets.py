@@ -55,13 +55,9 @@ class Resolver:
         self._bundle = bundle
         self._vault = vault or vault_of(bundle)
         self._resolve = resolve
-        self._values = hmac.new(_KEY, digestmod="sha256")
         self.problems: list[Problem] = []
-
-    @property
-    def fingerprint(self) -> bytes:
-        """Of all values that were followed. Keyed for this process, so that it tells of a change and nothing else."""
-        return self._values.digest()
+        self.fingerprint = fingerprint(bundle, self._vault)
+        """Taken first: what changes while it is compiled is then noticed with the next look."""
 
     def secret(self, text: str, place: Place | str) -> Secret:
         """The secret that a field refers to."""
@@ -74,11 +70,10 @@ class Resolver:
             return text
         kind, name = found
         try:
-            value = _READERS[kind](name) if kind != "secret" else _kept(self._vault, name)
+            value = _value(kind, name, self._vault)
         except _Unusable as problem:
             self._refuse(problem.code, place, problem.message, problem.hint)
             return text
-        self._values.update(f"{place}\0{value}\0".encode("utf-8", "surrogateescape"))
         if not _one_line.fullmatch(value):
             self._refuse("OR113", place, f"what {quoted(text)} holds is not one line of printable ASCII")
         return value
@@ -111,6 +106,22 @@ class Resolver:
     def _refuse(self, code: str, place: Place | str, message: str, hint: str = "") -> None:
         if self._resolve:
             self.problems.append(self._bundle.problem(code, place, message, hint))
+
+
+def fingerprint(bundle: Bundle, vault: Vault) -> bytes:
+    """Of what stands behind all references of a configuration now, also of why it cannot be had. Keyed for this process,
+    so that it tells of a change and nothing else."""
+    seen = hmac.new(_KEY, digestmod="sha256")
+    for place, text in _references(bundle):
+        found = reference(text)
+        if found is None:
+            continue
+        try:
+            value = _value(*found, vault)
+        except _Unusable as problem:
+            value = f"\0{problem.message}"
+        seen.update(f"{place}\0{value}\0".encode("utf-8", "surrogateescape"))
+    return seen.digest()
 
 
 def missing(bundle: Bundle) -> list[Problem]:
@@ -238,6 +249,11 @@ def _kept(vault: Vault, name: str) -> str:
         hint = "hand it to the gateway again, through the dashboard or /api"
         raise _Unusable("OR111", f"there is no secret {quoted(name)} in `server.data_dir`", hint)
     return value
+
+
+def _value(kind: str, name: str, vault: Vault) -> str:
+    """What a reference of a kind leads to. Raises _Unusable."""
+    return _kept(vault, name) if kind == "secret" else _READERS[kind](name)
 
 
 _READERS: Mapping[str, Callable[[str], str]] = {"env": _variable, "file": _file}

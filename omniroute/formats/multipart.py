@@ -2,12 +2,12 @@
 
 The parser is the `multipart` package's. What it leaves to its user stands here: how much of each kind is too much, which
 parts are files, and the words for a caller whose body is none. A part is given out when it is whole; nothing is written
-to a disk.
+to a disk, unless by whoever takes the bytes of files as they come.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 
 import msgspec
@@ -62,12 +62,13 @@ def boundary_of(content_type: bytes) -> str:
 
 
 class Multipart:
-    """The parts of one body."""
+    """The parts of one body. Where somebody takes the bytes of files as they come, parts that are files have none."""
 
-    __slots__ = ("_field_bytes", "_files", "_limits", "_parser", "_pieces", "_segment", "_size")
+    __slots__ = ("_field_bytes", "_files", "_limits", "_parser", "_pieces", "_segment", "_size", "_take")
 
-    def __init__(self, boundary: str, limits: Limits) -> None:
+    def __init__(self, boundary: str, limits: Limits, take: Callable[[bytes], None] | None = None) -> None:
         self._limits = limits
+        self._take = take
         self._field_bytes = 0
         self._files = 0
         self._segment: MultipartSegment | None = None
@@ -132,6 +133,9 @@ class Multipart:
                 mebibytes = self._limits.file_bytes / (1024 * 1024)
                 where = f" (`{self._limits.setting}`)" if self._limits.setting else ""
                 raise TooLarge(f"`{segment.name}` is larger than the {mebibytes:g} MiB that are taken here{where}.")
+            if self._take is not None:
+                self._take(data)
+                return
         else:
             self._field_bytes += len(data)
             if self._field_bytes > self._limits.field_bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import posixpath
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -28,6 +29,8 @@ Files = Mapping[str, bytes]
 Side = Literal["", "local", "remote"]
 LOOK = 1.0
 """Seconds between two looks at the clock."""
+JITTER = 0.1
+"""By how much of `every` a run may be later, so that gateways that were started together do not all ask at once."""
 CLOCK = "omniroute"
 """The author of what a run by the clock brings to the remote."""
 
@@ -95,7 +98,8 @@ class SyncConflict(Conflict):
 
 class Sync:
     """The one who does it, one run at a time: when asked, and by the clock where `every` gives seconds that are not 0.
-    `noted` hears of each run by the clock that changed something or failed in another way than the one before."""
+    `noted` hears of each run by the clock that changed something or failed in another way than the one before; `chance`
+    gives numbers from 0 to 1, by which these runs are spread."""
 
     def __init__(
         self,
@@ -105,6 +109,7 @@ class Sync:
         now: Callable[[], float],
         every: Callable[[], float] = lambda: 0.0,
         noted: Noted = _unheard,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._local = local
         self._remote = remote
@@ -114,6 +119,8 @@ class Sync:
         self._noted = noted
         self._running = asyncio.Lock()
         self._begun = 0.0
+        self._chance = chance
+        self._later = 1 + JITTER * chance()
         self.last_error = ""
 
     @property
@@ -135,17 +142,24 @@ class Sync:
     async def _forever(self) -> None:
         while True:
             await asyncio.sleep(LOOK)
-            await self.what_is_due()
+            try:
+                await self.what_is_due()
+            except Exception as error:  # of whatever library: the next run may do what this one could not
+                told = f"{type(error).__name__}: {error}"
+                if self.last_error != told:
+                    log.exception("the configuration could not be brought in step with its remote")
+                self.last_error = told
 
     async def what_is_due(self) -> None:
         """A run, if the last one is long enough ago and runs are not paused."""
-        every, now, before = self.every, self._now(), self.last_error
+        every, now, before = self.every * self._later, self._now(), self.last_error
         if not every or now - self._begun < every:
             return
         try:
             base = await asyncio.to_thread(self.base)
             if base.paused or not self.declared or now - (base.at or 0.0) < every:
                 return
+            self._later = 1 + JITTER * self._chance()
             outcome = await self.run(CLOCK)
         except (OmniRouteError, OSError) as error:
             self.last_error = str(error)

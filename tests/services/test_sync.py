@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -239,6 +239,7 @@ class Clocked(Pair):
         super().__init__(server, store, files)
         self.time = 1000.0
         self.every = 60.0
+        self.chance = 0.0
         self.heard: list[Outcome | Exception] = []
         self.again(store)
 
@@ -249,7 +250,13 @@ class Clocked(Pair):
             self.heard.append(told)
 
         self.sync = Sync(
-            self.folder, lambda: self.remote, store / "clocked", lambda: self.time, lambda: self.every, heard
+            self.folder,
+            lambda: self.remote,
+            store / "clocked",
+            lambda: self.time,
+            lambda: self.every,
+            heard,
+            lambda: self.chance,
         )
 
     def later(self, seconds: float) -> None:
@@ -316,3 +323,49 @@ def test_the_clock_runs_while_its_context_lasts(server: GitServer, tmp_path: Pat
 
     asyncio.run(a_while())
     assert server.files() == START
+
+
+def test_gateways_that_start_together_do_not_all_ask_at_once(server: GitServer, tmp_path: Path):
+    clocked = Clocked(server, tmp_path / "one", START)
+    clocked.later(0)
+    clocked.chance = 0.5
+    clocked.again(tmp_path / "one")
+    clocked.folder.texts[MAIN] += "# more\n"
+    clocked.later(62)
+    assert server.files() == START
+    clocked.later(2)
+    assert server.files() == clocked.folder.texts
+
+
+def test_the_clock_goes_on_after_a_failure_that_nobody_expected(
+    server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("omniroute.services.sync.LOOK", 0.01)
+    clocked = Clocked(server, tmp_path / "one", START)
+    write, clocked.every = clocked.sync._write, 0.001
+
+    def broken(_base: object) -> None:
+        raise ValueError("what no library should do")
+
+    async def a_while() -> None:
+        async with clocked.sync.by_the_clock():
+            monkeypatch.setattr(clocked.sync, "_write", broken)
+            await until(lambda: clocked.sync.last_error != "")
+            assert clocked.sync.last_error == "ValueError: what no library should do"
+            clocked.time += 60
+            await asyncio.sleep(0.05)
+            clocked.time += 60
+            monkeypatch.setattr(clocked.sync, "_write", write)
+            await until(lambda: clocked.sync.last_error == "")
+
+    async def until(true: Callable[[], bool]) -> None:
+        for _ in range(500):
+            clocked.time += 1
+            if true():
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("it did not come to that")
+
+    asyncio.run(a_while())
+    assert server.files() == START
+    assert caplog.text.count("ValueError: what no library should do") == 1

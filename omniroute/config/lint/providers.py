@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from socket import inet_aton
 from typing import TYPE_CHECKING, get_args
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 from omniroute.config.lint.subject import Rule, Subject
 
 FORMATS = frozenset(get_args(Format))
+ADDRESSES = 4096
+"""Whose judgement is kept: each write looks at all addresses, of which it changes one at most."""
 
 
 RESERVED = frozenset(
@@ -123,6 +126,7 @@ def _addresses(subject: Subject) -> Iterator[tuple[Place, str]]:
             yield from addresses(provider.oauth, ("providers", name, "oauth"))
 
 
+@lru_cache(ADDRESSES)
 def why_unusable(url: str) -> str:
     """Why nothing can be at this address; empty where something can."""
     try:
@@ -160,6 +164,7 @@ def plain_http(subject: Subject) -> Iterator[Problem]:
             yield subject.warning("OR404", place, f"{what} go over plain http to a public address", "use https")
 
 
+@lru_cache(ADDRESSES)
 def is_private(url: str) -> bool:
     """Whether an address belongs to this machine or a private network, as far as its text tells."""
     host = (urlsplit(url).hostname or "").rstrip(".")
