@@ -290,6 +290,8 @@ REMEDIES = {
     "OR360": "Send a key, or say under the provider's `oauth` how one signs in there; [oauth.md](oauth.md) shows it.",
     "OR361": "Add the address; the provider's documentation has it, often as its authorization server metadata.",
     "OR362": "Make two connections of it, one for the key and one for the sign-in.",
+    "OR370": "Leave `telemetry.payloads.store` out: words of prompts and answers are never kept. Where an extra is missing, "
+    "install what the finding names.",
     "OR390": "Correct the value: as it stands, the request could not be made.",
     "OR391": "Say who is asked and what is expected of the answer, in words that can be used.",
     "OR401": "Delete it or rename it: something else always comes first.",
