@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from omniroute.api.control import Control
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
 from omniroute.api.plane import Plane
@@ -12,10 +10,10 @@ from omniroute.telemetry.collector import MEDIA
 
 
 async def metrics(plane: Plane, _request: Request) -> Answer:
-    """All of them. The page is made in a thread, so that no request waits for it."""
+    """All of them."""
     if plane.control.live.current.telemetry.metrics == "nobody":
         raise NotFound("The configuration has no metrics (`telemetry.metrics: false`).", code="metrics_off")
-    return Answer(await asyncio.to_thread(plane.control.metrics.page), media=MEDIA)
+    return Answer(await plane.control.metrics.page(), media=MEDIA)
 
 
 def for_everyone(control: Control) -> bool:

@@ -5,8 +5,9 @@ Nothing here is kept up to date: a scrape reads what is there, so that between s
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from itertools import accumulate
+from itertools import accumulate, chain
 from math import isfinite
 from typing import Any
 
@@ -34,7 +35,9 @@ from omniroute.telemetry.witness import Observer
 
 MEDIA = CONTENT_TYPE_PLAIN_0_0_4
 STATES = ("closed", "open", "half-open")
-Samples = Iterator[tuple[tuple[str, ...], float]]
+Sample = tuple[str, tuple[str, ...], float]
+"""The name of a metric, its labels, its value."""
+Samples = list[tuple[tuple[str, ...], Any]]
 
 
 class Process(msgspec.Struct, frozen=True):
@@ -48,56 +51,61 @@ class Process(msgspec.Struct, frozen=True):
 
 
 class Metrics:
-    """A registry of our own, so that nothing else in the process adds to it."""
+    """Makes the page. What State and Live know is read on the event loop, which alone changes it; the rest of the work is
+    done in threads. Registries are of our own, so that nothing else in the process adds to them."""
 
-    def __init__(self, live: Live, state: State, observer: Observer, process: Callable[[], Process]) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(_Ours(live, state, observer, process))
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
-
-    def page(self) -> bytes:
-        """All metrics, as text. It may take some milliseconds: call it from a thread."""
-        return generate_latest(self._registry)
-
-
-class _Ours(Collector):
     def __init__(self, live: Live, state: State, observer: Observer, process: Callable[[], Process]) -> None:
         self._live = live
         self._state = state
         self._observer = observer
         self._process = process
+        self._itself = CollectorRegistry()
+        ProcessCollector(registry=self._itself)
+        PlatformCollector(registry=self._itself)
+        GCCollector(registry=self._itself)
 
-    def describe(self) -> list[Metric]:
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        self._observer.look()
-        samples = self._samples()
-        for row in METRICS:
-            yield family(row, samples[row.name])
-
-    def _samples(self) -> Mapping[str, Any]:
-        """The samples of every metric, by its name."""
-        told: dict[str, Any] = {row.name: [] for row in METRICS}
-        tally = self._observer.tally
-        with self._observer.paused():
-            told |= {name: list(one.values.items()) for name, one in tally.counters.items()}
-            told |= {
-                name: [(key, list(each)) for key, each in one.values.items()] for name, one in tally.histograms.items()
-            }
-        for name, labels, value in (
-            *self._connections(),
-            *self._limits(),
-            *self._budgets(),
-            *self._others(),
-            *self._config(),
+    async def page(self) -> bytes:
+        """All metrics, as text."""
+        parts = await asyncio.to_thread(self._look)
+        told: dict[str, Samples] = {row.name: [] for row in METRICS}
+        for name, labels, value in chain(
+            parts, self._connections(), self._limits(), self._budgets(), self._others(), self._config()
         ):
             told[name].append((labels, value))
-        return told
+        return await asyncio.to_thread(self._render, told)
 
-    def _connections(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    def _look(self) -> list[Sample]:
+        """What may have to be waited for."""
+        self._observer.look()
+        return list(self._storage())
+
+    def _render(self, told: dict[str, Samples]) -> bytes:
+        tally = self._observer.tally
+        with self._observer.paused():
+            for name, counter in tally.counters.items():
+                told[name] = list(counter.values.items())
+            for name, histogram in tally.histograms.items():
+                told[name] = [(labels, list(series)) for labels, series in histogram.values.items()]
+        registry = CollectorRegistry()
+        registry.register(_Told(told))
+        return generate_latest(registry) + generate_latest(self._itself)
+
+    def _storage(self) -> Iterator[Sample]:
+        state = self._state
+        ledger = state.ledger.health()
+        yield "ledger_rows_pending", (), ledger.pending
+        yield "ledger_rows_written_total", (), ledger.written
+        yield "ledger_rows_lost_total", (), ledger.lost
+        degraded = {
+            "ledger": ledger.reason,
+            "audit": state.audit.health(),
+            "cache": state.cache.health(),
+            "backups": self._process().backups,
+        }
+        for part, reason in degraded.items():
+            yield "storage_degraded", (part,), bool(reason)
+
+    def _connections(self) -> Iterator[Sample]:
         now = self._state.clock.monotonic()
         providers = {one.id: each.name for each in self._live.current.upstreams.values() for one in each.connections}
         for name, known in health(self._state, providers, now).items():
@@ -112,7 +120,7 @@ class _Ours(Collector):
             yield "connection_cooldown_seconds", at, left
             yield "connection_blocked_models", at, sum(one.blocked for one in known.models.values())
 
-    def _limits(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    def _limits(self) -> Iterator[Sample]:
         names = Names(self._live.current)
         tightest: dict[tuple[str, ...], tuple[int, int]] = {}
         for one in self._state.limits.view(self._state.clock.monotonic()):
@@ -124,7 +132,7 @@ class _Ours(Collector):
             yield "limit_capacity", place, amount
             yield "limit_used", place, used
 
-    def _budgets(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    def _budgets(self) -> Iterator[Sample]:
         now = self._state.clock.now()
         for budget in self._live.current.budgets.values():
             balance, at = self._state.budgets.balance(budget, now), (budget.name,)
@@ -135,7 +143,7 @@ class _Ours(Collector):
             if isfinite(balance.resets):
                 yield "budget_reset_timestamp_seconds", at, balance.resets
 
-    def _others(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    def _others(self) -> Iterator[Sample]:
         state, process, gateway = self._state, self._process(), self._live.current
         yield "requests_in_flight", (), process.active
         yield "draining", (), process.draining
@@ -151,20 +159,8 @@ class _Ours(Collector):
             waiting[names.key(key)] = waiting.get(names.key(key), 0) + count
         for key, count in waiting.items():
             yield "queue_waiting_requests", (key,), count
-        ledger = state.ledger.health()
-        yield "ledger_rows_pending", (), ledger.pending
-        yield "ledger_rows_written_total", (), ledger.written
-        yield "ledger_rows_lost_total", (), ledger.lost
-        degraded = {
-            "ledger": ledger.reason,
-            "audit": state.audit.health(),
-            "cache": state.cache.health(),
-            "backups": process.backups,
-        }
-        for part, reason in degraded.items():
-            yield "storage_degraded", (part,), bool(reason)
 
-    def _config(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    def _config(self) -> Iterator[Sample]:
         live, gateway, process = self._live, self._live.current, self._process()
         yield "config_last_reload_successful", (), not live.problems
         yield "config_last_reload_success_timestamp_seconds", (), live.succeeded_at
@@ -183,7 +179,18 @@ class _Ours(Collector):
         yield "build_info", (__version__,), 1
 
 
-def family(row: Row, samples: list[Any]) -> Metric:
+class _Told(Collector):
+    def __init__(self, told: Mapping[str, Samples]) -> None:
+        self._told = told
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        return (family(row, self._told[row.name]) for row in METRICS)
+
+
+def family(row: Row, samples: Samples) -> Metric:
     """The metric as the library knows it."""
     if row.kind == "histogram":
         told = HistogramMetricFamily(row.full, row.help, labels=row.labels)
