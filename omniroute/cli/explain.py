@@ -11,8 +11,9 @@ from omniroute.cli.words import (
     USAGE,
     Verbs,
     config_option,
-    config_path,
+    env_option,
     print_json,
+    read_files,
     report_problems,
     verb,
 )
@@ -24,6 +25,7 @@ def add(verbs: Verbs) -> None:
     )
     command = verb(what, explain_model, "model", "where a model leads", "omniroute explain model coding --key team-a")
     config_option(command)
+    env_option(command)
     command.add_argument("model", help="what a client would ask for")
     command.add_argument("--key", default="", help="as the key of this name")
     command.add_argument("--header", action="append", default=[], metavar="NAME: VALUE", help="a header of the request")
@@ -40,6 +42,7 @@ def add(verbs: Verbs) -> None:
 
     command = verb(what, explain_config, "config", "where a value comes from", "omniroute explain config server.port")
     config_option(command)
+    env_option(command)
     command.add_argument("place", metavar="PATH", help="such as server.port or combos.coding.strategy")
     command.add_argument("--json", action="store_true", help="tell it as JSON")
 
@@ -47,12 +50,11 @@ def add(verbs: Verbs) -> None:
 def explain_model(arguments: argparse.Namespace) -> int:
     """Tells where a request for a model would go, and why."""
     from omniroute import catalog
-    from omniroute.config import bundle
     from omniroute.errors import CallError, ConfigError
     from omniroute.scenarios import asking, shown
 
     try:
-        read = bundle.read(config_path(arguments), catalog.load())
+        read = read_files(arguments)
         if arguments.key and arguments.key not in read.spec.keys:
             print(f"there is no key named {arguments.key!r} in the file", file=sys.stderr)
             return USAGE
@@ -84,15 +86,13 @@ def explain_model(arguments: argparse.Namespace) -> int:
 
 def explain_config(arguments: argparse.Namespace) -> int:
     """Tells where a value of the configuration comes from."""
-    from omniroute import catalog
-    from omniroute.config import bundle
     from omniroute.config.origin import origin
     from omniroute.config.secrets import environment
     from omniroute.errors import ConfigError
     from omniroute.scenarios import shown
 
     try:
-        found = origin(bundle.read(config_path(arguments), catalog.load()), arguments.place, environment())
+        found = origin(read_files(arguments), arguments.place, environment())
     except ConfigError as error:
         report_problems(error.problems, arguments)
         return ERRORS

@@ -6,10 +6,19 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from omniroute.cli.words import ERRORS, FINE, WARNINGS, Verbs, config_option, config_path, report_problems, verb
+from omniroute.cli.words import (
+    ERRORS,
+    FINE,
+    WARNINGS,
+    Verbs,
+    config_option,
+    env_option,
+    read_files,
+    report_problems,
+    verb,
+)
 
 if TYPE_CHECKING:
-    from omniroute.catalog import Catalog
     from omniroute.config.bundle import Bundle
     from omniroute.errors import Problem
 
@@ -20,6 +29,7 @@ FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
 def add(verbs: Verbs) -> None:
     command = verb(verbs, validate, "validate", "check the files", "omniroute validate --output json --strict")
     config_option(command)
+    env_option(command)
     command.add_argument("--output", choices=FORMS, default="text", help="the form of the findings")
     command.add_argument("--strict", action="store_true", help="warnings make exit code 3")
     command.add_argument("--resolve", action="store_true", help="also check that all secrets are there")
@@ -30,19 +40,16 @@ def add(verbs: Verbs) -> None:
 
 def validate(arguments: argparse.Namespace) -> int:
     """Checks the files; without the network and without secrets, unless they are asked for."""
-    from omniroute import catalog
-    from omniroute.config import bundle
     from omniroute.config import secrets as references
     from omniroute.errors import ConfigError
 
     try:
-        books = catalog.load()
-        read = bundle.read(config_path(arguments), books)
+        read = read_files(arguments)
         problems = list(read.warnings)
         if arguments.resolve and not arguments.online:
             problems += references.missing(read)
         if arguments.online:
-            problems += _online(read, books)
+            problems += _online(read)
     except ConfigError as error:
         problems = list(error.problems)
     report_problems(problems, arguments)
@@ -51,15 +58,16 @@ def validate(arguments: argparse.Namespace) -> int:
     return WARNINGS if problems and arguments.strict else FINE
 
 
-def _online(read: Bundle, books: Catalog) -> list[Problem]:
+def _online(read: Bundle) -> list[Problem]:
     """What the providers say. Raises ConfigError where a secret is not there."""
     import asyncio
 
+    from omniroute import catalog
     from omniroute.services import online
     from omniroute.workbench import workbench
 
     async def asked() -> list[Problem]:
-        async with workbench(read, books) as (live, bench):
+        async with workbench(read, catalog.load()) as (live, bench):
             return await online.findings(read, live, bench, _progress if sys.stderr.isatty() else _quiet)
 
     return asyncio.run(asked())

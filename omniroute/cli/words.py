@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
+    from omniroute.config.bundle import Bundle
     from omniroute.errors import Problem
 
 DEFAULT_CONFIG = "config/omniroute.yaml"
@@ -38,6 +39,23 @@ def config_option(command: argparse.ArgumentParser) -> None:
         default=None,
         help=f"the main file (default: $OMNIROUTE_CONFIG or {DEFAULT_CONFIG})",
     )
+
+
+def env_option(command: argparse.ArgumentParser) -> None:
+    """Gives a verb `--env`."""
+    command.add_argument(
+        "--env", metavar="NAME", default="", help="as it is there: overlays/NAME.yaml merged over the files"
+    )
+
+
+def read_files(arguments: argparse.Namespace) -> Bundle:
+    """The configuration, through the overlay of `--env`. Raises ConfigError."""
+    from omniroute import catalog
+    from omniroute.config import bundle, overlay
+
+    if arguments.env:
+        return overlay.read(config_path(arguments), arguments.env, catalog.load())
+    return bundle.read(config_path(arguments), catalog.load())
 
 
 def config_path(arguments: argparse.Namespace) -> Path:

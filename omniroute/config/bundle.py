@@ -64,7 +64,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     def locate(self, place: Place | str) -> tuple[str, int, int]:
         """File, line and column of the value at a place, or of the nearest thing above it."""
         steps = place_of(place)
-        document = self.document(steps)
+        document = self.document(steps).owner(steps)
         return document.name, *document.locate(steps)
 
     def problem(
@@ -100,7 +100,11 @@ def read(
     """The configuration whose main file is `path`, with `more` files that it does not include. Raises ConfigError with
     all that is wrong with it; `insecure` turns being open to strangers into a warning. `known` and `instead` are as in
     `load`."""
-    bundle = load(Path(path), more, known=known, instead=instead)
+    return judged(load(Path(path), more, known=known, instead=instead), catalog, insecure=insecure)
+
+
+def judged(bundle: Bundle, catalog: Catalog, *, insecure: bool = False) -> Bundle:
+    """A bundle with what its files mean together looked at. Raises ConfigError with all that is wrong with it."""
     findings = _ordered(lint.findings(bundle, catalog, insecure=insecure), [each.name for each in bundle.documents])
     if any(problem.severity == "error" for problem in findings):
         raise ConfigError(findings)
@@ -124,7 +128,7 @@ def load(
         if file in instead:
             sources[file] = instead[file].content
             return instead[file]
-        sources[file] = _content(file, name)
+        sources[file] = content(file, name)
         before = parsed.get(name)
         return before if before and before.content == sources[file] else Document.parse(sources[file], name)
 
@@ -141,7 +145,7 @@ def load(
             found += error.problems
     found += includes.problems
     for document in documents:
-        found += _misfits(document, Spec if document is main else Fragment)
+        found += misfits(document, Spec if document is main else Fragment)
     owners, clashes = _owners(documents)
     found += clashes
     if found:
@@ -152,7 +156,7 @@ def load(
         files=tuple(sources),
         watched=tuple(dict.fromkeys((*(file.parent for file in sources), *includes.directories))),
         digest=_digest(path, sources),
-        spec=msgspec.convert(_merged(documents), Spec),
+        spec=msgspec.convert(merged(documents), Spec),
         owners=owners,
     )
 
@@ -161,14 +165,14 @@ def places(path: Path) -> tuple[Path, ...]:
     """The files, and the directories in which another may appear, of a configuration that need not be sound: where to
     look for the edit that makes it so."""
     try:
-        main = Document.parse(_content(path, str(path)), str(path))
+        main = Document.parse(content(path, str(path)), str(path))
     except ConfigError:
         return (path,)
     includes = _Includes(path, main)
     return (path, *includes.files, *includes.directories)
 
 
-def _misfits(document: Document, root: type[Spec]) -> list[Problem]:
+def misfits(document: Document, root: type[Spec]) -> list[Problem]:
     """What does not fit the types. The quick check decides, the thorough one explains."""
     if not document.has_nulls:
         try:
@@ -244,7 +248,7 @@ class _Includes:
         self.problems.append(self._main.problem("OR011", place, message))
 
 
-def _content(file: Path, name: str) -> bytes:
+def content(file: Path, name: str) -> bytes:
     """The bytes of a configuration file, at most one more than a document may have."""
     try:
         content = regular(file, MAX_BYTES + 1)
@@ -305,7 +309,8 @@ def _owners(documents: list[Document]) -> tuple[dict[tuple[str, ...], Document],
     return owners, clashes
 
 
-def _merged(documents: list[Document]) -> dict[str, Any]:
+def merged(documents: Sequence[Document]) -> dict[str, Any]:
+    """The data of all files as one."""
     data: dict[str, Any] = {}
     for document in reversed(documents):
         for section, value in document.data.items():
@@ -315,4 +320,8 @@ def _merged(documents: list[Document]) -> dict[str, Any]:
 
 def _ordered(found: list[Problem], names: list[str]) -> list[Problem]:
     """In the order of the files, and of the lines in each."""
-    return sorted(dict.fromkeys(found), key=lambda each: (names.index(each.file), each.line, each.col, each.code))
+    order = {name: index for index, name in enumerate(names)}
+    return sorted(
+        dict.fromkeys(found),
+        key=lambda each: (order.get(each.file, len(order)), each.file, each.line, each.col, each.code),
+    )

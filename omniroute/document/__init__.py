@@ -12,8 +12,10 @@ from omniroute.document.diff import ABSENT, side, unified
 from omniroute.document.differences import differences
 from omniroute.document.document import Document, whole
 from omniroute.document.edit import Delete, Edit, Edited, Insert, Rename, Set, apply
+from omniroute.document.layout import Order, arranged, laid_out
 from omniroute.document.nodes import MAX_BYTES, collector_paused
 from omniroute.document.shown import Place, Step, dotted, is_secret_name, masked, printable, quoted
+from omniroute.document.written import fresh
 
 __all__ = (
     "ABSENT",
@@ -23,15 +25,19 @@ __all__ = (
     "Edit",
     "Edited",
     "Insert",
+    "Order",
     "Place",
     "Rename",
     "Set",
     "Step",
     "apply",
+    "arranged",
     "collector_paused",
     "differences",
     "dotted",
+    "fresh",
     "is_secret_name",
+    "laid_out",
     "masked",
     "printable",
     "quoted",

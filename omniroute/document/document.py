@@ -82,6 +82,10 @@ class Document:
         """The outermost map; None where the file has none."""
         return self._root
 
+    def owner(self, path: Place) -> Document:  # noqa: ARG002 - for those that were merged
+        """The file that what is at a path stands in: this one, unless it was merged of several."""
+        return self
+
     def locate(self, path: Place, *, key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the value at a path, or of its key. Of a path that is not there, the place of
         the nearest thing above it that is."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -123,6 +124,47 @@ def block(data: Any, indent: int, *, literal: bool = True) -> list[str]:
     if isinstance(data, dict):
         return [line for name, each in data.items() for line in entry(name, each, indent, literal=literal)]
     return [line for each in data for line in item(each, indent, literal=literal)]
+
+
+def fresh(data: Mapping[str, Any], remark: Callable[[tuple[str, ...]], str] | None = None) -> str:
+    """A file of its own that holds this data: short maps without maps in them in brackets, an empty line between sections.
+    With `remark`, each value stands in a line of its own and has behind it what is remarked on its path."""
+    text = ""
+    for name, each in data.items():
+        lines = _remarked(name, each, 0, (name,), remark)
+        between = text and (len(lines) > 1 or text.rpartition("\n\n")[2].count("\n") > 1)
+        text += ("\n" if between else "") + "\n".join(lines) + "\n"
+    return text
+
+
+def _remarked(
+    name: str, data: Any, indent: int, path: tuple[str, ...], remark: Callable[[tuple[str, ...]], str] | None
+) -> list[str]:
+    """The lines of an entry, as `fresh` writes it."""
+    if isinstance(data, dict) and data:
+        short = f"{' ' * indent}{scalar(name)}: {flow(data)}"
+        if (
+            remark is None
+            and indent
+            and len(short) <= WIDTH
+            and not any(isinstance(each, dict) for each in data.values())
+        ):
+            return [short]
+        below = (_remarked(key, each, indent + 2, (*path, key), remark) for key, each in data.items())
+        return [f"{' ' * indent}{scalar(name)}:", *(line for lines in below for line in lines)]
+    if isinstance(data, list) and any(isinstance(each, dict) and each for each in data):
+        lines = [f"{' ' * indent}{scalar(name)}:", *(line for each in data for line in _listed(each, indent + 2))]
+    else:
+        lines = entry(name, data, indent)
+    if remark is not None:
+        lines[0] += f"  # {remark(path)}"
+    return lines
+
+
+def _listed(data: Any, indent: int) -> list[str]:
+    """The lines of an item of a list, in brackets where that is short."""
+    short = f"{' ' * indent}- {flow(data)}"
+    return [short] if len(short) <= WIDTH else item(data, indent)
 
 
 def _of_words(data: Any) -> bool:

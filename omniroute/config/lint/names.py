@@ -70,8 +70,8 @@ class Names:
 
     def known_to_the_catalogue(self, name: str) -> bool:
         """Whether a `provider/model` is on the provider's list, where the catalogue has one."""
-        provider, _, model = name.partition("/")
-        full = self.provider(provider)
+        provider, slash, model = name.partition("/")
+        full = self.provider(provider) if slash else None
         row = self.row(full) if full is not None else None
         if full is None or row is None or not self._catalog.models(row.id):
             return True

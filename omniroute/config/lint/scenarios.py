@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from omniroute.config.lint.names import Unknown
 from omniroute.config.lint.subject import Rule, Subject
 from omniroute.config.problems import suggestion
-from omniroute.config.spec.scenarios import ScenarioSpec
+from omniroute.config.spec.scenarios import PolicyTestSpec, ScenarioSpec
 from omniroute.document import Place, quoted
 from omniroute.errors import Problem
 
@@ -17,7 +17,7 @@ SPOKEN = {"embeddings": ("openai_chat", "gemini", "ollama")}
 """The formats in which an operation can be asked for, where it is not all."""
 
 
-def scenarios(subject: Subject) -> Iterator[tuple[Place, ScenarioSpec]]:
+def scenarios(subject: Subject) -> Iterator[tuple[Place, ScenarioSpec | PolicyTestSpec]]:
     """All of them, under policies and with names of their own."""
     for policy, spec in subject.spec.policies.items():
         for index, test in enumerate(spec.tests):

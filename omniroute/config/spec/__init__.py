@@ -74,13 +74,11 @@ class Spec(Node, frozen=True, kw_only=True):
     settings: Annotated[SettingsSpec, Meta(description="What counts for every request.")] = SettingsSpec()
     resilience: Annotated[ResilienceSpec, Meta(description="How failing providers are dealt with.")] = ResilienceSpec()
     responses: Annotated[ResponsesSpec, Meta(description="What is kept of answers of /v1/responses.")] = ResponsesSpec()
+    backups: Annotated[BackupsSpec, Meta(description="Copies of the history.")] = BackupsSpec()
     cache: Annotated[CacheSpec | None, Meta(description="Answers that are given again; none, if absent.")] = None
-    sync: Annotated[SyncSpec, Meta(description="Where the files are kept besides here.")] = SyncSpec()
-    cli_tools: Annotated[CliToolsSpec, Meta(description="Coding tools on this machine.")] = CliToolsSpec()
     idempotency: Annotated[IdempotencySpec, Meta(description="The same request again gets the same answer.")] = (
         IdempotencySpec()
     )
-    backups: Annotated[BackupsSpec, Meta(description="Copies of the history.")] = BackupsSpec()
     pricing: Annotated[
         Mapping[QualifiedModel, PriceSpec],
         Meta(
@@ -88,6 +86,8 @@ class Spec(Node, frozen=True, kw_only=True):
             examples=[{"openai/my-fine-tune": {"input": 3.0, "output": 12.0}}],
         ),
     ] = {}
+    sync: Annotated[SyncSpec, Meta(description="Where the files are kept besides here.")] = SyncSpec()
+    cli_tools: Annotated[CliToolsSpec, Meta(description="Coding tools on this machine.")] = CliToolsSpec()
     telemetry: Annotated[TelemetrySpec, Meta(description="Metrics, traces and logs.")] = TelemetrySpec()
     scenarios: Annotated[
         Mapping[Name, ScenarioSpec], Meta(description="What requests are expected to meet, run by `omniroute test`.")

@@ -79,12 +79,12 @@ class TokensSpec(Node, frozen=True, kw_only=True):
 class GivenSpec(Node, frozen=True, kw_only=True):
     """A request, and the circumstances in which it comes."""
 
-    model: Annotated[ModelName, Meta(description="What is asked for.", examples=["coding"])]
     key: Annotated[Name | None, Meta(description="The name of the key that asks; none if absent.")] = None
     tags: Annotated[
         Mapping[Name, str],
         Meta(description="Tags of the key, beside its own; without `key`, of one that has nothing else."),
     ] = {}
+    model: Annotated[ModelName, Meta(description="What is asked for.", examples=["coding"])]
     operation: Annotated[
         Literal["chat", "embeddings"], Meta(description="What is asked for: an answer, or vectors.")
     ] = "chat"
@@ -154,6 +154,9 @@ class ExpectSpec(Node, frozen=True, kw_only=True):
     """What is to become of the request. Nothing that is left out is looked at, but that it is answered, unless a
     refusal is expected."""
 
+    status: Annotated[Annotated[int, Meta(ge=200, le=599)] | None, Meta(description="The status of the answer.")] = None
+    denied: Annotated[Annotated[str, Meta(min_length=1)] | None, Meta(description="Words of the refusal.")] = None
+    code: Annotated[Annotated[str, Meta(min_length=1)] | None, Meta(description="The code of the refusal.")] = None
     route: Annotated[Reference | None, Meta(description="The combo or model that the name leads to.")] = None
     order: Annotated[
         tuple[Reference, ...] | None, Meta(description="The models that may serve, in the order of trial.")
@@ -166,9 +169,6 @@ class ExpectSpec(Node, frozen=True, kw_only=True):
         Annotated[str, Meta(min_length=1)] | None, Meta(description="The connection that answered.")
     ] = None
     policies: Annotated[tuple[Name, ...] | None, Meta(description="The policies that apply, in their order.")] = None
-    denied: Annotated[Annotated[str, Meta(min_length=1)] | None, Meta(description="Words of the refusal.")] = None
-    status: Annotated[Annotated[int, Meta(ge=200, le=599)] | None, Meta(description="The status of the answer.")] = None
-    code: Annotated[Annotated[str, Meta(min_length=1)] | None, Meta(description="The code of the refusal.")] = None
     cost: Annotated[Annotated[float, Meta(ge=0)] | None, Meta(description="What it cost, in USD.")] = None
     losses: Annotated[tuple[str, ...] | None, Meta(description="What the translation lost, in any order.")] = None
     headers: Annotated[
@@ -180,16 +180,22 @@ class ExpectSpec(Node, frozen=True, kw_only=True):
     ] = {}
 
 
+Given = Annotated[GivenSpec, Meta(description="The request, and the circumstances in which it comes.")]
+Expected = Annotated[ExpectSpec, Meta(description="What is to become of it.")]
+
+
 class ScenarioSpec(Node, frozen=True, kw_only=True):
     """A request in its circumstances, and what is to become of it."""
 
-    given: Annotated[GivenSpec, Meta(description="The request, and the circumstances in which it comes.")]
-    expect: Annotated[ExpectSpec, Meta(description="What is to become of it.")] = ExpectSpec()
+    given: Given
+    expect: Expected = ExpectSpec()
 
 
-class PolicyTestSpec(ScenarioSpec, frozen=True, kw_only=True):
+class PolicyTestSpec(Node, frozen=True, kw_only=True):
     """A scenario that stands under the policy that it is about."""
 
     name: Annotated[
         Annotated[str, Meta(min_length=1)] | None, Meta(description="What it shows; a number if absent.")
     ] = None
+    given: Given
+    expect: Expected = ExpectSpec()
