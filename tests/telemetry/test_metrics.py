@@ -58,7 +58,8 @@ def get(gateway: Gateway, path: str, key: str | None = KEY, **headers: str) -> t
         with urllib.request.urlopen(asked, timeout=10) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+        with error:
+            return error.code, error.read().decode()
 
 
 def chat(gateway: Gateway, model: str, key: str | None = KEY, **headers: str) -> int:
@@ -72,7 +73,8 @@ def chat(gateway: Gateway, model: str, key: str | None = KEY, **headers: str) ->
             answer.read()  # who leaves before the end is a client that left
             return answer.status
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:
+            return error.code
 
 
 def samples(gateway: Gateway) -> dict[str, list[tuple[dict[str, str], float]]]:
