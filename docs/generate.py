@@ -24,6 +24,7 @@ from omniroute.config.schema import schema
 from omniroute.config.spec import words
 from omniroute.errors import ConfigError, Problem
 from omniroute.relay import headers, ingress
+from omniroute.telemetry import table
 
 ROOT = Path(__file__).resolve().parents[1]
 BAD = Path("tests/config/bad")
@@ -291,6 +292,8 @@ REMEDIES = {
     "OR360": "Send a key, or say under the provider's `oauth` how one signs in there; [oauth.md](oauth.md) shows it.",
     "OR361": "Add the address; the provider's documentation has it, often as its authorization server metadata.",
     "OR362": "Make two connections of it, one for the key and one for the sign-in.",
+    "OR370": "Leave `telemetry.payloads.store` out: words of prompts and answers are never kept. Where an extra is missing, "
+    "install what the finding names.",
     "OR390": "Correct the value: as it stands, the request could not be made.",
     "OR391": "Say who is asked and what is expected of the answer, in words that can be used.",
     "OR401": "Delete it or rename it: something else always comes first.",
@@ -532,7 +535,61 @@ def _escaped(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+METRICS = """
+# Metrics, traces and logs
+
+`telemetry` of the [configuration](configuration.md) says what the gateway tells of itself. All of it is made from the
+records of requests that are over, behind their backs; nothing holds a word of prompts and answers, and to store them is not
+supported. `examples/observability/` has the configuration of a Prometheus, alerts and a dashboard for Grafana.
+
+## Metrics
+
+`GET /metrics` needs a key with the role `admin.read` (or a login); `telemetry.metrics: public` gives it to everyone who can
+reach the gateway, `false` to nobody. As `/api` does, it answers under IP addresses, `localhost`, `*.local` and
+`server.allowed_hosts`.
+
+Labels are names of the configuration: what a client made up is `other`, and what is not there (no key, no route) is empty.
+A counter goes on over reloads, and its series of a key, route, provider or connection that is gone is dropped. A metric has
+10,000 series at most; what comes besides is counted where all labels are `other`. The request that was just answered counts
+at the next scrape. Metrics are of one process. Besides these there are `process_*` and `python_*` of the Python client.
+
+| Metric | Type | Labels | Meaning |
+|---|---|---|---|
+"""
+TRACES = """
+## Traces
+
+With `pip install 'omniroute[otel]'` and `telemetry.traces.otlp` each request is a span and each call of a provider another
+below it, sent by OTLP over HTTP in batches, with their true times and the attributes of OpenTelemetry's conventions for
+[GenAI](https://opentelemetry.io/docs/specs/semconv/gen-ai/): `gen_ai.operation.name`, `gen_ai.provider.name`,
+`gen_ai.request.model`, `gen_ai.response.model`, `gen_ai.usage.*`, `error.type`; what they have no name for begins with
+`omniroute.`: the key, route, connection, outcome, cost in USD, revision, and the gateway's own time.
+
+A request that comes with `traceparent` stays in that trace, and is told if it says so; of all others the share `ratio` is.
+Providers are handed a `traceparent` below the span of the attempt, also where it is not told; nothing else of the caller's
+trace (`tracestate`, `baggage`) goes on. Without `traces` nothing is read and nothing handed on. What the collector does not
+take in time is dropped; at the end it has three seconds for the last spans.
+
+## Logs
+
+Lines go to standard error: text, or with `telemetry.logs.format: json` an object each, with `time`, `level`, `logger` and
+`message`. With `telemetry.logs.requests` each request has one of the logger `omniroute.requests`: `request_id`, `key`,
+`requested`, `provider`, `connection`, `model`, `status`, `ms`, `upstream_ms`, `gateway_ms`, `ttft_ms`, `attempts`, tokens and
+`cost_usd`. Whatever stands in a name, an event is one line, without control characters.
+"""
+
+
+def metrics() -> str:
+    """Every metric, from the table that it is made by."""
+    rows = "".join(
+        f"| `{row.full}` | {row.kind} | {', '.join(f'`{each}`' for each in row.labels) or '–'} | {row.help} |\n"
+        for row in table.METRICS
+    )
+    return NOTE + METRICS + rows + TRACES
+
+
 PAGES = {
+    "metrics.md": metrics,
     "configuration.md": configuration,
     "problems.md": problems,
     "endpoints.md": endpoints,

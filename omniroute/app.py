@@ -69,6 +69,9 @@ from omniroute.state.scores import MemoryScores
 from omniroute.state.sessions import MemorySessions
 from omniroute.state.sqlite import SqliteLedger
 from omniroute.state.sqlite import spent as spent_in
+from omniroute.telemetry.collector import Metrics, Process
+from omniroute.telemetry.export import require
+from omniroute.telemetry.witness import Observer
 from omniroute.upstream.client import Client
 from omniroute.upstream.demo import Demo
 from omniroute.upstream.dial import tls_context
@@ -111,6 +114,7 @@ class Service:
         self._bound = self._started.host
         self.live = Live(self._compile(self.bundle, generation=1, now=clock.now()))
         database = Path(self.bundle.spec.server.data_dir) / DATABASE
+        self.observer = Observer(self.live)
         self.state = State(
             breakers=MemoryBreakers(),
             counters=MemoryCounters(),
@@ -127,6 +131,7 @@ class Service:
             audit=SqliteAudit(database, database.with_name(audit_key.NAME)),
             clock=clock,
             random=random.Random(),
+            witness=self.observer,
         )
         tls = tls_context()
         wire = Wire(tls=tls)
@@ -136,6 +141,7 @@ class Service:
         self.client = Client(transports, Fetcher(tls=tls), self.sign_ins.tokens)
         self.gate = Gate(self.live, self.state, self.client)
         self.backups = Backups(database, lambda: self.bundle.spec.backups, clock.now, self)
+        self.metrics = Metrics(self.live, self.state, self.observer, self._process)
         self.clients = Clients(self._home, database.parent / "cli-tools", clock.now)
         self.leave: Callable[[bool], None] = _stay
         """Tells the server that it is to end, and whether to begin again."""
@@ -185,6 +191,7 @@ class Service:
         return overridden(read, self.overrides, self._bound)
 
     def _compile(self, read: Bundle, *, generation: int, now: float) -> Gateway:
+        require(read)
         return compile_gateway(read, self.catalog, generation=generation, now=now, vault=self.vault)
 
     def _try(self, main: Path) -> None:
@@ -225,6 +232,9 @@ class Service:
     def _home(self) -> Place:
         told = self.bundle.spec.cli_tools
         return Place(Path(told.home) if told.home else Path.home(), tuple(map(Path, told.path)), told.writes)
+
+    def _process(self) -> Process:
+        return Process(self.gate.active, self.draining, self.bundle.spec.mode, self.backups.problem)
 
     def drift(self) -> drift.Drift:
         """How what runs stands to the files. Reads them: call it from a thread."""
@@ -491,6 +501,7 @@ class Service:
             task.cancel()
         await self.evals.close()
         await self.gate.settled(SETTLING)
+        await asyncio.to_thread(self.observer.close)
         await self.sign_ins.tokens.close()
         await self.client.close()
         await asyncio.to_thread(self.state.cache.close)

@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from logging.handlers import MemoryHandler
 from pathlib import Path
 from typing import Any
 
@@ -29,32 +30,16 @@ from omniroute.config.overrides import Overrides
 from omniroute.config.secrets import FIRST_SOCKET, handed_over, handing_over
 from omniroute.config.spec.words import seconds
 from omniroute.listener import Listener, sweep_forever
+from omniroute.telemetry.lines import LOG_FORMAT, Chosen, Lines
 
 log = logging.getLogger("omniroute")
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 BACKLOG = 2048
+HELD = 10_000
+"""Lines of the log that may come before the configuration is read."""
 CANNOT_RESTART = 71
 """The exit code where the same command line cannot be run again: EX_OSERR of sysexits(3)."""
 KEEP_ALIVE = 30
 """Seconds that an idle client connection stays open."""
-
-
-class Lines(logging.Formatter):
-    """One event, one line: what strangers may have put into it (a name, a provider's words) can neither begin another
-    line nor tell a terminal anything. A traceback follows on lines that are set in."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
-        return escaped(super().formatMessage(record))
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
-        return "\n".join(f"    {escaped(line)}" for line in super().formatException(ei).split("\n"))
-
-
-def escaped(text: str) -> str:
-    r"""The text with what is not printable written out: a line break as `\n`, an escape as `\x1b`."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 class Server(uvicorn.Server):
@@ -101,10 +86,7 @@ class CannotListen(Exception):
 def run(path: Path, overrides: Overrides, level: str) -> int:
     """Serves until a signal ends it. Raises ConfigError where the files do not make a gateway, or make one that would
     be open to strangers, and CannotListen where they make one that nobody could reach."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines(LOG_FORMAT))
-    logging.basicConfig(level=level, handlers=[handler])
-    service = Service(path, overrides)
+    service = _logged(path, overrides, level)
     settings = service.bundle.spec.server
     sockets = _listening(settings.host, settings.port)
     config = uvicorn.Config(
@@ -126,6 +108,20 @@ def run(path: Path, overrides: Overrides, level: str) -> int:
     server = Server(config, service)
     server.run(sockets)
     return _again(server.kept) if server.kept else 0
+
+
+def _logged(path: Path, overrides: Overrides, level: str) -> Service:
+    """Makes the service. What is logged meanwhile is told when it is known in which form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines(LOG_FORMAT))
+    held = MemoryHandler(HELD, flushLevel=logging.CRITICAL + 1, target=handler)
+    logging.basicConfig(level=level, handlers=[held])
+    try:
+        service = Service(path, overrides)
+        handler.setFormatter(Chosen(lambda: service.live.current.telemetry.json_logs))
+    finally:
+        logging.basicConfig(level=level, handlers=[handler], force=True)  # closing the other tells what it holds
+    return service
 
 
 def _again(sockets: list[socket.socket]) -> int:

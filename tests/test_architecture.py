@@ -18,7 +18,7 @@ LAYERS = (
     ("routing",),
     ("policy", "upstream"),
     ("config", "relay"),
-    ("services", "scenarios"),
+    ("services", "scenarios", "telemetry"),
     ("api", "dashboard"),
     ("app", "cli", "server", "listener", "cycle", "workbench", "__main__", "__init__"),
 )
@@ -46,6 +46,12 @@ ONLY_IN = {
     "litestar": (("api", "app"), "the hot path is plain ASGI"),
     "uvicorn": (("server", "listener", "cycle"), "these modules know the server"),
     "argon2": (("api", "cli"), "passwords belong to the management plane"),
+    "prometheus_client": (("telemetry/collector",), "one module makes the page"),
+    "requests": (
+        ("telemetry/export",),
+        "the transports of upstream/ are the only clients; OTLP's exporter has this one",
+    ),
+    "opentelemetry": (("telemetry/export",), "an extra, which one module imports, and only when it is configured"),
     "argparse": (("cli",), "one package is the command line"),
 }
 OPENERS = frozenset(
@@ -56,6 +62,7 @@ OPENERS = frozenset(
         "upstream/auth",
         "upstream/git",
         "upstream/instance",
+        "telemetry/export",
         "upstream/oauth",
     }
 )
@@ -63,7 +70,6 @@ OPENERS = frozenset(
 NOWHERE = {
     "json": "msgspec is faster and stricter",
     "pydantic": "msgspec Structs are the only models",
-    "requests": "the transports of upstream/ are the only clients",
     "subprocess": "the server never starts a process",
     "pickle": "a pickle runs code",
     "dataclasses": "msgspec Structs are the only records",

@@ -20,6 +20,7 @@ from omniroute.api import (
     explaining,
     health,
     lifecycle,
+    metrics,
     oauth,
     openapi,
     resources,
@@ -37,6 +38,7 @@ __all__ = ("ENDPOINTS", "Control", "exception_handlers", "routes")
 
 _MODULES = (
     health,
+    metrics,
     auth,
     configuration,
     resources,

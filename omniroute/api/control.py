@@ -22,6 +22,7 @@ from omniroute.services.evals.evals import Evals
 from omniroute.services.oauth import SignIns
 from omniroute.services.sync import Sync
 from omniroute.state.base import State
+from omniroute.telemetry.collector import Metrics
 
 
 class Control(Protocol):
@@ -81,6 +82,11 @@ class Control(Protocol):
 
     def drift(self) -> Drift:
         """How what runs stands to the files; it reads them."""
+        ...
+
+    @property
+    def metrics(self) -> Metrics:
+        """What Prometheus reads."""
         ...
 
     @property

@@ -118,7 +118,8 @@ async def _answer(plane: Plane, path: _Path, request: Request, receive: Receive)
         if scope["method"] not in READS:
             access.check_origin(request)
         visitor = access.identify(plane, request, row)
-        access.authorize(visitor, row.access, request)
+        opened = row.opened is not None and row.opened(plane.control)
+        access.authorize(visitor, "public" if opened else row.access, request)
     request = msgspec.structs.replace(request, visitor=visitor)
     if row.spooled is None:
         return await row.serve(plane, msgspec.structs.replace(request, body=await body.read(scope, receive, row)))

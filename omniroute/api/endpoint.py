@@ -20,6 +20,8 @@ Access = Literal["public", "admin.read", "admin.write"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 READS = ("GET", "HEAD")
 GUARDED = "/api/"
+METRICS = "/metrics"
+"""Its place is the habit of those who ask for it."""
 JSON = "application/json"
 ARRIVES_IN = 10.0
 """Seconds for the whole body to arrive, of rows that do not say otherwise; those of this plane are small."""
@@ -123,7 +125,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one path, in which `{name}` stands for any one part. What guards it has no default: a row that
     forgets to say who may use it, or how much it reads, cannot be made. `body_limit` is in bytes, `takes` the type of
     the body and `also` what else it may be called, `arrives_in` the seconds that it may take to come; `summary` is the
-    line of the documentation. `spooled` gives the limit of a body that is put into a file, since it is a setting."""
+    line of the documentation. `spooled` gives the limit of a body that is put into a file, since it is a setting, and
+    `opened` whether the configuration lets everybody read it."""
 
     method: Method
     path: str
@@ -135,6 +138,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     takes: str = JSON
     also: tuple[str, ...] = ()
     spooled: Callable[[Control], int] | None = None
+    opened: Callable[[Control], bool] | None = None
     arrives_in: float = ARRIVES_IN
 
     @property
@@ -149,7 +153,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def guarded(self) -> bool:
         """Whether host, origin and credentials are looked at. The paths of load balancers know no names and no keys."""
-        return self.path.startswith(GUARDED)
+        return self.path.startswith(GUARDED) or self.path == METRICS
 
     def __post_init__(self) -> None:
         if self.access not in get_args(Access) or self.method not in get_args(Method):

@@ -78,6 +78,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "OR360": "a connection that signs in where nothing says how",
         "OR361": "an OAuth that is not complete",
         "OR362": "a connection with a key and a sign-in",
+        "OR370": "telemetry that cannot be had",
         "OR390": "a scenario that cannot be played",
         "OR391": "an eval that cannot be run",
         # Warnings

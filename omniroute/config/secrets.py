@@ -26,7 +26,7 @@ from omniroute.errors import ConfigError, Problem
 from omniroute.secret import Secret
 
 MAX_BYTES = 64 << 10
-ADDRESSES = frozenset({"base_url", *ENDPOINTS, "endpoint"})
+ADDRESSES = frozenset({"base_url", *ENDPOINTS, "endpoint", "otlp"})
 """The fields that hold an address, or lead to one."""
 FORBIDDEN = ("/proc", "/sys", "/dev")
 """Where files are not files: `/proc/self/environ` alone would give away every secret of the process."""

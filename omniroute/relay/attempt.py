@@ -24,6 +24,7 @@ from omniroute.relay.health import learn
 from omniroute.relay.subject import decoded
 from omniroute.routing.plan import Candidate
 from omniroute.routing.tables import Auth, Deadlines, Endpoint, Orders, Target
+from omniroute.state import trace
 from omniroute.upstream import transport
 from omniroute.upstream.client import Client, classify, refusal, retold
 
@@ -190,7 +191,7 @@ async def ask(
         endpoint,
         path,
         format.HEADERS,
-        callers,
+        traced(call, candidate, callers),
         body,
         within(call, target.deadlines),
     )
@@ -201,6 +202,14 @@ async def ask(
         raise await refusal(reply, format, target.upstream.name, call.state.clock.now())
     finally:
         reply.close()
+
+
+def traced(call: Call, candidate: Candidate, callers: transport.Headers) -> transport.Headers:
+    """The headers, with the place in the trace that the call has, where anything is traced."""
+    if call.trace is None:
+        return callers
+    span = trace.attempt(call.trace, candidate.target.id, candidate.connection.id, call.at)
+    return (*callers, (trace.HEADER, trace.header(call.trace, span)))
 
 
 def within(call: Call, limits: Deadlines) -> Deadlines:

@@ -22,6 +22,8 @@ from omniroute.routing.plan import Candidate
 from omniroute.routing.resolve import PLAIN
 from omniroute.routing.tables import Connection, Gateway, Policy, Principal, Route, Target
 from omniroute.state.base import Attempt, State
+from omniroute.state.trace import HEADER as TRACEPARENT
+from omniroute.state.trace import Trace, begin
 
 if TYPE_CHECKING:
     from omniroute.relay.admission import Hold
@@ -44,10 +46,12 @@ class Call:
     `bridge` is the stream that is being opened. Of a try that races another one, `claim` is called before the first byte
     goes to the client; `lost` says that the other was faster. `usage` is of the latest attempt, and so is `cost` as long
     as it is under way; then it is that of all `attempts`. `cache`, `idempotent` and `session` are as in the ledger.
-    `progress` is what a client that wants to know of it is told."""
+    `progress` is what a client that wants to know of it is told. `at` is when the latest try began, in milliseconds after the
+    request; `trace` is None where nothing is traced."""
 
     __slots__ = (
         "asked",
+        "at",
         "attempts",
         "bridge",
         "cache",
@@ -102,6 +106,7 @@ class Call:
         "status",
         "target",
         "told",
+        "trace",
         "tries",
         "unfetched",
         "upstream_time",
@@ -178,6 +183,9 @@ class Call:
         self.lost = False
         self.place: Wish | None = None
         self.tries = 0
+        self.at = 0.0
+        tracing = gateway.telemetry.tracing
+        self.trace: Trace | None = None if tracing is None else begin(self.named.get(TRACEPARENT), tracing.ratio)
         self.deadline = inf
         self.upstream_time = 0.0
         self.first_byte: float | None = None

@@ -279,6 +279,7 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
     call.target, call.connection = candidate.target, connection
     call.tries += 1
     call.usage = call.cost = None
+    call.at = round((began - call.started) * 1e3, 3)
     needs = call.route.needs if call.route is not None else NO_NEEDS
     if needs.scores:
         memory.began(call, candidate, began)
@@ -306,13 +307,13 @@ async def once(call: Call, candidate: Candidate, exchange: Exchange, *, again: b
 def _attempt(call: Call, candidate: Candidate, outcome: Outcome, failure: UpstreamError | None, ms: float) -> Attempt:
     target, connection = candidate.target.id, candidate.connection.id
     if call.lost:
-        return Attempt(target, connection, outcome, ms=ms, message=meter.FASTER, cost=call.cost)
+        return Attempt(target, connection, outcome, ms=ms, message=meter.FASTER, cost=call.cost, at=call.at)
     status = failure.fault.status if failure else 200 if outcome == "success" else None
     message = failure.fault.message[:500] if failure else ""
     usage = call.usage
     if usage is None:
-        return Attempt(target, connection, outcome, status, ms, message, cost=call.cost)
-    return Attempt(target, connection, outcome, status, ms, message, usage.input, usage.output, call.cost)
+        return Attempt(target, connection, outcome, status, ms, message, cost=call.cost, at=call.at)
+    return Attempt(target, connection, outcome, status, ms, message, usage.input, usage.output, call.cost, call.at)
 
 
 def _busy(connection: str) -> UpstreamError:

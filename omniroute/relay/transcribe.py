@@ -140,7 +140,7 @@ async def _send(
         target.upstream.operations[call.endpoint.operation].endpoint,
         ask.path,
         ((b"content-type", ask.content_type),) if ask.content_type else (),
-        prepared.headers,
+        attempt.traced(call, candidate, prepared.headers),
         ask.body,
         msgspec.structs.replace(target.deadlines, total=left),
         method=ask.method,

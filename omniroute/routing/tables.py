@@ -450,6 +450,26 @@ class Caching(Table, frozen=True):
     semantic: Semantic | None = None
 
 
+class Tracing(Table, frozen=True):
+    """Where spans go: the whole address of the collector, and its headers. `ratio` is the share of requests that is
+    traced, `timeout` seconds that the collector may take."""
+
+    endpoint: str
+    headers: tuple[tuple[str, Secret], ...]
+    ratio: float
+    service_name: str
+    timeout: float
+
+
+class Telemetry(Table, frozen=True):
+    """What is told of the running gateway; `metrics` is who may read them."""
+
+    metrics: Literal["nobody", "admin.read", "public"] = "admin.read"
+    tracing: Tracing | None = None
+    json_logs: bool = False
+    log_requests: bool = False
+
+
 class Gateway(Table, frozen=True):
     """One compiled configuration.
 
@@ -481,3 +501,4 @@ class Gateway(Table, frozen=True):
     cache: Caching | None = None
     idempotency: Keeping | None = None
     orders: Orders | None = None
+    telemetry: Telemetry = Telemetry()

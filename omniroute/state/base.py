@@ -31,6 +31,7 @@ from omniroute.state.quotas import MemoryQuotas, Quotas
 from omniroute.state.roster import MemoryRoster, Roster
 from omniroute.state.scores import Scores
 from omniroute.state.sessions import Sessions
+from omniroute.state.trace import Trace
 from omniroute.state.usage import Dimension, Filter, Group, Page, Search, Timing
 
 if TYPE_CHECKING:
@@ -169,6 +170,8 @@ class Attempt(msgspec.Struct, frozen=True, gc=False):
     input: int = 0
     output: int = 0
     cost: Decimal | None = None
+    at: float = 0.0
+    """When it began: milliseconds after the request did."""
 
 
 class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -296,6 +299,23 @@ class Ledger(Protocol):
         ...
 
 
+# --------------------------------------------------------------------------------------------------------- witness
+
+
+class Witness(Protocol):
+    """Who looks at requests that are over: metrics, traces, logs."""
+
+    def append(self, row: UsageRow, trace: Trace | None) -> None:
+        """Take the row and return at once. Never fails."""
+        ...
+
+
+class Nobody:
+    """Does not look."""
+
+    def append(self, row: UsageRow, trace: Trace | None) -> None: ...
+
+
 # --------------------------------------------------------------------------------------------------------- answers
 
 
@@ -360,5 +380,6 @@ class State(msgspec.Struct, frozen=True):
     line: Line = msgspec.field(default_factory=Line)
     evals: EvalRuns = msgspec.field(default_factory=MemoryEvals)
     audit: Audit = msgspec.field(default_factory=MemoryAudit)
+    witness: Witness = msgspec.field(default_factory=Nobody)
     used: dict[str, float] = msgspec.field(default_factory=dict)
     """When the last call on each connection ended, as UNIX time, by the connection's id."""

@@ -43,6 +43,8 @@ from omniroute.services.sync import Sync
 from omniroute.services.tokens import Tokens
 from omniroute.state.base import Clock, Keeping, LedgerHealth, Profile
 from omniroute.state.memory import MemoryLedger, memory_state
+from omniroute.telemetry.collector import Metrics, Process
+from omniroute.telemetry.witness import Observer
 from omniroute.upstream.demo import Demo
 from omniroute.upstream.oauth import AuthorizationServers
 
@@ -204,6 +206,8 @@ class Application:
         self.clients = Clients(lambda: Place(Path("/nowhere")), Path("/nowhere"), lambda: self.time.now)
         self.sync = Sync(self.exchange, lambda: None, Path("/nowhere"), lambda: self.time.now)
         self.draining = False
+        observer = Observer(self.live)
+        self.metrics = Metrics(self.live, self.state, observer, lambda: Process(0, self.draining, "local", ""))
         self.catalogue_size = 35
         self.catalog = catalog.load()
         self.hash: str | None = HASH

@@ -174,7 +174,7 @@ def test_a_row_that_leaves_something_undeclared_cannot_be_made(missing: str):
         {"access": None},
         {"method": "TRACE"},
         {"method": "POST"},
-        {"path": "/metrics"},
+        {"path": "/metricsmith"},
         {"path": "/apiary"},
     ],
 )

@@ -82,7 +82,14 @@ def _spoil(stage: Stage) -> None:
     leaky = f'  leaky: {{type: openai-compatible, base_url: "http://127.0.0.1:9", connections: {{main: {{api_key: {key}}}}}}}'
     stage.gateway.path.write_text(text.replace("providers:\n", f"providers:\n{leaky}\n", 1))
     assert stage.ask("POST", "/api/config/reload").status == 422
-    for where in ("/api/config", "/api/config/status", "/api/config/diff", "/api/monitoring/health", "/api/sync/cloud"):
+    for where in (
+        "/metrics",
+        "/api/config",
+        "/api/config/status",
+        "/api/config/diff",
+        "/api/monitoring/health",
+        "/api/sync/cloud",
+    ):
         stage.ask("GET", where)
     stage.ask("POST", "/api/sync/cloud", {"action": "compare"})
     stage.ask("PATCH", "/api/combos/each", {"config": {"maxRetries": 2}})

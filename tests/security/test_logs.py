@@ -19,7 +19,7 @@ from support.edited import BEFORE, KEY
 from support.gateway import Gateway
 from support.upstream import Asked, Script, Upstream, events, whole
 
-from omniroute.server import LOG_FORMAT, Lines, escaped
+from omniroute.telemetry.lines import LOG_FORMAT, Lines, escaped
 
 EVILS = (
     "a\r\n2026-01-01 00:00:00,000 INFO omniroute: forged",

@@ -23,6 +23,7 @@ from omniroute.config.compile.oauth import OAuths
 from omniroute.config.compile.patience import deadlines, profile, queue, retry
 from omniroute.config.compile.policies import general, policies
 from omniroute.config.compile.settings import Proxies, ip_filter
+from omniroute.config.compile.telemetry import telemetry
 from omniroute.config.secrets import Resolver
 from omniroute.config.spec import Spec
 from omniroute.config.spec.combos import TargetSpec
@@ -151,6 +152,7 @@ class _Compiler:
         access = self.access()
         limited, spending = Limited(spec.limits), budgets(spec.budgets)
         rules = Policies(policies(spec.policies, limited, self.bundle, self.resolver))
+        told = telemetry(spec.telemetry, self.resolver)
         self.resolver.check()
         return Gateway(
             revision=Revision(
@@ -178,6 +180,7 @@ class _Compiler:
             cache=caching(spec),
             idempotency=idempotency(spec.idempotency),
             orders=general(spec.settings),
+            telemetry=told,
         )
 
     # ------------------------------------------------------------------------------------------------ where to send

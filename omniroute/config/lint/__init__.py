@@ -23,6 +23,7 @@ from omniroute.config.lint import (
     routes,
     scenarios,
     settings,
+    telemetry,
 )
 from omniroute.config.lint.subject import Rule, Subject
 from omniroute.errors import Problem
@@ -43,6 +44,7 @@ RULES: tuple[Rule, ...] = (
     *cache.RULES,
     *scenarios.RULES,
     *evals.RULES,
+    *telemetry.RULES,
 )
 
 

@@ -32,6 +32,7 @@ from omniroute.config.spec.scenarios import ScenarioSpec
 from omniroute.config.spec.server import AuthSpec, ServerSpec
 from omniroute.config.spec.settings import SettingsSpec
 from omniroute.config.spec.sync import SyncSpec
+from omniroute.config.spec.telemetry import TelemetrySpec
 from omniroute.config.spec.words import Name, Node, Pattern, ProviderName, QualifiedModel, WriteMode
 
 
@@ -87,6 +88,7 @@ class Spec(Node, frozen=True, kw_only=True):
     ] = {}
     sync: Annotated[SyncSpec, Meta(description="Where the files are kept besides here.")] = SyncSpec()
     cli_tools: Annotated[CliToolsSpec, Meta(description="Coding tools on this machine.")] = CliToolsSpec()
+    telemetry: Annotated[TelemetrySpec, Meta(description="Metrics, traces and logs.")] = TelemetrySpec()
     scenarios: Annotated[
         Mapping[Name, ScenarioSpec], Meta(description="What requests are expected to meet, run by `omniroute test`.")
     ] = {}
