@@ -60,6 +60,7 @@ def test_the_schema_offers_alternatives_only_where_a_word_may_become_a_map_or_a_
         ("$defs", "CaseSpec", "properties", "input"),
         ("$defs", "ComboSpec", "properties", "targets", "items"),
         ("$defs", "GivenSpec", "properties", "fails", "additionalProperties"),
+        ("$defs", "TelemetrySpec", "properties", "metrics"),
     ]
 
 
@@ -68,8 +69,12 @@ def test_nothing_in_the_schema_may_be_null():
 
 
 def test_secrets_are_marked():
-    marked = {path[-1] for path, node in nodes(schema()) if node.get("writeOnly")}
-    assert marked == {"api_key", "client_secret", "password", "password_hash", "token", "url"}
+    marked = {
+        path[-2] if path[-1] == "additionalProperties" else path[-1]
+        for path, node in nodes(schema())
+        if node.get("writeOnly")
+    }
+    assert marked == {"api_key", "client_secret", "headers", "password", "password_hash", "token", "url"}
 
 
 def test_the_schema_text_is_stable_json():
