@@ -112,7 +112,7 @@ class _Leader:
         recording.join(self)
         call.guard.spared = self.spared
         recording.abandoned = self.abandoned
-        self.reader = asyncio.create_task(recording.read(self, send))
+        self.reader = asyncio.create_task(recording.read(self, _Delivered(call, send)))
         try:
             await work()
         except BaseException as error:
@@ -157,7 +157,7 @@ async def _follow(call: Call, recording: Recording) -> None:
     """Gives the answer as it is made, or was. What it cost is the first one's."""
     reader = object()
     recording.join(reader)
-    send = _Renamed(call)
+    send = _Renamed(call, call.send)
     try:
         try:
             await recording.read(reader, send)
@@ -185,14 +185,26 @@ def _failure(error: BaseException) -> Exception:
     return Unavailable("The request that this one repeats came to no end: ask again.", code="repeated_request_failed")
 
 
-class _Renamed:
-    """Sends to the client of a repeated request, under that request's own name."""
+class _Delivered:
+    """Sends to a client, and knows when it has all of its answer: to leave then is no reason to stop, for what is still to
+    be done, or told to others."""
 
     __slots__ = ("_call", "_send")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, send: Send) -> None:
         self._call = call
-        self._send: Send = call.send
+        self._send = send
+
+    async def __call__(self, message: Message) -> None:
+        await self._send(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            self._call.guard.release()
+
+
+class _Renamed(_Delivered):
+    """Sends to the client of a repeated request, under that request's own name."""
+
+    __slots__ = ()
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -201,7 +213,7 @@ class _Renamed:
             call.status = message["status"]
             call.first_byte = call.state.clock.monotonic()
             message = {**message, "headers": self._headers(message["headers"])}
-        await self._send(message)
+        await super().__call__(message)
 
     def _headers(self, headers: Pairs) -> Pairs:
         name = self._call.request_id.encode("latin-1")

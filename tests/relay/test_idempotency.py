@@ -165,6 +165,22 @@ def test_a_repeated_request_costs_nothing(rig: Rig, client: httpx.Client):
     assert [row["idempotent"] for row in rows] == [0, 1]
 
 
+def test_who_hangs_up_with_all_of_its_answer_has_been_served(rig: Rig):
+    """A client that closes the connection at the last byte, as those without keep-alive do, has not left early."""
+    rig.script(Says(text="Hello"))
+    model = "open-of-the-hasty"
+    statuses = set()
+    for number in range(12):
+        with httpx.Client(base_url=rig.gateway.url, headers={"connection": "close"}) as hasty:
+            statuses.add(post(hasty, said(model=model), x_request_id=f"hasty-{number // 2}").status_code)
+    assert statuses == {200}
+    rows: list[Any] = []
+    while len(rows) < 12:
+        rows = [row for row in rig.gateway.rows(12) if row["requested"] == model]
+    assert [row["status"] for row in rows] == [200] * 12
+    assert sum(row["idempotent"] for row in rows) == 6
+
+
 def test_other_operations_are_repeated_too(rig: Rig, client: httpx.Client):
     rig.script(lambda asked: whole({"data": [{"embedding": [0.5], "index": 0}], "model": "m", "usage": None}))
     key = name()

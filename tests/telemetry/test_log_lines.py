@@ -51,12 +51,13 @@ def test_every_line_is_json_and_each_request_has_one_until_a_reload_wants_lines_
         plain = next(line for line in gateway.said().splitlines() if "request_id=mine-2" in line)
         assert " omniroute.requests: " in plain
         assert " provider=good " in plain
+        assert " status=200 " in plain
         assert KEY not in gateway.said()
     assert lines[0]["message"].startswith("OmniRoute")
     asked = [line for line in lines if line["logger"] == "omniroute.requests"]
     first, second = asked
     assert first["request_id"] == "mine-1"
-    assert (first["key"], first["provider"], first["model"]) == ("team", "good", "m")
+    assert (first["key"], first["provider"], first["model"], first["status"]) == ("team", "good", "m", 200)
     assert (first["input_tokens"], first["output_tokens"], first["cost_usd"], first["attempts"]) == (
         1000,
         100,
