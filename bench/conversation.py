@@ -12,7 +12,8 @@ import time
 
 import msgspec
 
-from omniroute.formats import CHAT, patch
+from omniroute.formats import patch
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.ir import Chat, Text, Thinking, ToolCall, ToolResult, Turn
 
 GOAL = 3.0

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from omniroute.errors import BadRequest, Unsupported
-from omniroute.formats import CHAT, patch
+from omniroute.formats import patch
 from omniroute.formats.codec import ChatCodec, Head
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.fold import Message
 from omniroute.formats.ir import (
     Audio,

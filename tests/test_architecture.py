@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,6 +166,14 @@ def test_importing_the_command_line_loads_no_server() -> None:
         }
         heavy = names & {"uvicorn", "litestar", "msgspec", "httpx", "jsonschema"}
         assert not heavy, f"{file.name} imports {heavy} at the top: `validate` in CI would pay for it"
+
+
+def test_reading_the_files_loads_neither_codecs_nor_servers() -> None:
+    """`validate` in CI pays for what it needs."""
+    told = "import sys; from omniroute.config import bundle; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"omniroute.formats.codecs", "omniroute.relay", "litestar", "uvicorn", "httpx", "dulwich", "numpy"}
+    assert not heavy & set(loaded)
 
 
 def test_escapes_from_the_types_are_few() -> None:

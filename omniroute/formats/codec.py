@@ -1,7 +1,7 @@
 """What a wire format's module must offer, so that it can stand on the client's side and on the upstream's.
 
 A codec is a module that satisfies `ChatCodec`, or `ClientCodec` where no upstream needs to be spoken to in it; there is
-no base class and no registration, the literal dicts in `formats/__init__.py` list them all.  Codecs are pure: bytes and
+no base class and no registration, the literal dicts in `formats/codecs.py` list them all.  Codecs are pure: bytes and
 values in, bytes and values out, no I/O, no clock, no configuration, no randomness, and so they can be tested with files
 alone. The one that must say how long it took is told so by the head.
 """

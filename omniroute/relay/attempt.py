@@ -12,8 +12,9 @@ from functools import lru_cache, partial
 import msgspec
 
 from omniroute.errors import Unsupported, UpstreamError
-from omniroute.formats import CHAT, bridge, patch
+from omniroute.formats import bridge, patch
 from omniroute.formats.codec import Bridge, ChatCodec, Fields, Head, Reply, Speaks, malformed
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.fold import Message, fold
 from omniroute.formats.ir import Loss, Usage
 from omniroute.formats.redaction.events import Redacted

@@ -9,8 +9,9 @@ import asyncio
 from functools import partial
 
 from omniroute.errors import LimitReached, Unavailable, UpstreamError
-from omniroute.formats import CHAT, COUNTING, patch, tokens
+from omniroute.formats import patch, tokens
 from omniroute.formats.codec import Head, malformed
+from omniroute.formats.codecs import CHAT, COUNTING
 from omniroute.relay import headers, images, orders
 from omniroute.relay.asgi import respond
 from omniroute.relay.attempt import Prepared, forwarded, send

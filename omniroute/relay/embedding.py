@@ -12,8 +12,8 @@ import asyncio
 import msgspec
 
 from omniroute.errors import CallError, Fault, UpstreamError
-from omniroute.formats import CLIENTS
 from omniroute.formats.codec import malformed
+from omniroute.formats.codecs import CLIENTS
 from omniroute.relay import admission, meter
 from omniroute.relay.asgi import Message, Send
 from omniroute.relay.call import Call

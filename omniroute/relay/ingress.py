@@ -26,7 +26,7 @@ from omniroute.errors import (
     UnsupportedMedia,
     UpstreamError,
 )
-from omniroute.formats import CLIENTS
+from omniroute.formats.codecs import CLIENTS
 from omniroute.formats.multipart import Limits, Multipart, Part, boundary_of
 from omniroute.relay import (
     actions,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 
 from omniroute.errors import BadRequest
-from omniroute.formats import CLIENTS, tokens
+from omniroute.formats import tokens
 from omniroute.formats.codec import Head
+from omniroute.formats.codecs import CLIENTS
 from omniroute.formats.ir import Chat
 from omniroute.policy.conditions import traits_of
 from omniroute.relay import estimate

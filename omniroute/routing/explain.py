@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from omniroute.catalog import Price
-from omniroute.formats import CHAT
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.ir import Chat
 from omniroute.routing.availability import few_left
 from omniroute.routing.cacheable import Cacheability, cacheability

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from omniroute.config.spec.scenarios import ExpectSpec
-from omniroute.formats import CHAT
+from omniroute.formats.codecs import CHAT
 from omniroute.relay.asgi import Message
 from omniroute.relay.call import Call
 from omniroute.relay.headers import losses

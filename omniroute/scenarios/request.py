@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from omniroute.config.spec.scenarios import GivenSpec
-from omniroute.formats import CHAT, patch
+from omniroute.formats import patch
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.ir import (
     Audio,
     Block,

@@ -17,8 +17,8 @@ import msgspec
 from omniroute.config.spec.scenarios import GivenSpec, Step
 from omniroute.config.spec.words import seconds
 from omniroute.errors import Fault, FaultKind, UpstreamError, UpstreamKind
-from omniroute.formats import CHAT
 from omniroute.formats.codec import TRUNCATED, malformed
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.embeddings import EMBEDDINGS, Embedded
 from omniroute.formats.fold import Message
 from omniroute.formats.ir import Raw, Text, Usage

@@ -11,8 +11,8 @@ import ssl
 
 from omniroute.catalog import Model
 from omniroute.errors import Fault, UpstreamError
-from omniroute.formats import CHAT
 from omniroute.formats.codec import malformed
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.model_lists import LISTINGS, Found, Page
 from omniroute.routing.resolve import single
 from omniroute.routing.tables import Connection, Deadlines, Origin, Proxy, Target, Upstream

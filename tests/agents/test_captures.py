@@ -9,8 +9,9 @@ import pytest
 from agents.captures import FOLDER, stored
 from agents.turns import IDS
 
-from omniroute.formats import CHAT, patch
+from omniroute.formats import patch
 from omniroute.formats.codec import Head
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.ir import Chat, ToolCall, ToolResult
 
 SPOKEN = {"claude-code": "anthropic", "cline": "ollama", "codex": "openai_responses", "gemini-cli": "gemini"}

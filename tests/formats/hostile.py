@@ -15,8 +15,9 @@ from automata_openai import openai_chat
 from automata_responses import openai_responses
 
 from omniroute.errors import BadRequest, CallError, Fault, NotFound
-from omniroute.formats import CHAT, CLIENTS, COUNTING, bridge, patch
+from omniroute.formats import bridge, patch
 from omniroute.formats.codec import Bridge, Head
+from omniroute.formats.codecs import CHAT, CLIENTS, COUNTING
 from omniroute.formats.fold import fold
 from omniroute.formats.ir import (
     Event,

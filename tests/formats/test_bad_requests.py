@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from swaps import ODD, TEXTS, TOKENS, laid_out, places, put, text, token, without
 
-from omniroute.formats import CLIENTS, COUNTING
+from omniroute.formats.codecs import CLIENTS, COUNTING
 
 REQUESTS = {form: {name: json.loads(body) for name, body in hostile.requests(form).items()} for form in CLIENTS}
 

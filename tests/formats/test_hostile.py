@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from swaps import ODD, TEXTS, TOKENS, laid_out, places, put, text, token, without
 
-from omniroute.formats import CHAT
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.framing import EVENT_LIMIT
 
 STREAMS = {form: hostile.streams(form) for form in CHAT}

@@ -26,8 +26,9 @@ from automata_responses import request as responses_request
 from stories import story
 
 from omniroute.errors import Unsupported
-from omniroute.formats import CHAT, CLIENTS, bridge, patch
+from omniroute.formats import bridge, patch
 from omniroute.formats.codec import Head
+from omniroute.formats.codecs import CHAT, CLIENTS
 from omniroute.formats.fold import fold
 from omniroute.formats.ir import Finish, Raw, Refusal, Text, ToolCall, UsageSeen
 

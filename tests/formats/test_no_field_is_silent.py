@@ -18,7 +18,7 @@ from hostile import MODELS
 from wishes import Wish, encoded, wishes
 
 from omniroute.errors import BadRequest, Unsupported
-from omniroute.formats import CHAT
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.ir import Chat, Opaque, ToolResult
 
 

@@ -7,7 +7,8 @@ import pytest
 from hostile import MODELS
 
 from omniroute.errors import Unsupported
-from omniroute.formats import CHAT, patch
+from omniroute.formats import patch
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.ir import (
     Audio,
     Chat,

@@ -3,7 +3,8 @@
 import pytest
 
 from omniroute.errors import Unsupported
-from omniroute.formats import CHAT, pictures
+from omniroute.formats import pictures
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.ir import CacheMark, Chat, Image, Text, ToolResult, Turn
 from omniroute.formats.pictures import Picture
 

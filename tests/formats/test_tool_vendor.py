@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from omniroute.errors import BadRequest
-from omniroute.formats import CHAT, openai_responses
+from omniroute.formats import openai_responses
 from omniroute.formats.codec import Head
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.fold import Message
 from omniroute.formats.ir import Finish, ToolCall, ToolDelta, ToolStart
 

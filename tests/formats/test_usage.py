@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omniroute.catalog.price import Price
-from omniroute.formats import CHAT
 from omniroute.formats.codec import Head
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.ir import Usage, UsageSeen
 from omniroute.relay import meter
 

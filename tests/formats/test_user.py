@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from omniroute.formats import CHAT
+from omniroute.formats.codecs import CHAT
 from omniroute.formats.ir import Chat, Text, Turn
 
 HELLO = (Turn("user", (Text("Hi"),)),)

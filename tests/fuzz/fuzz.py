@@ -26,7 +26,8 @@ with atheris.instrument_imports(include=["omniroute"]):
     from swaps import ODD, TEXTS
 
     from omniroute.errors import CallError
-    from omniroute.formats import CHAT, CLIENTS, COUNTING, dialects, schemas
+    from omniroute.formats import dialects, schemas
+    from omniroute.formats.codecs import CHAT, CLIENTS, COUNTING
     from omniroute.formats.embeddings import EMBEDDINGS
     from omniroute.formats.framing import NDJSON, SSE
     from omniroute.formats.images import IMAGES

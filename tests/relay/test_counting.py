@@ -21,8 +21,9 @@ from support.upstream import Asked, Script, Upstream, whole
 
 from omniroute import app
 from omniroute.config.overrides import Overrides
-from omniroute.formats import CHAT, COUNTING, openai_chat, tokens
+from omniroute.formats import openai_chat, tokens
 from omniroute.formats.anthropic import decode_request, peek_count
+from omniroute.formats.codecs import CHAT, COUNTING
 from omniroute.formats.patch import Quirks
 from omniroute.relay import counting
 from omniroute.routing.tables import Endpoint, Origin, Service

@@ -14,7 +14,7 @@ from support.tables import target
 
 from omniroute.catalog import Model, Price, ceiling, cost, load
 from omniroute.catalog.price import Tier, drawn
-from omniroute.formats import CLIENTS
+from omniroute.formats.codecs import CLIENTS
 from omniroute.relay.demand import AROUND, SAID, USUAL_ANSWER, USUAL_PROMPT, Demand, _asked
 from omniroute.routing.ruling import LONGEST_CONTEXT, bounds
 from omniroute.routing.tables import Target

@@ -10,7 +10,7 @@ import pytest
 from support import tables
 
 from omniroute.errors import BadRequest
-from omniroute.formats import CLIENTS
+from omniroute.formats.codecs import CLIENTS
 from omniroute.formats.fold import Message
 from omniroute.formats.ir import Opaque, Raw, Refusal, Text, Thinking, ToolCall
 from omniroute.routing import cacheable

@@ -12,7 +12,7 @@ from support import tables
 
 from omniroute.catalog import Model, Price, ceiling
 from omniroute.catalog.price import Tier
-from omniroute.formats import CLIENTS
+from omniroute.formats.codecs import CLIENTS
 from omniroute.relay.demand import Demand
 from omniroute.routing.plan import plan
 from omniroute.routing.policies import Heard, Policies

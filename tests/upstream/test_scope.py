@@ -5,7 +5,7 @@ import json
 import pytest
 
 from omniroute.errors import UpstreamError
-from omniroute.formats import CHAT
+from omniroute.formats.codecs import CHAT
 from omniroute.upstream.answer import failure
 from omniroute.upstream.client import classify
 from omniroute.upstream.scope import scope_of

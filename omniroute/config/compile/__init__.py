@@ -32,7 +32,7 @@ from omniroute.config.spec.server import FetchImagesSpec
 from omniroute.config.spec.words import reference, seconds, size
 from omniroute.config.vault import Vault
 from omniroute.document import Place, collector_paused
-from omniroute.formats import CHAT
+from omniroute.formats.codecs import CHAT
 from omniroute.routing.caller import Networks
 from omniroute.routing.patterns import compile_pattern
 from omniroute.routing.policies import Policies
