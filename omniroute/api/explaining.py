@@ -19,10 +19,13 @@ from omniroute.api.plane import Plane
 from omniroute.config.spec.scenarios import GivenSpec
 from omniroute.errors import BadRequest, NotFound
 from omniroute.routing.explain import Explanation
-from omniroute.scenarios import asking, request, runner
-from omniroute.scenarios.case import cases
 
 SMALL = 64 * 1024
+
+
+def _load() -> None:
+    """What plays requests is loaded by the first who asks for it, in a thread: 2.5 MB that most gateways never need."""
+    from omniroute.scenarios import asking, runner  # noqa: F401, PLC0415
 
 
 class Asked(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -51,10 +54,13 @@ class PolicyTest(msgspec.Struct, frozen=True, rename="camel"):
 
 async def explain(plane: Plane, asked: Request) -> Answer:
     """The candidates in order, each accepted or not, and why."""
+    await asyncio.to_thread(_load)
     return Answer(_explained(plane, asked))
 
 
 def _explained(plane: Plane, asked: Request) -> Explanation:
+    from omniroute.scenarios import asking, request  # noqa: PLC0415 - see `_load`
+
     body = asked.json(Asked)
     known = {principal.name for principal in plane.control.live.current.principals.values()}
     if body.key is not None and body.key not in known:
@@ -79,6 +85,10 @@ def _given(body: Asked) -> GivenSpec:
 
 async def test_policies(plane: Plane, asked: Request) -> Answer:
     """What policies do with a request, or whether their tests pass."""
+    await asyncio.to_thread(_load)
+    from omniroute.scenarios import runner  # noqa: PLC0415 - see `_load`
+    from omniroute.scenarios.case import cases  # noqa: PLC0415
+
     body = asked.json(PolicyTest) if asked.body else PolicyTest()
     if body.model is not None:
         return Answer(_explained(plane, asked))

@@ -25,7 +25,7 @@ from omniroute.relay.relay import run
 from omniroute.routing.conditions import NO_FACTS, Condition, Facts
 from omniroute.routing.plan import plan
 from omniroute.routing.strategies import STRATEGIES
-from omniroute.routing.tables import ANONYMOUS, ONWARD, Hedge, Needs, Route, Target
+from omniroute.routing.tables import ANONYMOUS, ONWARD, Hedge, Needs, Route, Target, Telemetry
 from omniroute.state.base import Clock
 
 NOW = 1000.0
@@ -51,7 +51,7 @@ async def heard(_message: Any) -> None:
 def call_of(route: Route, running: Any, facts: Facts) -> Call:
     """A request as far as the loop looks at it."""
     endpoint = SimpleNamespace(operation="chat", format="openai_chat")
-    gateway = SimpleNamespace(session_ttl=1800.0, queue=None)
+    gateway = SimpleNamespace(session_ttl=1800.0, queue=None, telemetry=Telemetry())
     scope = {"headers": [], "query_string": b""}
     call = Call(endpoint, None, gateway, running, scope, heard)  # type: ignore[arg-type]
     call.guard = None  # type: ignore[assignment]

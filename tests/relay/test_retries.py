@@ -40,6 +40,7 @@ def tried(failures: list[UpstreamError], deadline: float) -> tuple[list[float], 
         call: Any = SimpleNamespace(
             state=running,
             gateway=SimpleNamespace(queue=None),
+            started=1000.0,
             deadline=1000.0 + deadline,
             attempts=[],
             leave=GO,
