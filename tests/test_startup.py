@@ -408,4 +408,4 @@ def test_the_first_answer_comes_soon_and_an_idle_gateway_is_small():
             pages = int(Path(f"/proc/{gateway.process.pid}/statm").read_text().split()[1])
             megabytes.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
     assert min(took) < 2.4  # 0.8 is the aim, three times that the alarm
-    assert min(megabytes) < 100  # the aim is 80
+    assert min(megabytes) < 110  # the aim is 80
