@@ -21,7 +21,7 @@ import msgspec
 from omniroute import private
 from omniroute.document import Document, side, unified
 from omniroute.errors import ConfigError, Conflict, OmniRouteError
-from omniroute.upstream.remote import Changes, Remote
+from omniroute.upstream.remote import Changes, Proposed, Remote, Tip
 
 log = logging.getLogger("omniroute.sync")
 
@@ -119,6 +119,7 @@ class Sync:
         self._noted = noted
         self._running = asyncio.Lock()
         self._begun = 0.0
+        self._proposed: tuple[str, Changes] | None = None
         self._chance = chance
         self._later = 1 + JITTER * chance()
         self.last_error = ""
@@ -227,11 +228,21 @@ class Sync:
             here |= {name: tip.files.get(name) for name in names}
         revision = await self._local.write(here, local) if here else ""
         if there:
-            tip = await asyncio.to_thread(remote.push, tip, there, _message(there), author)
+            tip = await self._push(remote, tip, there, author)
         mine = self._local.files()
         known = {name: content for name, content in tip.files.items() if name in mine}
         self._write(Base(remote.name, tip.revision, known, self._now(), paused=self._read().paused))
         return Outcome(revision, tip.revision, sorted(there), sorted(here))
+
+    async def _push(self, remote: Remote, tip: Tip, changes: Changes, author: str) -> Tip:
+        """Raises Proposed where they wait there for somebody to merge them, and does not propose the same again."""
+        if (tip.revision, changes) == self._proposed:
+            raise Proposed(f"What has changed here is proposed to {remote.name}, and not merged there yet.")
+        try:
+            return await asyncio.to_thread(remote.push, tip, changes, _message(changes), author)
+        except Proposed:
+            self._proposed = tip.revision, changes
+            raise
 
     def _compared(
         self, local: Files, remote: Files

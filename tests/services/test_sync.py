@@ -13,7 +13,7 @@ from omniroute.errors import Conflict, Unavailable
 from omniroute.secret import Secret
 from omniroute.services.sync import Outcome, Side, Sync, SyncConflict, members
 from omniroute.upstream.git import GitRemote
-from omniroute.upstream.remote import Moved
+from omniroute.upstream.remote import Moved, Proposed, Tip
 
 MAIN = "config/omniroute.yaml"
 START = {MAIN: "version: 1\ninclude: [../policies/*.yaml]\n", "policies/a.yaml": "policies: {}\n"}
@@ -308,6 +308,40 @@ def test_a_run_by_the_clock_that_fails_is_heard_of_once_and_tried_again(server: 
     clocked.later(60)
     assert clocked.sync.last_error == ""
     assert clocked.heard[-1].pulled == [MAIN]
+
+
+class Careful:
+    """A remote that keeps what it is sent for somebody to merge."""
+
+    name = "https://other.example"
+
+    def __init__(self) -> None:
+        self.files = {MAIN: START[MAIN].encode()}
+        self.pushed: list[Mapping[str, bytes | None]] = []
+
+    def fetch(self) -> Tip:
+        return Tip("r1", dict(self.files))
+
+    def push(self, onto: Tip, changes: Mapping[str, bytes | None], message: str, author: str) -> Tip:
+        self.pushed.append(changes)
+        raise Proposed("a commit was made of it")
+
+
+def test_what_waits_to_be_merged_is_not_proposed_again(tmp_path: Path):
+    remote, folder = Careful(), Folder({MAIN: START[MAIN]})
+    sync = Sync(folder, lambda: remote, tmp_path / "careful", lambda: 1.7e9)
+    asyncio.run(sync.run("key admin"))
+    folder.texts[MAIN] += "# more\n"
+    for _ in range(3):
+        with pytest.raises(Proposed):
+            asyncio.run(sync.run("omniroute"))
+    assert len(remote.pushed) == 1
+    folder.texts[MAIN] += "# and more\n"
+    with pytest.raises(Proposed):
+        asyncio.run(sync.run("omniroute"))
+    assert len(remote.pushed) == 2
+    remote.files = dict(folder.files())
+    assert asyncio.run(sync.run("omniroute")).pushed == []
 
 
 def test_the_clock_runs_while_its_context_lasts(server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
