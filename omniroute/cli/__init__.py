@@ -1,15 +1,17 @@
 """The command line: a verb is a module with `add`, which declares it, and a row in `VERBS`.
 
-Exit codes: 0 fine, 1 the configuration has errors, a scenario or an eval fails, the audit log is broken or `--check` finds something, 2 wrong usage,
-3 warnings under `--strict`, 78 (EX_CONFIG) refused to start; `plan` and `apply` also have 2 for changes under
-`--detailed-exitcode`, where wrong usage is 1, 4 for too many of them, 5 where the base has moved and 6 for taken back. Imports stand inside the functions of a verb because
-`validate` in CI must not pay for a web server.
+Exit codes: 0 fine, 1 the configuration has errors, a scenario or an eval fails, the audit log is broken or `--check` finds
+something, 2 wrong usage, 3 warnings under `--strict`, 78 (EX_CONFIG) refused to start; `plan` and `apply` also have 2 for
+changes under `--detailed-exitcode`, where wrong usage is 1, 4 for too many of them, 5 where the base has moved and 6 for
+taken back. A ConfigError or CallError that a verb lets pass is told here, and is a 1. Imports stand inside the functions of
+a verb because `validate` in CI must not pay for a web server.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 
 from omniroute import __version__
 from omniroute.cli import (
@@ -35,7 +37,7 @@ from omniroute.cli import (
     test,
     validate,
 )
-from omniroute.cli.words import ERRORS, FINE, USAGE
+from omniroute.cli.words import ERRORS, FINE, USAGE, report_problems
 
 VERBS = (
     serve,
@@ -65,8 +67,16 @@ VERBS = (
 def main(argv: list[str] | None = None) -> int:
     """Runs a verb and gives its exit code."""
     arguments = _parsed(argv)
+    from omniroute.errors import CallError, ConfigError
+
     try:
         return int(arguments.run(arguments))
+    except ConfigError as error:
+        report_problems(error.problems)
+        return ERRORS
+    except CallError as error:
+        print(error, file=sys.stderr)
+        return ERRORS
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -95,3 +105,15 @@ def parser() -> argparse.ArgumentParser:
     for module in VERBS:
         module.add(verbs)
     return made
+
+
+def commands(
+    under: argparse.ArgumentParser, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
+    """The parser of each verb, with the words that lead to it."""
+    below = [action.choices for action in under._actions if isinstance(action.choices, dict)]  # noqa: SLF001
+    for choices in below:
+        for name, one in choices.items():
+            yield from commands(one, (*words, name))
+    if not below:
+        yield words, under

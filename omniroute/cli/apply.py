@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from omniroute.cli.plan import token_option
-from omniroute.cli.words import ERRORS, FINE, MOVED, ROLLED_BACK, Verbs, print_json, verb
+from omniroute.cli.words import ERRORS, FINE, MOVED, ROLLED_BACK, Verbs, json_option, print_json, verb
 
 CODES = {
     "applied": FINE,
@@ -17,21 +17,19 @@ CODES = {
     "refused": ROLLED_BACK,
     "rolled_back": ROLLED_BACK,
 }
-EPILOGUE = """\
-exit codes: 0 every worker runs it, 1 the plan cannot be read or the gateway not be asked, 5 the gateway runs something
+EXIT_CODES = """\
+0 every worker runs it, 1 the plan cannot be read or the gateway not be asked, 5 the gateway runs something
 else than the plan was made for, 6 it did not take it, made a commit of it or rolled it back: it runs what it ran before"""
 
 
 def add(verbs: Verbs) -> None:
     example = "omniroute apply plan.json --to https://gateway.example.com"
-    command = verb(verbs, apply, "apply", "have a running gateway take a plan", example)
-    command.epilog = f"{command.epilog}\n\n{EPILOGUE}"
-    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    command = verb(verbs, apply, "apply", "have a running gateway take a plan", example, EXIT_CODES)
     command.add_argument("plan", type=Path, metavar="FILE", help="what `omniroute plan --out` has written")
     command.add_argument("--to", required=True, metavar="URL", help="the address of the gateway")
     command.add_argument("--timeout", type=float, default=60.0, metavar="SECONDS", help="(default: 60)")
     token_option(command)
-    command.add_argument("--json", action="store_true", help="tell it as JSON")
+    json_option(command)
 
 
 def apply(arguments: argparse.Namespace) -> int:
@@ -40,7 +38,6 @@ def apply(arguments: argparse.Namespace) -> int:
 
     from omniroute.config.plan.plan import decode
     from omniroute.config.secrets import token
-    from omniroute.errors import CallError
     from omniroute.services import apply as applying
     from omniroute.upstream.instance import InstanceRemote
 
@@ -48,7 +45,7 @@ def apply(arguments: argparse.Namespace) -> int:
         plan = decode(arguments.plan.read_bytes())
         instance = InstanceRemote(arguments.to, token(arguments.token_env))
         done = applying.apply(plan, instance, timeout=arguments.timeout, monotonic=time.monotonic, sleep=time.sleep)
-    except (CallError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return ERRORS
     if arguments.json:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from omniroute.cli.words import ERRORS, FINE, Verbs, config_option, config_path, print_json, report_problems, verb
+from omniroute.cli.words import ERRORS, FINE, Verbs, config_option, config_path, json_option, print_json, verb
 
 
 def add(verbs: Verbs) -> None:
@@ -14,29 +14,22 @@ def add(verbs: Verbs) -> None:
     command = verb(logs, audit_verify, "verify", "check that the audit log is whole", "omniroute audit verify")
     config_option(command)
     command.add_argument("--data-dir", type=Path, help="look here and not where `server.data_dir` says")
-    command.add_argument("--json", action="store_true", help="tell it as JSON")
+    json_option(command)
 
 
 def audit_verify(arguments: argparse.Namespace) -> int:
     """Says whether the audit log is whole."""
     from omniroute import catalog
     from omniroute.config import bundle
-    from omniroute.errors import ConfigError, Unavailable
+    from omniroute.services.shelf import DATABASE
     from omniroute.state import audit_file, audit_key
 
-    try:
-        folder = arguments.data_dir or Path(bundle.read(config_path(arguments), catalog.load()).spec.server.data_dir)
-        database = folder / "omniroute.sqlite"
-        if not database.exists():
-            print(f"there is no audit log in {folder}; `--data-dir` takes another folder", file=sys.stderr)
-            return ERRORS
-        verdict = audit_file.verify(database, folder / audit_key.NAME)
-    except ConfigError as error:
-        report_problems(error.problems, arguments)
+    folder = arguments.data_dir or Path(bundle.read(config_path(arguments), catalog.load()).spec.server.data_dir)
+    database = folder / DATABASE
+    if not database.exists():
+        print(f"there is no audit log in {folder}; `--data-dir` takes another folder", file=sys.stderr)
         return ERRORS
-    except Unavailable as error:
-        print(error, file=sys.stderr)
-        return ERRORS
+    verdict = audit_file.verify(database, folder / audit_key.NAME)
     if arguments.json:
         print_json(verdict)
     elif verdict.ok:

@@ -8,7 +8,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniroute.cli.words import ERRORS, FINE, Verbs, config_option, config_path, print_json, report_problems, verb
+from omniroute.cli.words import (
+    ERRORS,
+    FINE,
+    Verbs,
+    config_option,
+    config_path,
+    json_option,
+    print_json,
+    report_problems,
+    verb,
+)
 
 if TYPE_CHECKING:
     from omniroute.services.shelf import Shelf
@@ -91,7 +101,7 @@ def _on_shelf(arguments: argparse.Namespace, act: Callable[[Shelf, float, int], 
             folder, keep = Path(spec.server.data_dir), spec.backups.keep
         done = act(Shelf(folder / DATABASE), time.time(), keep)
     except ConfigError as error:
-        report_problems(error.problems, arguments)
+        report_problems(error.problems)
         print("`--data-dir` names the directory where there is no configuration to be read", file=sys.stderr)
         return ERRORS
     except (CallError, OSError) as error:
@@ -114,4 +124,4 @@ def _rows(rows: Mapping[str, int]) -> str:
 def _shelf(command: argparse.ArgumentParser) -> None:
     config_option(command)
     command.add_argument("--data-dir", type=Path, help="the directory of the database, instead of `server.data_dir`")
-    command.add_argument("--json", action="store_true", help="tell it as JSON")
+    json_option(command)

@@ -7,27 +7,26 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from omniroute.cli.words import ERRORS, FINE, WARNINGS, Verbs, config_option, config_path, print_json, verb
+from omniroute.cli.words import ERRORS, FINE, WARNINGS, Verbs, config_option, config_path, json_option, print_json, verb
 
 if TYPE_CHECKING:
     from omniroute.config.bundle import Bundle
     from omniroute.services.doctor import Finding
 
-EPILOGUE = "exit codes: 0 fine, 1 something would keep the gateway from its work, 3 warnings under --strict"
+EXIT_CODES = "0 fine, 1 something would keep the gateway from its work, 3 warnings under --strict"
 INKS = {"fine": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
 MARKS = {"fine": "ok", "warning": "warning", "error": "ERROR"}
 
 
 def add(verbs: Verbs) -> None:
-    command = verb(verbs, doctor, "doctor", "look whether this machine has what a gateway needs", "omniroute doctor")
-    command.epilog = f"{command.epilog}\n\n{EPILOGUE}"
-    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    text = "look whether this machine has what a gateway needs"
+    command = verb(verbs, doctor, "doctor", text, "omniroute doctor", EXIT_CODES)
     config_option(command)
     command.add_argument(
         "--online", action="store_true", help="also ask the providers: do connections work, are the models there?"
     )
     command.add_argument("--strict", action="store_true", help="warnings make exit code 3")
-    command.add_argument("--json", action="store_true", help="tell it as JSON")
+    json_option(command)
 
 
 def doctor(arguments: argparse.Namespace) -> int:

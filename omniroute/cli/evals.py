@@ -5,17 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from omniroute.cli.words import (
-    ERRORS,
-    FINE,
-    USAGE,
-    Verbs,
-    config_option,
-    config_path,
-    print_json,
-    report_problems,
-    verb,
-)
+from omniroute.cli.words import ERRORS, FINE, USAGE, Verbs, config_option, config_path, json_option, print_json, verb
 
 
 def add(verbs: Verbs) -> None:
@@ -23,7 +13,7 @@ def add(verbs: Verbs) -> None:
     config_option(command)
     command.add_argument("suites", nargs="*", metavar="SUITE", help="only these")
     command.add_argument("--target", default="", metavar="MODEL", help="put all cases to this model")
-    command.add_argument("--json", action="store_true", help="tell it as JSON")
+    json_option(command)
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -32,7 +22,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
     from omniroute.app import Service
     from omniroute.config.overrides import Overrides
-    from omniroute.errors import CallError, ConfigError
+    from omniroute.errors import CallError
     from omniroute.services.evals import shown
 
     async def all_of(service: Service) -> int:
@@ -57,9 +47,6 @@ def evaluate(arguments: argparse.Namespace) -> int:
             print("there are no evals", file=sys.stderr)
             return USAGE
         return asyncio.run(all_of(service))
-    except ConfigError as error:
-        report_problems(error.problems, arguments)
-        return ERRORS
     except CallError as error:
         print(error.fault.message, file=sys.stderr)
         return USAGE

@@ -12,9 +12,9 @@ from omniroute.cli.words import (
     Verbs,
     config_option,
     env_option,
+    json_option,
     print_json,
     read_files,
-    report_problems,
     verb,
 )
 
@@ -38,19 +38,18 @@ def add(verbs: Verbs) -> None:
         default="openai_chat",
         help="what the client speaks",
     )
-    command.add_argument("--json", action="store_true", help="tell it as JSON")
+    json_option(command)
 
     command = verb(what, explain_config, "config", "where a value comes from", "omniroute explain config server.port")
     config_option(command)
     env_option(command)
     command.add_argument("place", metavar="PATH", help="such as server.port or combos.coding.strategy")
-    command.add_argument("--json", action="store_true", help="tell it as JSON")
+    json_option(command)
 
 
 def explain_model(arguments: argparse.Namespace) -> int:
     """Tells where a request for a model would go, and why."""
     from omniroute import catalog
-    from omniroute.errors import CallError, ConfigError
     from omniroute.scenarios import asking, shown
 
     try:
@@ -68,12 +67,6 @@ def explain_model(arguments: argparse.Namespace) -> int:
             at=arguments.at,
         )
         told, outcome = asking.explained(read, catalog.load(), given)
-    except ConfigError as error:
-        report_problems(error.problems, arguments)
-        return ERRORS
-    except CallError as error:
-        print(error.fault.message, file=sys.stderr)
-        return ERRORS
     except ValueError as error:
         print(error, file=sys.stderr)
         return USAGE
@@ -88,14 +81,9 @@ def explain_config(arguments: argparse.Namespace) -> int:
     """Tells where a value of the configuration comes from."""
     from omniroute.config.origin import origin
     from omniroute.config.secrets import environment
-    from omniroute.errors import ConfigError
     from omniroute.scenarios import shown
 
-    try:
-        found = origin(read_files(arguments), arguments.place, environment())
-    except ConfigError as error:
-        report_problems(error.problems, arguments)
-        return ERRORS
+    found = origin(read_files(arguments), arguments.place, environment())
     if found is None:
         print(f"there is no {arguments.place!r} in the configuration", file=sys.stderr)
         return ERRORS

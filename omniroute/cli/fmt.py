@@ -44,7 +44,7 @@ def fmt(arguments: argparse.Namespace) -> int:
     fine = True
     for name in names:
         try:
-            before, after = _laid_out(name, arguments)
+            before, after = _laid_out(name)
         except _Unreadable:
             fine = False
             continue
@@ -82,7 +82,7 @@ def _shown(file: Path) -> Path:
     return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
 
 
-def _laid_out(name: str, arguments: argparse.Namespace) -> tuple[Document, Document]:
+def _laid_out(name: str) -> tuple[Document, Document]:
     """A file before and after. Raises _Unreadable, having said why."""
     from omniroute.config.bundle import content
     from omniroute.config.order import declared
@@ -94,7 +94,7 @@ def _laid_out(name: str, arguments: argparse.Namespace) -> tuple[Document, Docum
         document = Document.parse(raw, "standard input" if name == STDIN else name)
         return document, laid_out(document, declared())
     except ConfigError as error:
-        report_problems(error.problems, arguments)
+        report_problems(error.problems)
     except EditRefused as error:
         print(f"{name}: {error}", file=sys.stderr)
     raise _Unreadable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from omniroute.cli.words import ERRORS, FINE, Verbs, config_option, env_option, read_files, report_problems, verb
+from omniroute.cli.words import ERRORS, FINE, Verbs, config_option, env_option, read_files, verb
 
 FORMS = ("text", "mermaid", "dot")
 """As in `config.graph`, which is not loaded for a parser."""
@@ -30,14 +30,8 @@ def graph(arguments: argparse.Namespace) -> int:
     """Draws a sound configuration. Exit code 1 for one that is not, and for a focus that is not in it."""
     from omniroute import catalog
     from omniroute.config import graph as graphs
-    from omniroute.errors import ConfigError
 
-    try:
-        read = read_files(arguments)
-    except ConfigError as error:
-        report_problems(error.problems, arguments)
-        return ERRORS
-    drawn = graphs.graph(read, catalog.load(), keys=arguments.keys)
+    drawn = graphs.graph(read_files(arguments), catalog.load(), keys=arguments.keys)
     if arguments.focus is not None:
         drawn = drawn.around(arguments.focus)
         if not drawn.nodes:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniroute.cli.words import ERRORS, FINE, Verbs, print_json, report_problems, verb
+from omniroute.cli.words import ERRORS, FINE, Verbs, print_json, report_problems, verb, write_new
 
 if TYPE_CHECKING:
     from omniroute.config.importing import Imported
@@ -39,13 +39,8 @@ def import_file(arguments: argparse.Namespace) -> int:
     result has errors, or where it could not be written."""
     from omniroute import catalog
     from omniroute.config import importing
-    from omniroute.errors import ConfigError
 
-    try:
-        made = importing.convert(arguments.file, catalog.load(), form=arguments.form)
-    except ConfigError as error:
-        report_problems(error.problems, arguments)
-        return ERRORS
+    made = importing.convert(arguments.file, catalog.load(), form=arguments.form)
     written = _written(made, arguments.out) if arguments.out else True
     if arguments.json:
         print_json({"format": made.format, "variables": made.variables, "findings": made.findings, "text": made.text})
@@ -53,20 +48,14 @@ def import_file(arguments: argparse.Namespace) -> int:
         if not arguments.out:
             sys.stdout.write(made.text)
         print(_report(made), file=sys.stderr)
-    report_problems(made.problems, arguments)
+    report_problems(made.problems)
     sound = not any(problem.severity == "error" for problem in made.problems)
     return FINE if written and sound else ERRORS
 
 
 def _written(made: Imported, folder: Path) -> bool:
     target = folder / FILE
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with target.open("x") as file:
-            file.write(made.text)
-    except OSError as error:
-        there = target.is_symlink() or target.exists()
-        print(f"{target} was not written: {'it is there already' if there else error.strerror}", file=sys.stderr)
+    if not write_new(target, made.text):
         return False
     print(f"wrote {target}", file=sys.stderr)
     return True

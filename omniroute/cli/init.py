@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from omniroute.cli.words import DEFAULT_CONFIG, ERRORS, FINE, Verbs, verb
+from omniroute.cli.words import DEFAULT_CONFIG, ERRORS, FINE, Verbs, verb, write_new
 
 
 def add(verbs: Verbs) -> None:
@@ -26,14 +25,7 @@ def init(arguments: argparse.Namespace) -> int:
 
     target: Path = arguments.path
     starter = files("omniroute.config").joinpath("starter.yaml").read_text()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("x") as file:  # not even through a link that leads nowhere
-            file.write(starter)
-    except OSError as error:
-        there = target.is_symlink() or target.exists()
-        reason = "it is there already" if there else error.strerror
-        print(f"{target} was not written: {reason}", file=sys.stderr)
+    if not write_new(target, starter):
         return ERRORS
     print(f"wrote {target}; start with: omniroute serve --config {target}")
     return FINE

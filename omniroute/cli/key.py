@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from omniroute.cli.words import FINE, USAGE, Verbs, print_json, verb
+from omniroute.cli.words import FINE, USAGE, Verbs, json_option, print_json, verb
 
 
 def add(verbs: Verbs) -> None:
@@ -18,7 +18,7 @@ def add(verbs: Verbs) -> None:
         choices=("client", "admin.read", "admin.write"),
         help="what it may do (default: client)",
     )
-    command.add_argument("--json", action="store_true", help="tell it as JSON")
+    json_option(command)
 
 
 def key_new(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from omniroute.cli.words import ERRORS, FINE, Verbs, config_option, config_path, report_problems, verb, write_files
+from omniroute.cli.words import ERRORS, FINE, Verbs, config_option, config_path, verb, write_files
 
 
 def add(verbs: Verbs) -> None:
@@ -21,7 +21,7 @@ def migrate(arguments: argparse.Namespace) -> int:
     """Migrates the main file and all that it includes, or none of them."""
     from omniroute.config import bundle, migration
     from omniroute.document import Document, unified
-    from omniroute.errors import ConfigError, EditRefused
+    from omniroute.errors import EditRefused
 
     path = config_path(arguments)
     try:
@@ -31,9 +31,6 @@ def migrate(arguments: argparse.Namespace) -> int:
         after = migration.migrated(before)
         if version < migration.CURRENT:
             bundle.load(path, instead=dict(zip(files, after, strict=True)))
-    except ConfigError as error:
-        report_problems(error.problems, arguments)
-        return ERRORS
     except EditRefused as error:
         print(f"nothing was changed: {error}", file=sys.stderr)
         return ERRORS

@@ -7,18 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniroute.cli.words import (
-    CHANGES,
-    ERRORS,
-    FINE,
-    GUARDED,
-    Verbs,
-    config_option,
-    config_path,
-    print_json,
-    report_problems,
-    verb,
-)
+from omniroute.cli.words import CHANGES, ERRORS, FINE, GUARDED, Verbs, config_option, config_path, print_json, verb
 
 if TYPE_CHECKING:
     from omniroute.catalog import Catalog
@@ -26,16 +15,14 @@ if TYPE_CHECKING:
     from omniroute.config.plan.version import Version
 
 TOKEN = "OMNIROUTE_TOKEN"  # noqa: S105 - the name of a variable
-EPILOGUE = """\
-exit codes: 0 fine, 1 the files have errors or the other state cannot be had, 2 there are changes (with
+EXIT_CODES = """\
+0 fine, 1 the files have errors or the other state cannot be had, 2 there are changes (with
 --detailed-exitcode, and then wrong usage is 1), 4 it takes away more than the threshold and --allow-destroy is not given"""
 
 
 def add(verbs: Verbs) -> None:
     example = "omniroute plan --against git:main --out plan.json"
-    command = verb(verbs, plan, "plan", "tell what a change of the files would do", example)
-    command.epilog = f"{command.epilog}\n\n{EPILOGUE}"
-    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    command = verb(verbs, plan, "plan", "tell what a change of the files would do", example, EXIT_CODES)
     config_option(command)
     against_option(command)
     command.add_argument("--out", type=Path, metavar="FILE", help="write the plan there, for `omniroute apply`")
@@ -94,18 +81,10 @@ def plan(arguments: argparse.Namespace) -> int:
     from omniroute import catalog
     from omniroute.config.plan import plan as plans
     from omniroute.config.plan import version
-    from omniroute.errors import CallError, ConfigError
 
     known = catalog.load()
-    try:
-        new = version.of_file(config_path(arguments), known)
-        old = compared(arguments, known)
-    except ConfigError as error:
-        problems(error, arguments)
-        return ERRORS
-    except CallError as error:
-        print(error, file=sys.stderr)
-        return ERRORS
+    new = version.of_file(config_path(arguments), known)
+    old = compared(arguments, known)
     found = plans.made(old, new, time.time(), threshold=arguments.destroy_threshold, allowed=arguments.allow_destroy)
     tell(found, arguments.output)
     if found.blast.refused:
@@ -113,14 +92,6 @@ def plan(arguments: argparse.Namespace) -> int:
     if arguments.out is not None and not _written(found, arguments.out):
         return ERRORS
     return CHANGES if arguments.detailed_exitcode and not found.empty else FINE
-
-
-def problems(error: Exception, arguments: argparse.Namespace) -> None:
-    """Tells what is wrong with the files: to standard error, whatever the plan is told in."""
-    from omniroute.errors import ConfigError
-
-    assert isinstance(error, ConfigError)
-    report_problems(error.problems, argparse.Namespace(**{**vars(arguments), "output": "text"}))
 
 
 def compared(arguments: argparse.Namespace, known: Catalog) -> Version:

@@ -5,16 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from omniroute.cli.words import (
-    ERRORS,
-    FINE,
-    Verbs,
-    config_option,
-    config_path,
-    print_json,
-    report_problems,
-    verb,
-)
+from omniroute.cli.words import FINE, Verbs, config_option, config_path, print_json, report_problems, verb
 
 
 def add(verbs: Verbs) -> None:
@@ -37,14 +28,9 @@ def render(arguments: argparse.Namespace) -> int:
     """Merges, checks the whole as `validate` does, and writes it; nothing where it has errors."""
     from omniroute import catalog
     from omniroute.config import overlay
-    from omniroute.errors import ConfigError
 
-    try:
-        merged = overlay.read(config_path(arguments), arguments.env, catalog.load())
-    except ConfigError as error:
-        report_problems(error.problems, arguments)
-        return ERRORS
-    report_problems(merged.warnings, arguments)
+    merged = overlay.read(config_path(arguments), arguments.env, catalog.load())
+    report_problems(merged.warnings)
     if arguments.json:
         print_json({"env": arguments.env, "values": overlay.origins(merged)})
     else:

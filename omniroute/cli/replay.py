@@ -7,8 +7,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniroute.cli.plan import against_option, compared, problems
-from omniroute.cli.words import CHANGES, ERRORS, FINE, USAGE, Verbs, config_option, config_path, print_json, verb
+from omniroute.cli.plan import against_option, compared
+from omniroute.cli.words import (
+    CHANGES,
+    ERRORS,
+    FINE,
+    USAGE,
+    Verbs,
+    config_option,
+    config_path,
+    json_option,
+    print_json,
+    verb,
+)
 
 if TYPE_CHECKING:
     from omniroute.services.replay import Group, Replayed
@@ -25,7 +36,7 @@ def add(verbs: Verbs) -> None:
     command.add_argument("--since", default="24h", metavar="TIME", help="a duration, or a moment (default: 24h)")
     command.add_argument("--database", type=Path, metavar="FILE", help="the ledger (default: that of the old files)")
     command.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 where anything differs")
-    command.add_argument("--json", action="store_true", help="tell it as JSON")
+    json_option(command)
 
 
 def replay(arguments: argparse.Namespace) -> int:
@@ -34,7 +45,6 @@ def replay(arguments: argparse.Namespace) -> int:
 
     from omniroute import catalog
     from omniroute.config.plan import version
-    from omniroute.errors import CallError, ConfigError
     from omniroute.services import replay as replaying
     from omniroute.services.shelf import DATABASE
     from omniroute.state.sqlite import replayed
@@ -45,20 +55,13 @@ def replay(arguments: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return USAGE
     known = catalog.load()
-    try:
-        new = version.of_file(config_path(arguments), known)
-        old = compared(arguments, known)
-        path = arguments.database or Path(old.bundle.spec.server.data_dir) / DATABASE
-        if not path.exists():
-            print(f"there is no ledger at {path}: `--database` names one", file=sys.stderr)
-            return ERRORS
-        found = replaying.replay(replayed(path, since), old, new, since)
-    except ConfigError as error:
-        problems(error, arguments)
+    new = version.of_file(config_path(arguments), known)
+    old = compared(arguments, known)
+    path = arguments.database or Path(old.bundle.spec.server.data_dir) / DATABASE
+    if not path.exists():
+        print(f"there is no ledger at {path}: `--database` names one", file=sys.stderr)
         return ERRORS
-    except CallError as error:
-        print(error, file=sys.stderr)
-        return ERRORS
+    found = replaying.replay(replayed(path, since), old, new, since)
     if arguments.json:
         print_json(found)
     else:

@@ -34,7 +34,7 @@ def serve(arguments: argparse.Namespace) -> int:
         )
         return server.run(config_path(arguments), overrides, said.log_level or "INFO")
     except ConfigError as error:
-        report_problems(error.problems, arguments)
+        report_problems(error.problems)
     except server.CannotListen as error:
         print(f"{error}; `--port` takes another port, `--host` another address", file=sys.stderr)
     return REFUSED

@@ -15,6 +15,7 @@ from omniroute.cli.words import (
     Verbs,
     config_option,
     config_path,
+    json_option,
     print_json,
     report_problems,
     verb,
@@ -22,39 +23,33 @@ from omniroute.cli.words import (
 
 FAILED = 4
 CODES = {"synced": FINE, "drifted": WARNINGS, "failed": FAILED}
-EPILOGUE = """\
-exit codes: 0 synced, 1 the gateway cannot be asked, 3 drifted: a worker runs another revision than the files (with
+EXIT_CODES = """\
+0 synced, 1 the gateway cannot be asked, 3 drifted: a worker runs another revision than the files (with
 --strict also: files are not as they are committed), 4 failed: the files make no gateway, and the old one goes on"""
 
 
 def add(verbs: Verbs) -> None:
-    command = verb(
-        verbs, status, "status", "tell whether a gateway runs what its files say", "omniroute status --strict"
-    )
-    command.epilog = f"{command.epilog}\n\n{EPILOGUE}"
-    command.formatter_class = argparse.RawDescriptionHelpFormatter
+    text = "tell whether a gateway runs what its files say"
+    command = verb(verbs, status, "status", text, "omniroute status --strict", EXIT_CODES)
     config_option(command)
     command.add_argument("--url", help="the address of the gateway (default: where the configuration has it listen)")
     token_option(command)
     command.add_argument("--strict", action="store_true", help="what is not committed, or not merged, is a drift too")
-    command.add_argument("--json", action="store_true", help="tell it as JSON")
+    json_option(command)
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Asks it, and says how it stands."""
     from omniroute.config.secrets import token
-    from omniroute.errors import CallError, ConfigError
+    from omniroute.errors import ConfigError
     from omniroute.upstream.instance import InstanceRemote
 
     try:
         address = arguments.url or _address(arguments)
         told = InstanceRemote(address, token(arguments.token_env)).status()
     except ConfigError as error:
-        report_problems(error.problems, arguments)
+        report_problems(error.problems)
         print("`--url` names the gateway where there is no configuration to be read", file=sys.stderr)
-        return ERRORS
-    except CallError as error:
-        print(error, file=sys.stderr)
         return ERRORS
     if arguments.json:
         print_json(told)

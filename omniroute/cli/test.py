@@ -6,17 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from omniroute.cli.words import (
-    ERRORS,
-    FINE,
-    USAGE,
-    Verbs,
-    config_option,
-    config_path,
-    print_json,
-    report_problems,
-    verb,
-)
+from omniroute.cli.words import ERRORS, FINE, USAGE, Verbs, config_option, config_path, json_option, print_json, verb
 
 
 def add(verbs: Verbs) -> None:
@@ -27,23 +17,18 @@ def add(verbs: Verbs) -> None:
         "--run", dest="run_only", metavar="NAME", default="", help="only those whose name has this in it"
     )
     command.add_argument("--junit", type=Path, metavar="FILE", help="also write the results as JUnit XML")
-    command.add_argument("--json", action="store_true", help="tell it as JSON")
+    json_option(command)
 
 
 def test(arguments: argparse.Namespace) -> int:
     """Runs the scenarios of the configuration, without a network and on a clock of its own."""
     from omniroute import catalog
     from omniroute.config import bundle
-    from omniroute.errors import ConfigError
     from omniroute.scenarios import junit, runner, shown
     from omniroute.scenarios.case import cases, selected
 
     known = catalog.load()
-    try:
-        read = bundle.read(config_path(arguments), known, more=arguments.files)
-    except ConfigError as error:
-        report_problems(error.problems, arguments)
-        return ERRORS
+    read = bundle.read(config_path(arguments), known, more=arguments.files)
     chosen = selected(cases(read), arguments.files, arguments.run_only)
     if not chosen:
         print("there is no such scenario" if arguments.run_only else "there are no scenarios", file=sys.stderr)

@@ -52,7 +52,7 @@ def validate(arguments: argparse.Namespace) -> int:
             problems += online_findings(read)
     except ConfigError as error:
         problems = list(error.problems)
-    report_problems(problems, arguments)
+    report_problems(problems, arguments.output)
     if any(problem.severity == "error" for problem in problems):
         return ERRORS
     return WARNINGS if problems and arguments.strict else FINE

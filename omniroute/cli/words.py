@@ -22,10 +22,14 @@ Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa
 
 
 def verb(
-    verbs: Verbs, run: Callable[[argparse.Namespace], int], name: str, text: str, example: str
+    verbs: Verbs, run: Callable[[argparse.Namespace], int], name: str, text: str, example: str, codes: str = ""
 ) -> argparse.ArgumentParser:
-    """Declares a verb: `run` does it and gives the exit code, and the example stands under its help."""
-    command = verbs.add_parser(name, help=text, description=text.capitalize() + ".", epilog=f"example: {example}")
+    """Declares a verb: `run` does it and gives the exit code. The example stands under its help, and below it what its
+    exit codes mean, where it has some of its own."""
+    epilogue = f"example: {example}" + (f"\n\nexit codes: {codes}" if codes else "")
+    command = verbs.add_parser(name, help=text, description=text.capitalize() + ".", epilog=epilogue)
+    if codes:
+        command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.set_defaults(run=run)
     return command
 
@@ -48,6 +52,11 @@ def env_option(command: argparse.ArgumentParser) -> None:
     )
 
 
+def json_option(command: argparse.ArgumentParser) -> None:
+    """Gives a verb `--json`."""
+    command.add_argument("--json", action="store_true", help="tell it as JSON")
+
+
 def read_files(arguments: argparse.Namespace) -> Bundle:
     """The configuration, through the overlay of `--env`. Raises ConfigError."""
     from omniroute import catalog
@@ -67,16 +76,28 @@ def config_path(arguments: argparse.Namespace) -> Path:
     return arguments.config or environment().config or Path(DEFAULT_CONFIG)
 
 
-def report_problems(problems: Sequence[Problem], arguments: argparse.Namespace) -> None:
-    """Writes problems in the form of `--output`: text to standard error, what machines read to standard output."""
+def report_problems(problems: Sequence[Problem], form: str = "text") -> None:
+    """Writes problems in a form: text to standard error, what machines read to standard output."""
     from omniroute.config import report
 
-    form = getattr(arguments, "output", "text")
     stream = sys.stderr if form == "text" else sys.stdout
     colour = stream.isatty()
     text = report.FORMS[form](problems, colour)
     if text:
         print(text, file=stream)
+
+
+def write_new(target: Path, text: str) -> bool:
+    """Writes a file that is not there yet, and its folder. False, having said why, where that cannot be."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x") as file:  # not even through a link that leads nowhere
+            file.write(text)
+    except OSError as error:
+        there = target.is_symlink() or target.exists()
+        print(f"{target} was not written: {'it is there already' if there else error.strerror}", file=sys.stderr)
+        return False
+    return True
 
 
 def write_files(changes: Mapping[Path, tuple[bytes, bytes]], main: Path, done: str) -> bool:
