@@ -496,19 +496,7 @@ Every verb with its options. `omniroute VERB --help` says the same; where no fil
 
 def commands() -> str:
     """Every verb, from the parser."""
-    return NOTE + COMMANDS + "".join(_verb(words, one) for words, one in verbs(cli.parser(), ()))
-
-
-def verbs(
-    parser: argparse.ArgumentParser, words: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:
-    """The parser of each verb, with the words that lead to it."""
-    below = [action.choices for action in parser._actions if isinstance(action.choices, dict)]
-    for choices in below:
-        for name, one in choices.items():
-            yield from verbs(one, (*words, name))
-    if not below:
-        yield words, parser
+    return NOTE + COMMANDS + "".join(_verb(words, one) for words, one in cli.commands(cli.parser()))
 
 
 def _verb(words: tuple[str, ...], parser: argparse.ArgumentParser) -> str:

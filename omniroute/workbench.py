@@ -20,12 +20,13 @@ from omniroute.upstream.dial import tls_context
 from omniroute.upstream.fallback import Fallback
 from omniroute.upstream.image import Fetcher
 from omniroute.upstream.oauth import AuthorizationServers
+from omniroute.upstream.transport import Transport
 from omniroute.upstream.wire import Wire
 
 
 @asynccontextmanager
-async def workbench(read: Bundle, catalog: Catalog) -> AsyncIterator[tuple[Live, Bench]]:
-    """What runs, and what tries it. Raises ConfigError where the files make no gateway, for a secret is not there."""
+async def workbench(read: Bundle, catalog: Catalog) -> AsyncIterator[tuple[Live, Bench, Transport]]:
+    """What runs, what tries it, and what sends for it. Raises ConfigError where the files make no gateway, for a secret is not there."""
     vault = secrets.vault_of(read)
     live = Live(compile_gateway(read, catalog, vault=vault))
     state = memory_state()
@@ -35,7 +36,7 @@ async def workbench(read: Bundle, catalog: Catalog) -> AsyncIterator[tuple[Live,
     client = Client({"httptools": wire, "httpx": Fallback(tls=tls), "demo": Demo()}, Fetcher(tls=tls), tokens)
     ask = Inside(live, state, client)
     try:
-        yield live, Bench(live, lambda: read, catalog, client, ask, tls, state.clock)
+        yield live, Bench(live, lambda: read, catalog, client, ask, tls, state.clock), wire
     finally:
         await tokens.close()
         await client.close()

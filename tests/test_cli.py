@@ -11,7 +11,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,18 +19,7 @@ from support.gateway import ROOT, Gateway, environment
 from omniroute import __version__, cli
 from omniroute.config.schema import schema_text
 
-
-def verbs(parser: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Those of a parser, with the words that lead to each."""
-    for action in parser._actions:
-        if isinstance(action.choices, dict):
-            for name, below in action.choices.items():
-                yield from verbs(below, (*path, name))
-            return
-    yield path
-
-
-VERBS = list(verbs(cli.parser()))
+VERBS = [words for words, _ in cli.commands(cli.parser())]
 SOUND = "version: 1\nproviders: {demo: {}}\naliases: {fast: demo/echo}\n"
 WRONG = "version: 1\nproviders: {demo: {}}\naliases: {fast: dmo/echo}\nsever: {}\n"
 DOUBTFUL = "version: 1\nproviders: {demo: {}}\naliases: {fast: demo/echo, demo/fast: demo/echo}\n"

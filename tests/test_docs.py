@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
@@ -163,15 +161,11 @@ def test_the_example_of_a_cost_is_reckoned_as_the_gateway_does():
     assert cost(price, **usage) == Decimal(together) == sum(Decimal(dollars) for _, _, dollars in rows)
 
 
-def options(parser: argparse.ArgumentParser, words: str = "omniroute") -> Iterator[tuple[str, argparse.Action]]:
-    for action in parser._actions:
-        if isinstance(action.choices, dict):
-            for name, below in action.choices.items():
-                yield from options(below, f"{words} {name}")
-        else:
-            yield words, action
-
-
 def test_every_option_of_the_command_line_is_explained():
-    silent = [f"{words} {action.dest}" for words, action in options(cli.parser()) if not action.help]
+    silent = [
+        f"{' '.join(words)} {action.dest}"
+        for words, parser in cli.commands(cli.parser())
+        for action in parser._actions
+        if not action.help
+    ]
     assert silent == []

@@ -30,7 +30,13 @@ until_true() {
     return 1
 }
 
-is_synced() { omniroute status --url "$url" --strict; }
+# Whether `omniroute status` exits with this code, and what it prints.
+status_is() {
+    wanted="$1" code=0
+    shift
+    omniroute status --url "$url" "$@" || code=$?
+    [ "$code" -eq "$wanted" ]
+}
 runs() { [ "$(answers)" = "$1" ]; }
 
 say "A repository with a configuration"
@@ -56,7 +62,7 @@ git clone --quiet "$home/remote.git" "$home/deployed"
 (cd "$home/deployed" && exec omniroute serve --config omniroute.yaml --port "$PORT" 2> "$home/log") &
 gateway=$!
 until_true curl -sf "$url/readyz"
-omniroute status --url "$url" --strict
+status_is 0 --strict
 echo "assistant is $(answers)"
 
 say "A change: a branch, checked and planned"
@@ -72,33 +78,29 @@ git merge --quiet --no-ff -m "Merge quicker" quicker
 git push --quiet origin main
 git -C "$home/deployed" pull --quiet
 until_true runs agent
-omniroute status --url "$url" --strict
+status_is 0 --strict
 echo "assistant is $(answers)"
 
 say "A broken edit changes nothing, and is told"
 sed -i 's|demo/agent|demmo/agent|' "$home/deployed/omniroute.yaml"
-code=0
-until_true sh -c "omniroute status --url $url >/dev/null; [ \$? -eq 4 ]"
-omniroute status --url "$url" || code=$?
-[ "$code" -eq 4 ]
+until_true status_is 4
+status_is 4
 echo "assistant is still $(answers)"
 
 say "Drift: somebody edits the checkout by hand"
 git -C "$home/deployed" checkout --quiet -- omniroute.yaml
 echo "# quick fix" >> "$home/deployed/omniroute.yaml"
-until_true omniroute status --url "$url"
-code=0
-omniroute status --url "$url" --strict || code=$?
-[ "$code" -eq 3 ]
+until_true status_is 0
+status_is 3 --strict
 git -C "$home/deployed" checkout --quiet -- omniroute.yaml
-until_true is_synced
+until_true status_is 0 --strict
 
 say "Rolled back as it came: by a commit"
 git revert --no-edit -m 1 HEAD >/dev/null
 git push --quiet origin main
 git -C "$home/deployed" pull --quiet
 until_true runs echo
-omniroute status --url "$url" --strict
+status_is 0 --strict
 echo "assistant is $(answers)"
 
 say "All as it should be"

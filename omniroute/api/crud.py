@@ -14,10 +14,11 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from omniroute.api.endpoint import Answer, Endpoint, Method, Request, Told
-from omniroute.api.leaves import GONE, Steps, etag, etag_of_all, found, merged
+from omniroute.api.leaves import Steps, etag, etag_of_all, found, merged
 from omniroute.api.plane import Plane
 from omniroute.api.write import Changes, Draft, Trial, View, Write, write
 from omniroute.config.bundle import Bundle
+from omniroute.document import GONE
 from omniroute.errors import BadRequest, Conflict, NotFound
 
 BODY_LIMIT = 256 << 10

@@ -9,23 +9,15 @@ from typing import Any
 import msgspec
 
 from omniroute.config.bundle import Bundle
-from omniroute.document import Delete, Edit, Place, Set, differences
+from omniroute.document import GONE, Delete, Edit, Place, Set, differences, value_at
 
-GONE: Any = object()
-"""Stands for what is not in the files, or is not to be any more."""
 Steps = tuple[str | int, ...]
 
 
 def found(bundle: Bundle, place: Place) -> Any:
     """The data that stands at a place of the files; GONE where there is nothing. A place of one step that several files
     may fill is looked for in all of them by `names_at`."""
-    data: Any = bundle.document(place).data
-    for step in place:
-        try:
-            data = data[step]
-        except (KeyError, IndexError, TypeError):
-            return GONE
-    return data
+    return value_at(bundle.document(place).data, place)
 
 
 def etag(bundle: Bundle, places: Sequence[Place]) -> str:

@@ -11,6 +11,7 @@ from omniroute.cli.words import ERRORS, FINE, WARNINGS, Verbs, config_option, co
 
 if TYPE_CHECKING:
     from omniroute.config.bundle import Bundle
+    from omniroute.errors import Problem
     from omniroute.services.doctor import Finding
 
 EXIT_CODES = "0 fine, 1 something would keep the gateway from its work, 3 warnings under --strict"
@@ -70,21 +71,15 @@ def _online(read: Bundle) -> Iterator[Finding]:
     import asyncio
 
     from omniroute import catalog
-    from omniroute.cli.validate import online_findings
-    from omniroute.config import secrets
-    from omniroute.config.compile import compile_gateway
-    from omniroute.services import clock, doctor
-    from omniroute.upstream.dial import tls_context
-    from omniroute.upstream.wire import Wire
+    from omniroute.cli.validate import progress
+    from omniroute.services import clock, doctor, online
+    from omniroute.workbench import workbench
 
-    upstreams = compile_gateway(read, catalog.load(), vault=secrets.vault_of(read)).upstreams
+    async def asked() -> tuple[float | None, list[Problem]]:
+        async with workbench(read, catalog.load()) as (live, bench, transport):
+            ahead = await clock.ahead(live.current.upstreams.values(), transport)
+            return ahead, await online.findings(read, live, bench, progress())
 
-    async def ahead() -> float | None:
-        wire = Wire(tls=tls_context())
-        try:
-            return await clock.ahead(upstreams.values(), wire)
-        finally:
-            await wire.close()
-
-    yield doctor.timed(asyncio.run(ahead()))
-    yield from doctor.heard(online_findings(read))
+    ahead, problems = asyncio.run(asked())
+    yield doctor.timed(ahead)
+    yield from doctor.heard(problems)

@@ -87,6 +87,8 @@ def moment(text: str, now: float) -> float:
 
 
 def _text(found: Replayed) -> list[str]:
+    from omniroute.config.plan.shown import counted
+
     total = found.total
     kinds = (
         ("the same", total.same),
@@ -97,7 +99,7 @@ def _text(found: Replayed) -> list[str]:
     )
     lines = [
         f"Replay: {found.old} → {found.new}",
-        f"{total.requests:,} requests: {', '.join(f'{count:,} {what}' for what, count in kinds if count) or 'none'}",
+        f"{total.requests:,} requests: {counted(kinds) or 'none'}",
         f"cost: {_usd(total.old_cost)} → {_usd(total.new_cost)} USD"
         + (f", without {total.unpriced:,} whose price is not known" if total.unpriced else ""),
     ]
@@ -114,6 +116,9 @@ def _text(found: Replayed) -> list[str]:
 
 
 def _group(group: Group) -> list[str]:
+    from omniroute.config.plan.shown import counted
+    from omniroute.document import inert
+
     sums = group.sums
     kinds = (
         ("elsewhere", sums.moved),
@@ -121,16 +126,10 @@ def _group(group: Group) -> list[str]:
         ("newly served", sums.served),
         ("repriced", sums.repriced),
     )
-    counts = ", ".join(f"{count:,} {what}" for what, count in kinds if count)
     who = group.key or "no key"
-    head = f"{who}, {group.model}: {counts} of {sums.requests:,}; {_usd(sums.old_cost)} → {_usd(sums.new_cost)} USD"
-    return [_plain(head), *(_plain(f"  {each.id}  {each.old} → {each.new}") for each in group.examples)]
+    head = f"{who}, {group.model}: {counted(kinds)} of {sums.requests:,}; {_usd(sums.old_cost)} → {_usd(sums.new_cost)} USD"
+    return [inert(head), *(inert(f"  {each.id}  {each.old} → {each.new}") for each in group.examples)]
 
 
 def _usd(amount: object) -> str:
     return f"{amount:.4f}"
-
-
-def _plain(text: str) -> str:
-    """Names that callers chose, without what a terminal would obey."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -66,10 +66,10 @@ def _address(arguments: argparse.Namespace) -> str:
     from omniroute import catalog
     from omniroute.config import bundle
     from omniroute.config.secrets import environment
+    from omniroute.upstream.instance import near
 
     server = bundle.read(config_path(arguments), catalog.load(), insecure=True).spec.server
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(server.host, server.host)  # noqa: S104 - that is where to ask
-    return f"http://{host}:{environment().port or server.port}"
+    return near(server.host, environment().port or server.port)
 
 
 def _lines(told: dict[str, Any], address: str) -> Iterator[str]:

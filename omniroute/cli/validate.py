@@ -21,6 +21,7 @@ from omniroute.cli.words import (
 if TYPE_CHECKING:
     from omniroute.config.bundle import Bundle
     from omniroute.errors import Problem
+    from omniroute.services.online import Progress
 
 FORMS = ("text", "json", "github", "gitlab", "sarif", "junit")
 """As in `config.report`, which is not loaded for a parser."""
@@ -49,7 +50,7 @@ def validate(arguments: argparse.Namespace) -> int:
         if arguments.resolve and not arguments.online:
             problems += references.missing(read)
         if arguments.online:
-            problems += online_findings(read)
+            problems += _online(read)
     except ConfigError as error:
         problems = list(error.problems)
     report_problems(problems, arguments.output)
@@ -58,7 +59,7 @@ def validate(arguments: argparse.Namespace) -> int:
     return WARNINGS if problems and arguments.strict else FINE
 
 
-def online_findings(read: Bundle) -> list[Problem]:
+def _online(read: Bundle) -> list[Problem]:
     """What the providers say. Raises ConfigError where a secret is not there."""
     import asyncio
 
@@ -67,13 +68,18 @@ def online_findings(read: Bundle) -> list[Problem]:
     from omniroute.workbench import workbench
 
     async def asked() -> list[Problem]:
-        async with workbench(read, catalog.load()) as (live, bench):
-            return await online.findings(read, live, bench, _progress if sys.stderr.isatty() else _quiet)
+        async with workbench(read, catalog.load()) as (live, bench, _):
+            return await online.findings(read, live, bench, progress())
 
     return asyncio.run(asked())
 
 
-def _progress(done: int, of: int, last: str) -> None:
+def progress() -> Progress:
+    """How far it is, where somebody looks."""
+    return _shown if sys.stderr.isatty() else _quiet
+
+
+def _shown(done: int, of: int, last: str) -> None:
     """One line that is written anew, and goes with the last one."""
     print(f"\r\x1b[K{done}/{of} {last}" if done < of else "\r\x1b[K", end="", file=sys.stderr, flush=True)
 

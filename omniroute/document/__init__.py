@@ -9,16 +9,17 @@ only place that knows YAML.
 from __future__ import annotations
 
 from omniroute.document.diff import ABSENT, side, unified
-from omniroute.document.differences import differences
+from omniroute.document.differences import GONE, differences, value_at
 from omniroute.document.document import Document, whole
 from omniroute.document.edit import Delete, Edit, Edited, Insert, Rename, Set, apply
 from omniroute.document.layout import Order, arranged, laid_out
 from omniroute.document.nodes import MAX_BYTES, collector_paused
-from omniroute.document.shown import Place, Step, dotted, is_secret_name, masked, printable, quoted
+from omniroute.document.shown import Place, Step, dotted, inert, is_secret_name, masked, printable, quoted
 from omniroute.document.written import fresh
 
 __all__ = (
     "ABSENT",
+    "GONE",
     "MAX_BYTES",
     "Delete",
     "Document",
@@ -36,6 +37,7 @@ __all__ = (
     "differences",
     "dotted",
     "fresh",
+    "inert",
     "is_secret_name",
     "laid_out",
     "masked",
@@ -43,5 +45,6 @@ __all__ = (
     "quoted",
     "side",
     "unified",
+    "value_at",
     "whole",
 )

@@ -16,6 +16,23 @@ from omniroute.document.edit import Delete, Edit, Insert, Set
 from omniroute.document.shown import Place
 
 
+class _Gone:
+    """Stands for a value that is not there; null is a value, which some file may have."""
+
+
+GONE = _Gone()
+
+
+def value_at(data: Any, place: Place) -> Any:
+    """What stands at a place of some data; GONE where there is nothing."""
+    for step in place:
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            return GONE
+    return data
+
+
 def differences(old: Any, new: Any, at: Place = ()) -> list[Edit]:
     """The edits that make `new` of `old`, which stands at a place. The order of keys does not count, that of items does:
     those that are the same stay as they stand. At the outermost place both have to be maps."""

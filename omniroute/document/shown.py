@@ -35,8 +35,13 @@ def quoted(value: object) -> str:
 
 def printable(text: str) -> str:
     """A text without anything that a terminal would obey, cut to a readable length."""
-    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:80])
+    shown = inert(text[:80])
     return f"{shown}…" if len(text) > 80 else shown
+
+
+def inert(text: str) -> str:
+    """A text in one line, without anything that a terminal would obey."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 # ---------------------------------------------------------------------------------------------------------- black ink

@@ -86,7 +86,7 @@ def heard(problems: Sequence[Problem]) -> Iterator[Finding]:
     for problem in problems:
         told = f"{problem.file}:{problem.line}: {problem.code} {problem.message}"
         hint = problem.hint or "`omniroute validate --online` shows it with its lines."
-        yield Finding("providers", "error" if problem.severity == "error" else "warning", told, hint)
+        yield Finding("providers", problem.severity, told, hint)
     if not problems:
         yield Finding("providers", "fine", "all connections work, and their models are there")
 
@@ -149,18 +149,12 @@ def _port(one: Patient) -> Told:
             one_socket.bind((host, port))
     except OSError as error:
         told = f"{host}:{port}: {error.strerror or error}"
-        if _ours(host, port):
+        if instance.answers(instance.near(host, port), PATIENCE):
             yield "fine", f"a gateway answers on {host}:{port}", ""
         else:
             yield "error", f"cannot listen on {told}", "End what listens there, or set `server.port` or `--port`."
         return
     yield "fine", f"{host}:{port} is free", ""
-
-
-def _ours(host: str, port: int) -> bool:
-    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - that is where to ask
-    shown = f"[{near}]" if ":" in near else near
-    return instance.answers(f"http://{shown}:{port}", PATIENCE)
 
 
 def _clock(_one: Patient) -> Told:

@@ -18,7 +18,8 @@ from dulwich.objects import ObjectID
 from dulwich.repo import Repo
 
 from omniroute.errors import Conflict
-from omniroute.upstream.git import GitRemote, blob_of, committed, ref
+from omniroute.upstream.checkout import differs
+from omniroute.upstream.git import GitRemote, committed, ref
 
 PREFIX = "omniroute"
 _word = re.compile(r"[^a-z0-9]+")
@@ -73,9 +74,7 @@ class Forge:
 
     def _is_committed(self, repository: Any, head: ObjectID, file: Path) -> None:
         """A commit must not carry what somebody has changed by hand and not committed."""
-        there = blob_of(repository, head, self._name(repository, file))
-        on_disk = file.read_bytes() if file.exists() else None
-        if there != on_disk:
+        if differs(repository, head, self._name(repository, file), file):
             told = f"{file} has changes that are not committed: commit or drop them first."
             raise Conflict(told, code="config_not_committed")
 

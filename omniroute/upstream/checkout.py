@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from dulwich.errors import NotGitRepository
+from dulwich.objects import ObjectID
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
@@ -45,7 +46,7 @@ def look(files: Iterable[Path], prefix: str) -> Checkout | None:
             commit = None
         inside = {file.resolve() for file in files if file.resolve().is_relative_to(root)}
         names = {file.relative_to(root).as_posix(): file for file in sorted(inside)}
-        changed = [name for name, file in names.items() if _differs(repository, commit, name, file)]
+        changed = [name for name, file in names.items() if differs(repository, commit, name, file)]
         return Checkout(
             root=str(root),
             branch=_branch(repository),
@@ -55,7 +56,8 @@ def look(files: Iterable[Path], prefix: str) -> Checkout | None:
         )
 
 
-def _differs(repository: Any, commit: Any, name: str, file: Path) -> bool:
+def differs(repository: Any, commit: ObjectID | None, name: str, file: Path) -> bool:
+    """Whether a file is not as it is committed under this name; both may be absent."""
     there = blob_of(repository, commit, name) if commit else None
     return there != (file.read_bytes() if file.exists() else None)
 

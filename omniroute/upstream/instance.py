@@ -141,6 +141,12 @@ class InstanceRemote:
         return Tip(told.revision, files)
 
 
+def near(host: str, port: int) -> str:
+    """The address at which a gateway that listens there is asked from its own machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - every address is also this one
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def answers(url: str, patience: float) -> bool:
     """Whether an OmniRoute listens there, within so many seconds; it needs no key for that."""
     try:

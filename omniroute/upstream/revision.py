@@ -50,15 +50,18 @@ def files(main: Path, revision: str, wanted: Callable[[str, bytes], Iterable[str
         commit = _commit(repository, revision)
         name = _name(repository, main)
         found: dict[str, bytes] = {}
-        for pattern in (name, None):
-            patterns = [pattern] if pattern is not None else wanted(name, found[name]) if name in found else ()
-            for each in patterns:
-                for place, ident in _matching(store, store[commit].tree, each.split("/")):
-                    content = store[ident].data
-                    if len(found) >= MOST_FILES or len(content) > LARGEST_FILE:
-                        told = f"`{revision}` has more in it than a configuration can be."
-                        raise Conflict(told, code="revision_too_large")
-                    found[place] = content
+
+        def find(pattern: str) -> None:
+            for place, ident in _matching(store, store[commit].tree, pattern.split("/")):
+                content = store[ident].data
+                if len(found) >= MOST_FILES or len(content) > LARGEST_FILE:
+                    told = f"`{revision}` has more in it than a configuration can be."
+                    raise Conflict(told, code="revision_too_large")
+                found[place] = content
+
+        find(name)
+        for pattern in wanted(name, found[name]) if name in found else ():
+            find(pattern)
         return Tree(commit.decode(), name, found)
 
 

@@ -18,11 +18,12 @@ from msgspec import UNSET, Meta, UnsetType
 from omniroute.api import times
 from omniroute.api.crud import REFUSES, Body, Shown, after, view
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
-from omniroute.api.leaves import GONE, Steps, etag, etag_of_all, found
+from omniroute.api.leaves import Steps, etag, etag_of_all, found
 from omniroute.api.plane import Plane
 from omniroute.api.resources.fields import changed
 from omniroute.api.write import Changes, Draft, Trial, View, Write, write
 from omniroute.config.bundle import Bundle
+from omniroute.document import GONE
 from omniroute.errors import BadRequest, NotFound
 
 Period = Literal["hourly", "daily", "weekly", "monthly", "total"]

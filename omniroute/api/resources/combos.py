@@ -8,11 +8,12 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from omniroute.api.crud import Body, Resource, Shown
-from omniroute.api.leaves import GONE, found
+from omniroute.api.leaves import found
 from omniroute.api.resources.fields import Maybe, changed, duration, milliseconds
 from omniroute.api.resources.references import check_unnamed
 from omniroute.api.write import Changes, Draft, View
 from omniroute.config.spec.combos import ComboDefaultsSpec, ComboSpec, TargetSpec
+from omniroute.document import GONE
 from omniroute.errors import BadRequest, Unprocessable
 
 

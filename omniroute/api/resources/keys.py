@@ -10,11 +10,12 @@ from msgspec import UNSET, UnsetType
 
 from omniroute.api.crud import REFUSES, Body, Resource, Shown, after
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
-from omniroute.api.leaves import GONE, etag, etag_of_all, found
+from omniroute.api.leaves import etag, etag_of_all, found
 from omniroute.api.plane import Plane
 from omniroute.api.resources.fields import Maybe, applied, changed
 from omniroute.api.write import Changes, Draft, Trial, View, Write, write
 from omniroute.config import key as keys
+from omniroute.document import GONE
 from omniroute.errors import BadRequest, Conflict, NotFound, Unprocessable
 
 

@@ -8,12 +8,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from omniroute.api.crud import Body, Resource, Shown
-from omniroute.api.leaves import GONE, found
+from omniroute.api.leaves import found
 from omniroute.api.resources.fields import Maybe, applied, changed
 from omniroute.api.resources.prices import PriceBody, PriceShown, price_data, price_shown
 from omniroute.api.resources.references import check_unnamed
 from omniroute.api.write import Changes, Draft, Trial, View
 from omniroute.config.spec.providers import ModelSpec
+from omniroute.document import GONE
 from omniroute.errors import BadRequest
 
 

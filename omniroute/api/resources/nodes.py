@@ -7,10 +7,11 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from omniroute.api.crud import Body, Resource, Shown
-from omniroute.api.leaves import GONE, found
+from omniroute.api.leaves import found
 from omniroute.api.resources.fields import Maybe, applied, changed
 from omniroute.api.write import Changes, Draft, View
 from omniroute.config.compile import OWN_NODES
+from omniroute.document import GONE
 from omniroute.errors import BadRequest, Conflict, Unprocessable
 
 API_TYPES = {"chat": ["openai_chat"], "responses": ["openai_responses"]}

@@ -11,10 +11,11 @@ from msgspec import UNSET, UnsetType
 from omniroute.api import audit, times
 from omniroute.api.crud import BODY_LIMIT, REFUSES, Body, Resource, Shown, Written, create, view
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
-from omniroute.api.leaves import GONE, etag_of_all, found
+from omniroute.api.leaves import etag_of_all, found
 from omniroute.api.plane import Plane
 from omniroute.api.resources.fields import Maybe, applied
 from omniroute.api.write import Changes, Draft, Trial, View
+from omniroute.document import GONE
 from omniroute.errors import BadRequest, NotFound, Unprocessable
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from omniroute.api.crud import BODY_LIMIT, REFUSES, Written, fields, view
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
-from omniroute.api.leaves import GONE, etag, etag_of_all, found
+from omniroute.api.leaves import etag, etag_of_all, found
 from omniroute.api.plane import Plane
 from omniroute.api.resources.prices import PriceBody, PriceShown, price_data, price_shown
 from omniroute.api.write import Changes, Draft, Trial, View, Write, write
@@ -18,6 +18,7 @@ from omniroute.catalog import Catalog, Model
 from omniroute.config.bundle import Bundle
 from omniroute.config.compile.facts import model_facts
 from omniroute.config.spec.providers import ModelSpec, ProviderSpec
+from omniroute.document import GONE
 from omniroute.errors import BadRequest, NotFound
 
 Prices = dict[str, dict[str, PriceShown]]

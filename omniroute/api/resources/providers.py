@@ -9,12 +9,12 @@ from msgspec import UNSET, UnsetType
 
 from omniroute.api import times
 from omniroute.api.crud import Body, Resource, Shown
-from omniroute.api.leaves import GONE, found
+from omniroute.api.leaves import found
 from omniroute.api.resources.fields import Maybe, applied, changed
 from omniroute.api.write import Changes, Draft, View
 from omniroute.config.spec.oauth import OAuthClientSpec
 from omniroute.config.spec.providers import ConnectionSpec
-from omniroute.document import is_secret_name
+from omniroute.document import GONE, is_secret_name
 from omniroute.errors import BadRequest, Conflict, Unprocessable
 from omniroute.services.verdict import Verdict
 from omniroute.state.base import View as Known

@@ -10,12 +10,13 @@ from msgspec import UNSET, UnsetType
 
 from omniroute.api.crud import BODY_LIMIT, REFUSES, Body, Shown, after, fields, view
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
-from omniroute.api.leaves import GONE, Steps, etag, found
+from omniroute.api.leaves import Steps, etag, found
 from omniroute.api.plane import Plane
 from omniroute.api.resources.fields import Maybe, changed
 from omniroute.api.write import Changes, Draft, Trial, View, Write, write
 from omniroute.config.spec.settings import ProxySpec
 from omniroute.config.spec.words import proxy_place, reference
+from omniroute.document import GONE
 from omniroute.errors import BadRequest, NotFound
 
 ROOT: Steps = ("settings", "proxy")

@@ -8,10 +8,11 @@ import msgspec
 
 from omniroute.api.crud import REFUSES, Body, Shown, after
 from omniroute.api.endpoint import Answer, Endpoint, Request, Told
-from omniroute.api.leaves import GONE, Steps, etag, found
+from omniroute.api.leaves import Steps, etag, found
 from omniroute.api.plane import Plane
 from omniroute.api.resources.providers import places
 from omniroute.api.write import Changes, Draft, Trial, View, Write, write
+from omniroute.document import GONE
 from omniroute.errors import NotFound
 
 

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from omniroute.api.crud import Body, Section, Shown
-from omniroute.api.leaves import GONE, Steps, found
+from omniroute.api.leaves import Steps, found
 from omniroute.api.resources.combos import configured
 from omniroute.api.resources.fields import Maybe, applied, changed, duration, milliseconds
 from omniroute.api.write import Changes, Draft, View
 from omniroute.config.spec.words import size
+from omniroute.document import GONE
 from omniroute.errors import BadRequest
 
 MEBIBYTE = 1 << 20

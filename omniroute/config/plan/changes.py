@@ -14,7 +14,7 @@ import msgspec
 
 from omniroute.config.bundle import BY_NAME
 from omniroute.config.origin import veiled
-from omniroute.document import Delete, Document, Edit, Insert, Place, Set, differences, dotted
+from omniroute.document import GONE, Delete, Document, Edit, Insert, Place, Set, differences, dotted, value_at
 
 NAMED = frozenset((*BY_NAME, "limits", "budgets"))
 """Sections whose entries are objects with names."""
@@ -164,15 +164,15 @@ def _told(edit: Edit, old: Any, new: Any, section: str) -> Iterator[Field]:
     what it says."""
     place = edit.path
     index = next((at for at, step in enumerate(place) if isinstance(step, int)), None)
-    if index is not None and _plain(_at(old, place[:index])) and _plain(_at(new, place[:index])):
+    if index is not None and _plain(value_at(old, place[:index])) and _plain(value_at(new, place[:index])):
         place = place[:index]
-        yield _field(place, _at(old, place), _at(new, place), section)
+        yield _field(place, value_at(old, place), value_at(new, place), section)
     elif isinstance(edit, Insert):
         yield Field(_below(place), "added", new=_shown(place, edit.value, section))
     elif isinstance(edit, Delete):
-        yield Field(_below(place), "removed", old=_shown(place, _at(old, place), section))
+        yield Field(_below(place), "removed", old=_shown(place, value_at(old, place), section))
     elif isinstance(edit, Set):
-        before = _at(old, place)
+        before = value_at(old, place)
         if isinstance(before, dict) and isinstance(edit.value, dict) and not edit.value:  # a map that is emptied
             for name, each in before.items():
                 yield Field(_below((*place, name)), "removed", old=_shown((*place, name), each, section))
@@ -180,26 +180,10 @@ def _told(edit: Edit, old: Any, new: Any, section: str) -> Iterator[Field]:
             yield _field(place, before, edit.value, section)
 
 
-class _Gone:
-    """Stands for a value that is not there; null is a value, which some file may have."""
-
-
-GONE = _Gone()
-
-
 def _field(place: Place, old: Any, new: Any, section: str) -> Field:
     if old is GONE:
         return Field(_below(place), "added", new=_shown(place, new, section))
     return Field(_below(place), "changed", old=_shown(place, old, section), new=_shown(place, new, section))
-
-
-def _at(data: Any, place: Place) -> Any:
-    for step in place:
-        try:
-            data = data[step]
-        except (KeyError, IndexError, TypeError):
-            return GONE
-    return data
 
 
 def _plain(value: Any) -> bool:

@@ -14,6 +14,7 @@ from omniroute.config.plan.blast import Blast
 from omniroute.config.plan.changes import Change, Field
 from omniroute.config.plan.effects import Effect
 from omniroute.config.plan.plan import Plan
+from omniroute.document import inert
 
 SIGNS = {"added": "+", "removed": "-", "changed": "~", "renamed": "~"}
 COLOURS = {"+": "32", "-": "31", "~": "33", "!": "31", " ": "2"}
@@ -36,7 +37,7 @@ def text(plan: Plan, *, colour: bool = False) -> str:
 
 
 def _text(plan: Plan) -> Iterator[tuple[str, str]]:
-    yield "", f"{_plain(plan.base.source)} → {_plain(plan.target.source)}"
+    yield "", f"{inert(plan.base.source)} → {inert(plan.target.source)}"
     if plan.empty:
         yield "", "No changes."
         return
@@ -49,7 +50,7 @@ def _text(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "", ""
         yield "", "What it means:"
         for effect, line in _effects(plan.effects):
-            yield _sign(effect), f"  {_sign(effect)} {_plain(line)}"
+            yield _sign(effect), f"  {_sign(effect)} {inert(line)}"
     yield "", ""
     yield "", f"Plan: {summary(plan)}."
     yield from (("!" if line.startswith("Refused") else "", line) for line in _blast(plan.blast))
@@ -64,9 +65,14 @@ def summary(plan: Plan) -> str:
         ("to remove", told.removed),
         ("to rename", told.renamed),
     )
-    what = ", ".join(f"{count:,} {how}" for how, count in counts if count) or "no object differs"
+    what = counted(counts) or "no object differs"
     harm = "1 effect takes" if told.harmful == 1 else f"{told.harmful:,} effects take"
     return f"{what}; {harm} something away or cost more" if told.harmful else what
+
+
+def counted(kinds: Iterable[tuple[str, int]]) -> str:
+    """How many there are of what, without that of which there is nothing."""
+    return ", ".join(f"{count:,} {what}" for what, count in kinds if count)
 
 
 def _changes(changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
@@ -80,9 +86,9 @@ def _changes(changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
             kinds[change.change] = kinds.get(change.change, 0) + 1
             continue
         sign = SIGNS[change.change]
-        was = f" (was {_plain(change.was)})" if change.was else ""
+        was = f" (was {inert(change.was)})" if change.was else ""
         removed = ", before" if change.change == "removed" else ""
-        yield sign, f"{sign} {_plain(change.path)}{was}    {_plain(change.file)}:{change.line}{removed}"
+        yield sign, f"{sign} {inert(change.path)}{was}    {inert(change.file)}:{change.line}{removed}"
         yield from ((SIGNS[field.change], f"    {_field(field)}") for field in change.fields[:MOST_FIELDS])
         if len(change.fields) > MOST_FIELDS:
             yield " ", f"      … and {len(change.fields) - MOST_FIELDS:,} more fields"
@@ -93,7 +99,7 @@ def _changes(changes: Sequence[Change]) -> Iterator[tuple[str, str]]:
 
 def _field(field: Field) -> str:
     sign = SIGNS[field.change]
-    name = f"{_plain(field.path)}: " if field.path else ""
+    name = f"{inert(field.path)}: " if field.path else ""
     match field.change:
         case "added":
             return f"{sign} {name}{value(field.new)}"
@@ -131,7 +137,7 @@ def _blast(blast: Blast) -> Iterator[str]:
 
 def value(found: Any) -> str:
     """A value in one line, as YAML would have it."""
-    told = _plain(_flow(found))
+    told = inert(_flow(found))
     return told if len(told) <= WIDEST else f"{told[:WIDEST]}…"
 
 
@@ -143,11 +149,6 @@ def _flow(found: Any) -> str:
     if isinstance(found, bool):
         return "true" if found else "false"
     return '""' if found == "" else str(found)
-
-
-def _plain(told: str) -> str:
-    """Without anything that a terminal would obey."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in told)
 
 
 def _coloured(sign: str, line: str) -> str:
@@ -201,12 +202,12 @@ def _markdown(plan: Plan) -> Iterator[str]:
 
 
 def _code(told: str) -> str:
-    return f"`{_plain(told).replace('`', chr(39))}`"
+    return f"`{inert(told).replace('`', chr(39))}`"
 
 
 def _escaped(told: str) -> str:
     """A sentence in which only what stands in back-ticks is markup."""
-    parts = _plain(told).split("`")
+    parts = inert(told).split("`")
     whole = len(parts) % 2 == 1
     return "".join(
         f"`{part}`" if number % 2 and whole else _markup.sub(r"\\\1", part) for number, part in enumerate(parts)

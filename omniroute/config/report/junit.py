@@ -7,6 +7,7 @@ from itertools import groupby
 from xml.etree import ElementTree as ET
 
 from omniroute.config.report.place import relative, sentence
+from omniroute.document import inert
 from omniroute.errors import Problem
 
 
@@ -54,4 +55,4 @@ def _case(problem: Problem) -> ET.Element:
 
 def _plain(text: str) -> str:
     """Without what XML cannot hold."""
-    return "\n".join("".join(char if char.isprintable() else "\ufffd" for char in line) for line in text.splitlines())
+    return "\n".join(map(inert, text.splitlines()))
