@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from hashlib import sha256
 
 import msgspec
 import pytest
+from support.eventually import until
 from support.gateway import Gateway
 from support.git_server import git
 
@@ -48,13 +48,6 @@ def status(gateway, monkeypatch, capsys):
     yield ask
     git(gateway.folder, "checkout", "--quiet", "--force", "main")
     until(lambda: ask()[0] == 0)
-
-
-def until(true) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_what_runs_is_what_the_files_say(gateway, status):

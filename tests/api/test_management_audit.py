@@ -7,16 +7,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from contextlib import closing
 from hashlib import sha256
 from typing import Any
 
 import pytest
 from fake_application import PROBLEM, Application, Browser
+from support.eventually import until
 from support.gateway import Gateway, environment
 
 from omniroute.state.audit import Entry
@@ -154,13 +153,6 @@ def call(gateway: Gateway, method: str, path: str, body: Any = None) -> tuple[in
 def actions(gateway: Gateway) -> list[tuple[str, str, str]]:
     _, rows = call(gateway, "GET", "/api/compliance/audit-log")
     return [(row["action"], row["actor"], row["outcome"]) for row in reversed(rows)]
-
-
-def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def verified(gateway: Gateway) -> subprocess.CompletedProcess[str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.eventually import until
 from support.gateway import Gateway
 from support.git_server import TOKEN, GitServer, git
 
@@ -40,14 +39,6 @@ def call(gateway: Gateway, method: str, path: str, body: Any = None, **headers: 
 
 def sync(gateway: Gateway, action: str = "sync", **more: str) -> tuple[int, Any]:
     return call(gateway, "POST", "/api/sync/cloud", {"action": action, **more})
-
-
-def within(seconds: float, look: Callable[[], Any]) -> Any:
-    """What a look gives, once it gives something."""
-    deadline = time.monotonic() + seconds
-    while not (seen := look()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return seen
 
 
 def test_a_gateway_follows_a_git_branch_and_tells_conflicts(tmp_path: Path):
@@ -131,9 +122,9 @@ def test_a_gateway_follows_its_remote_by_the_clock(tmp_path: Path):
     with GitServer(tmp_path) as server:
         config = f'{CONFIG}sync: {{remote: "{server.url}", token: "${{env:GIT_TOKEN}}", every: 1s}}\n'
         with Gateway(config, GIT_TOKEN=TOKEN) as gateway:
-            assert within(10, lambda: server.files().get("omniroute.yaml")) == gateway.path.read_text()
+            assert until(lambda: server.files().get("omniroute.yaml")) == gateway.path.read_text()
             server.commit({"omniroute.yaml": f"{gateway.path.read_text()}aliases: {{quick: demo/echo}}\n"})
-            assert within(10, lambda: call(gateway, "GET", "/api/config")[1]["config"].get("aliases"))
+            assert until(lambda: call(gateway, "GET", "/api/config")[1]["config"].get("aliases"))
             assert sync(gateway, "disable")[1]["state"]["enabled"] is False
             rows = call(gateway, "GET", "/api/compliance/audit-log?action=sync.run")[1]
             assert {row["actor"] for row in rows} == {"omniroute"}

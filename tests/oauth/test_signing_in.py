@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -11,17 +10,11 @@ import httpx
 import msgspec
 from authority import USER
 from house import CLIENT_SECRET, OTHER, READER, House
+from support.eventually import until
 
 
 def code_of(house: House, result: httpx.Response) -> str:
     return result.json()["error"]["code"]
-
-
-def until(condition, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_nobody_has_signed_in_at_first(house: House):

@@ -6,9 +6,10 @@ import json
 import logging
 import sys
 
+from support.eventually import until
 from support.gateway import Gateway
 from support.upstream import Upstream
-from test_metrics import CONFIG, KEY, chat, provider, until
+from test_metrics import CONFIG, KEY, chat, provider
 
 from omniroute.telemetry.lines import JsonLines
 

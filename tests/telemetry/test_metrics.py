@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support.eventually import until
 from support.gateway import Gateway
 from support.prometheus import Prometheus, tool
 from support.upstream import Asked, Script, Upstream, whole
@@ -253,11 +252,3 @@ def test_counts_outlive_a_reload_and_names_that_are_gone_are_dropped(upstream):
         assert value(found, "config_findings", severity="error") == 1
         assert value(found, "config_reloads_total", outcome="refused") >= 1
         assert value(found, "requests_total", key="team") == 1
-
-
-def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Waits for it."""
-    ends = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < ends
-        time.sleep(0.05)

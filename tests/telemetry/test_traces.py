@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from support.collector import Collector, values
+from support.eventually import until
 from support.gateway import Gateway
 from support.upstream import Upstream
-from test_metrics import CONFIG, chat, provider, until
+from test_metrics import CONFIG, chat, provider
 
 from omniroute import catalog
 from omniroute.config import bundle
